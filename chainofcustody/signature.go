@@ -1,0 +1,94 @@
+// Package chainofcustody knows who did what to an exhibit and proves it:
+// identities and signatures, signed and linked custody events, the case
+// folder that holds them, and their verification with verdicts in plain
+// words.
+//
+// Signatures are OpenSSH signatures (PROTOCOL.sshsig), so that anybody can
+// check them with `ssh-keygen -Y verify` and one allowed_signers file.
+package chainofcustody
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+)
+
+// Namespaces keep a signature made for one purpose from serving another.
+const (
+	NamespaceSeal    = "exhibit-seal"    // the collector's signature over seal.txt
+	NamespaceCustody = "exhibit-custody" // a person's signature over a custody event
+	NamespaceOrder   = "exhibit-order"   // an examiner's signature over a collection order
+)
+
+// ErrBadSignature says that a signature does not belong to these bytes, this
+// key or this namespace.
+var ErrBadSignature = errors.New("signature does not match")
+
+// Signer makes SSH signatures with one key, which may live in a file, in
+// memory, in an agent or on a token.
+type Signer interface {
+	// PublicKey is the key that verifies the signatures.
+	PublicKey() ssh.PublicKey
+	// Sign returns an armored SSHSIG over message in a namespace.
+	Sign(namespace string, message []byte) ([]byte, error)
+}
+
+type keySigner struct{ ssh.Signer }
+
+// NewSigner returns a Signer for an SSH key.
+func NewSigner(key ssh.Signer) Signer { return keySigner{key} }
+
+func (k keySigner) Sign(namespace string, message []byte) ([]byte, error) {
+	sig, err := sshsig.Sign(bytes.NewReader(message), k.Signer, sshsig.HashSHA512, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("sign for %s: %w", namespace, err)
+	}
+	return sshsig.Armor(sig), nil
+}
+
+// RunKey is the Ed25519 key of one collection run: made in memory, never
+// written, forgotten at the end.
+type RunKey struct {
+	Signer
+	Private ed25519.PrivateKey
+}
+
+// NewRunKey makes a fresh key.
+func NewRunKey() (*RunKey, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return RunKeyOf(private)
+}
+
+// RunKeyOf wraps an existing key. It is for test vectors, which need fixed
+// keys.
+func RunKeyOf(private ed25519.PrivateKey) (*RunKey, error) {
+	signer, err := ssh.NewSignerFromSigner(private)
+	if err != nil {
+		return nil, err
+	}
+	return &RunKey{NewSigner(signer), private}, nil
+}
+
+// Verify checks an armored SSHSIG over message and returns the key that made
+// it. Whether that key is trusted, and whose it is, is another question.
+func Verify(namespace string, message, armored []byte) (ssh.PublicKey, error) {
+	sig, err := sshsig.Unarmor(armored)
+	if err != nil {
+		return nil, fmt.Errorf("read signature: %w", err)
+	}
+	if err := sshsig.Verify(bytes.NewReader(message), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	}
+	return sig.PublicKey, nil
+}
+
+// Fingerprint is the key's name on paper: SHA256:… as ssh-keygen -l prints it.
+func Fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }

@@ -1,0 +1,54 @@
+package timeline
+
+import "errors"
+
+// ErrNoEvent says that no event has the asked identity.
+var ErrNoEvent = errors.New("no such event")
+
+// Query selects events. The zero Query selects all.
+type Query struct {
+	Where Expr // nil: everything
+	Limit int  // 0: no limit
+}
+
+// Expr is a node of a query's condition: And, Or, Not or Match.
+type Expr interface{ expr() }
+
+// And holds when all of its parts hold; the empty And always holds.
+type And []Expr
+
+// Or holds when one of its parts holds; the empty Or never holds.
+type Or []Expr
+
+// Not holds when X does not.
+type Not struct{ X Expr }
+
+// Op is how a Match compares.
+type Op uint8
+
+// Text comparisons fold ASCII and Unicode simple case. A field that is unset
+// (None, "") matches nothing but a negation.
+const (
+	OpEqual    Op = iota // whole value equals Value
+	OpContains           // value contains Value
+	OpWildcard           // whole value matches Value, where * is any run and ? any one character
+	OpRegex              // RE2 expression Value matches somewhere
+	OpRange              // Lo <= value <= Hi, or exclusive; numbers and times numerically, text bytewise
+	OpCIDR               // address lies in prefix Value
+	OpExists             // value is set
+)
+
+// Match compares one field. Field is a column name, an attribute name, or ""
+// for free text: message, then every other text column and attribute.
+type Match struct {
+	Field        string
+	Op           Op
+	Value        string
+	Lo, Hi       string // OpRange; "" is open
+	LoExc, HiExc bool   // OpRange: bound excluded
+}
+
+func (And) expr()   {}
+func (Or) expr()    {}
+func (Not) expr()   {}
+func (Match) expr() {}
