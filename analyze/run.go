@@ -1,0 +1,396 @@
+package analyze
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// Options say how Run works. The zero value of each field is a good choice
+// but Parsers, without which nothing is read.
+type Options struct {
+	Parsers []Parser
+	Bundle  evidence.Digest // seal id of the container, recorded with every source
+	Host    *Host           // nil: HostFacts
+	Zone    *time.Location  // zone of records that state none; nil: the host's own
+	Year    int             // year of logs that state none; 0: inferred
+	Workers int             // 0: one per processor
+
+	// Progress is called from time to time, from one goroutine at a time.
+	Progress func(Progress)
+}
+
+// Progress counts what Run has done so far.
+type Progress struct {
+	Items, ItemsTotal int64 // items with content
+	Bytes, BytesTotal int64 // decoded bytes read; stored sizes of all items
+	Events, Problems  int64
+	Current           string // path of an item that is being read
+}
+
+// Result says what a run did.
+type Result struct {
+	Host      *Host
+	Items     int64 // items with content
+	Parsed    int64 // items a parser took
+	Reused    int64 // jobs that were done in an earlier run
+	Unparsed  int64 // items that no parser knows
+	Events    int64
+	Problems  int64
+	Bytes     int64
+	PerParser map[string]ParserCount
+}
+
+// ParserCount says what one parser did.
+type ParserCount struct{ Items, Events, Problems int64 }
+
+// engineName is the stage of problems that the engine itself reports.
+const engineName = "engine"
+
+// Run reads every item of ev with the first parser that takes it and stores
+// the events in b. An item that fails becomes a Problem; the run ends early
+// only when ctx is cancelled or the store fails. The result does not depend
+// on the number of workers.
+func Run(ctx context.Context, ev Evidence, b timeline.Builder, opt Options) (*Result, error) {
+	host := opt.Host
+	if host == nil {
+		var err error
+		if host, err = HostFacts(ev); err != nil {
+			return nil, fmt.Errorf("list items: %w", err)
+		}
+	}
+	if opt.Zone != nil {
+		known := *host
+		known.Zone, known.ZoneSrc = opt.Zone, timeline.ZoneUser
+		host = &known
+	}
+	r := &run{ev: ev, builder: b, opt: opt, host: host}
+	r.res = Result{Host: host, PerParser: map[string]ParserCount{}}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.cancel = cancel
+	return r.do(ctx)
+}
+
+type run struct {
+	ev      Evidence
+	builder timeline.Builder
+	opt     Options
+	host    *Host
+	cancel  context.CancelCauseFunc
+
+	read atomic.Int64 // decoded bytes
+
+	mu      sync.Mutex
+	res     Result
+	total   int64
+	totalSz int64
+	current string
+}
+
+// task is one item with its place in the container's order.
+type task struct {
+	item  evidence.Item
+	order int64
+}
+
+func (r *run) do(ctx context.Context) (*Result, error) {
+	workers := r.opt.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if err := r.count(); err != nil {
+		return nil, err
+	}
+	tasks := make(chan task)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for t := range tasks {
+				if err := r.item(ctx, t); err != nil {
+					r.cancel(err)
+				}
+			}
+		})
+	}
+	stop := r.report()
+	err := r.feed(ctx, tasks)
+	close(tasks)
+	wg.Wait()
+	stop()
+	r.res.Bytes = r.read.Load()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return &r.res, err
+}
+
+// count sums up what there is to do, for progress.
+func (r *run) count() error {
+	for it, err := range r.ev.Items() {
+		if err != nil {
+			return fmt.Errorf("list items: %w", err)
+		}
+		if it.Kind.HasContent() {
+			r.total++
+			r.totalSz += max(it.Stored, 0)
+		}
+	}
+	return nil
+}
+
+func (r *run) feed(ctx context.Context, tasks chan<- task) error {
+	var order int64
+	for it, err := range r.ev.Items() {
+		if err != nil {
+			return fmt.Errorf("list items: %w", err)
+		}
+		order++
+		if !it.Kind.HasContent() {
+			continue
+		}
+		select {
+		case tasks <- task{it, order}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// report calls Options.Progress five times a second until stopped.
+func (r *run) report() (stop func()) {
+	if r.opt.Progress == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				r.opt.Progress(r.progress())
+			case <-done:
+				r.opt.Progress(r.progress())
+				return
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+func (r *run) progress() Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Progress{
+		Items: r.res.Items, ItemsTotal: r.total, Bytes: r.read.Load(), BytesTotal: r.totalSz,
+		Events: r.res.Events, Problems: r.res.Problems, Current: r.current,
+	}
+}
+
+// item opens, decodes and matches one item and runs its parser. The error
+// ends the run: it is the context's or the store's.
+func (r *run) item(ctx context.Context, t task) error {
+	r.mu.Lock()
+	r.current = t.item.Path
+	r.mu.Unlock()
+	err := r.parse(ctx, t)
+	r.mu.Lock()
+	r.res.Items++
+	r.mu.Unlock()
+	return err
+}
+
+func (r *run) parse(ctx context.Context, t task) error {
+	it := &t.item
+	content, err := r.ev.Open(it.Member)
+	if err != nil {
+		return r.unreadable(ctx, t, err)
+	}
+	defer content.Close()
+	src, parser, err := r.match(ctx, it, content)
+	if err != nil {
+		return r.unreadable(ctx, t, err)
+	}
+	if parser == nil {
+		r.mu.Lock()
+		r.res.Unparsed++
+		r.mu.Unlock()
+		return nil
+	}
+	job := r.job(t, src, parser)
+	if r.builder.Done(job.Key) {
+		r.mu.Lock()
+		r.res.Reused++
+		r.mu.Unlock()
+		return nil
+	}
+	return r.run(ctx, job, src, parser)
+}
+
+// match decodes the content and finds the first parser that takes it.
+func (r *run) match(ctx context.Context, it *evidence.Item, content evidence.Content) (*Source, *Parser, error) {
+	d, err := decode(content, max(it.Stored, it.Size))
+	if err != nil {
+		return nil, nil, err
+	}
+	head := make([]byte, HeadSize)
+	n, err := io.ReadFull(d.Reader, head)
+	head = head[:n]
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && n == 0 {
+		return nil, nil, err
+	}
+	src := &Source{
+		Item: it, Chain: d.chain, Host: r.host, Year: r.opt.Year, GzipTime: d.gzipTime,
+		ctx: ctx, r: io.MultiReader(strings.NewReader(string(head)), d.Reader), size: -1, count: &r.read,
+	}
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		src.r = io.MultiReader(strings.NewReader(string(head)), failing{err})
+	}
+	if d.chain == "" {
+		src.at, src.size = content, content.Size()
+	}
+	for i := range r.opt.Parsers {
+		p := &r.opt.Parsers[i]
+		if p.Match(it, head) {
+			return src, p, nil
+		}
+	}
+	return src, nil, nil
+}
+
+// failing repeats the error that ended an earlier read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// job describes the work so that equal work has an equal key.
+func (r *run) job(t task, src *Source, p *Parser) timeline.Job {
+	it := src.Item
+	name := p.Name + "@" + strconv.Itoa(p.Version)
+	source := &timeline.Source{
+		Bundle: r.opt.Bundle, Member: it.Member, Index: it.Index, Chain: src.Chain, Path: it.Path,
+		SHA256: it.SHA256, Size: it.Size, Collector: it.Collector, Host: r.host.Name, HostID: r.host.MachineID,
+	}
+	if st := it.Stat; st != nil {
+		source.Inode = st.Inode
+		source.Modified, source.Accessed, source.Changed, source.Born = st.Modified, st.Accessed, st.Changed, st.Born
+	}
+	h := evidence.NewHash()
+	for _, s := range []string{
+		it.SHA256.String(), it.Member, it.Path, src.Chain, r.host.Name, r.host.MachineID, r.host.BootID,
+		r.host.Zone.String(), r.host.ZoneSrc, strconv.Itoa(src.Year), name, r.opt.Bundle.String(),
+	} {
+		fmt.Fprintf(h, "%d:%s,", len(s), s)
+	}
+	key := evidence.DigestOf(h)
+	source.ID = hex.EncodeToString(key[:16])
+	return timeline.Job{Key: key.String(), Family: p.Family, Parser: name, Source: source}
+}
+
+// run parses one source into one job.
+func (r *run) run(ctx context.Context, job timeline.Job, src *Source, p *Parser) error {
+	w, err := r.builder.Begin(ctx, job)
+	if err != nil {
+		return fmt.Errorf("begin %s: %w", job.Parser, err)
+	}
+	out := timeline.NewAppender(ctx, w, job.Source, p.Name, p.Version)
+	if err := guard(ctx, p, src, out); err != nil && out.Err() == nil && ctx.Err() == nil {
+		code := evidence.IOError
+		var crash *panicError
+		switch {
+		case errors.As(err, &crash):
+			code = evidence.Panicked
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			code = evidence.Truncated
+		case errors.Is(err, ErrExpansion), errors.Is(err, ErrTooBig):
+			code = evidence.TooBig
+		case src.Chain != "":
+			code = evidence.Corrupt
+		}
+		out.Problem(code, -1, -1, err.Error())
+	}
+	if err := out.Flush(); err != nil {
+		w.Abort()
+		return err
+	}
+	if err := w.Commit(ctx); err != nil {
+		return fmt.Errorf("store events of %s: %w", job.Parser, err)
+	}
+	events, problems := out.Counts()
+	r.add(p.Name, events, problems)
+	return nil
+}
+
+func (r *run) add(parser string, events, problems int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.res.PerParser[parser]
+	c.Items++
+	c.Events += events
+	c.Problems += problems
+	r.res.PerParser[parser] = c
+	r.res.Parsed++
+	r.res.Events += events
+	r.res.Problems += problems
+}
+
+// unreadable records an item whose content could not be opened or decoded.
+func (r *run) unreadable(ctx context.Context, t task, cause error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p := &Parser{Name: engineName, Version: 1, Family: "engine"}
+	src := &Source{Item: &t.item, Host: r.host, count: &r.read, ctx: ctx}
+	p.Parse = func(context.Context, *Source, *timeline.Appender) error { return cause }
+	job := r.job(t, src, p)
+	if r.builder.Done(job.Key) {
+		return nil
+	}
+	return r.run(ctx, job, src, p)
+}
+
+// panicError is a parser's panic with where it happened.
+type panicError struct{ text string }
+
+func (p *panicError) Error() string { return p.text }
+
+// guard runs a parser and turns its panic into an error.
+func guard(ctx context.Context, p *Parser, src *Source, out *timeline.Appender) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{fmt.Sprintf("parser %s panicked: %v at %s", p.Name, v, origin(debug.Stack()))}
+		}
+	}()
+	return p.Parse(ctx, src, out)
+}
+
+// origin finds the frame that panicked: the first one below panic itself.
+func origin(stack []byte) string {
+	_, after, ok := strings.Cut(string(stack), "panic(")
+	if !ok {
+		return "unknown place"
+	}
+	lines := strings.Split(after, "\n")
+	for i := 2; i+1 < len(lines); i += 2 {
+		if fn := lines[i]; !strings.HasPrefix(fn, "runtime.") {
+			place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
+			return place[strings.LastIndexByte(place, '/')+1:]
+		}
+	}
+	return "unknown place"
+}
