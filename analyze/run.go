@@ -278,7 +278,9 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// job describes the work so that equal work has an equal key.
+// job describes the work so that equal work has an equal key. The bundle is
+// not part of it: the same file of the same host in a second bundle gives the
+// same events, and they are already there.
 func (r *run) job(t task, src *Source, p *Parser) timeline.Job {
 	it := src.Item
 	name := p.Name + "@" + strconv.Itoa(p.Version)
@@ -292,8 +294,8 @@ func (r *run) job(t task, src *Source, p *Parser) timeline.Job {
 	}
 	h := evidence.NewHash()
 	for _, s := range []string{
-		it.SHA256.String(), it.Member, it.Path, src.Chain, r.host.Name, r.host.MachineID, r.host.BootID,
-		r.host.Zone.String(), r.host.ZoneSrc, strconv.Itoa(src.Year), name, r.opt.Bundle.String(),
+		it.SHA256.String(), it.Path, src.Chain, r.host.Name, r.host.MachineID,
+		r.host.Zone.String(), r.host.ZoneSrc, strconv.Itoa(src.Year), name,
 	} {
 		fmt.Fprintf(h, "%d:%s,", len(s), s)
 	}
