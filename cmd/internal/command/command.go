@@ -154,7 +154,7 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 	case errors.Is(err, syscall.ENOSPC):
 		hint = "free some space or choose another place, then run the command again"
 	}
-	if code != Partial && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		code = Interrupted
 		var sig *signalError
 		if errors.As(context.Cause(ctx), &sig) && sig.signal == syscall.SIGTERM {
