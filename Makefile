@@ -1,0 +1,39 @@
+# One line per target. `make try` and `make test` need nothing but a Debian
+# machine: scripts/go.sh finds or fetches the Go toolchain.
+GO      = sh scripts/go.sh
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+.PHONY: help try build test race fuzz golden e2e test-oracle bench bench-peers lint docs dist clean
+
+help:        ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+try: build   ## collect this machine into a fresh case, verify it, build its timeline, report
+	sh scripts/try.sh
+build:       ## both programs into bin/
+	$(BUILD) -o bin/exhibit ./cmd/exhibit
+	$(BUILD) -tags urfave_cli_no_docs -o bin/exhibit-collector ./cmd/exhibit-collector
+test:        ## every test but those of the DuckDB oracle
+	$(GO) vet ./... && $(GO) test ./...
+race:        ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+fuzz:        ## every fuzz target for FUZZTIME (10s) each
+	sh scripts/fuzz.sh
+golden:      ## rewrite golden files and vectors, then look at git diff
+	sh scripts/golden.sh
+e2e:         ## the whole chain on this kernel, as root in namespaces of its own
+	$(GO) test -count=1 -v ./test/e2e/...
+test-oracle: ## the store against DuckDB (a module of its own; needs a C compiler)
+	cd test/duckdb && CGO_ENABLED=1 sh ../../scripts/go.sh test ./...
+bench:       ## throughput and allocations of every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench-peers: ## ours beside journalctl, ausearch, mactime, tshark and UAC
+	sh scripts/bench-peers.sh
+lint:        ## go vet, gofumpt, staticcheck
+	sh scripts/lint.sh
+docs: golden ## generated references are golden files: collectors, parsers, schema
+dist:        ## stripped static programs for every platform, with checksums, in dist/
+	VERSION=$(VERSION) sh scripts/dist.sh
+clean:       ## remove what was built
+	rm -rf bin dist
