@@ -1,13 +1,57 @@
 package collect
 
-import "github.com/exhibit-dfir/exhibit/evidence"
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// Errors of Host that callers tell apart with errors.Is. Others wrap the
+// system's error (fs.ErrNotExist, fs.ErrPermission, unix.EIO …).
+var (
+	// ErrTooBig says that a file is longer than the caller allowed.
+	ErrTooBig = errors.New("longer than the limit")
+	// ErrNotRegular says that content was asked of something that is no
+	// regular file: a folder, a link, a device, a FIFO or a socket.
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrUnsupported says that this program was built for a system whose
+	// hosts it cannot collect.
+	ErrUnsupported = errors.New("collecting is supported on Linux only")
+	// ErrTimeout says that a file system did not answer in time.
+	ErrTimeout = errors.New("the file system did not answer in time")
+)
 
 // Host is the machine being collected: the running one, or one whose file
 // systems are mounted below Root. All paths its methods take are absolute
 // paths of the host as raw bytes; they are resolved inside Root, links too.
+// Get one from OpenHost. The methods are safe for concurrent use.
 type Host struct {
 	Root string // "/" for the running host
 	Live bool   // processes, network and kernel state can be asked
+
+	rootFD    int
+	realRoot  string // Root without symbolic links, as mountinfo names it
+	noOpenat2 bool   // the kernel has no openat2(2), or a filter refuses it
+
+	ownMu sync.Mutex
+	own   map[fileID]struct{}
+
+	names  sync.Once
+	users  map[uint32]string
+	groups map[uint32]string
+
+	mountMu sync.Mutex
+	mounts  []MountPoint
+
+	opened    atomic.Int64 // files opened for reading
+	withAtime atomic.Int64 // of these, opened without O_NOATIME
+}
+
+type fileID struct {
+	dev   string
+	inode uint64
 }
 
 // DirEntry is one name in a folder. Type holds the file type bits of st_mode
@@ -17,4 +61,43 @@ type DirEntry struct {
 	Type uint32
 }
 
-var _ = evidence.Stat{}
+// Exclude names a file of our own (the bundle being written, a log): it is
+// never collected, by whatever path it is reached. dev is "major:minor" as
+// evidence.Stat has it.
+func (h *Host) Exclude(dev string, inode uint64) {
+	h.ownMu.Lock()
+	defer h.ownMu.Unlock()
+	if h.own == nil {
+		h.own = map[fileID]struct{}{}
+	}
+	h.own[fileID{dev, inode}] = struct{}{}
+}
+
+// Excluded reports whether Exclude named this file.
+func (h *Host) Excluded(dev string, inode uint64) bool {
+	h.ownMu.Lock()
+	defer h.ownMu.Unlock()
+	_, own := h.own[fileID{dev, inode}]
+	return own
+}
+
+// Opened returns how many files were opened for reading so far and how many
+// of these without O_NOATIME, so that their access times may have moved.
+func (h *Host) Opened() (files, withAtime int64) {
+	return h.opened.Load(), h.withAtime.Load()
+}
+
+// Walker is what WalkWith calls. Visit is required.
+type Walker struct {
+	// Visit gets each name with its metadata, a folder before its content.
+	// An error ends the walk. SkipDir leaves out what is below a folder.
+	Visit func(path string, st *evidence.Stat) error
+	// Failed gets each name whose metadata or content list cannot be read.
+	Failed func(path string, err error)
+	// LeftOut gets each folder that is not entered and each own file, with
+	// the reason.
+	LeftOut func(path, reason string)
+}
+
+// SkipDir, returned by Walker.Visit for a folder, leaves out its content.
+var SkipDir = errors.New("leave out this folder")

@@ -1,0 +1,122 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// take gives one match to the Taker under the first definition that asked
+// for it, and counts it for all that did.
+func (w *pathWalk) take(ctx context.Context, path string, typ uint32, defs []int) error {
+	chosen := w.count(defs)
+	d := w.table.defs[chosen]
+	if typ == modeRegular {
+		over, st := w.overLimit(chosen, path)
+		if over != "" {
+			return w.out.Note(ctx, evidence.Item{
+				Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
+				Collector: w.collector, Rule: d.rule, Stat: st, Detail: over,
+			})
+		}
+		if d.take != nil {
+			return d.take(ctx, w, path, d.rule)
+		}
+	}
+	return w.out.File(ctx, path, d.rule)
+}
+
+// takeLinked is take for what a link led to: not twice, and not what the
+// table names by its own path.
+func (w *pathWalk) takeLinked(ctx context.Context, path string, typ uint32, defs []int) error {
+	if w.linked[path] || w.table.wants(path) {
+		return nil
+	}
+	w.linked[path] = true
+	return w.take(ctx, path, typ, defs)
+}
+
+// count adds a match to its definitions and returns the one that takes it.
+// A "rest" definition counts only what nobody else asked for.
+func (w *pathWalk) count(defs []int) int {
+	chosen := -1
+	for _, i := range defs {
+		if w.table.defs[i].rest {
+			continue
+		}
+		w.matched[i]++
+		if chosen < 0 {
+			chosen = i
+		}
+	}
+	if chosen < 0 {
+		chosen = defs[0]
+		w.matched[chosen]++
+	}
+	return chosen
+}
+
+// overLimit says which limit of its definition a file exceeds, "" for none.
+// Bytes on disk count, not the stated size: a sparse lastlog is small.
+func (w *pathWalk) overLimit(def int, path string) (string, *evidence.Stat) {
+	d := w.table.defs[def]
+	if d.max == 0 && d.total == 0 {
+		return "", nil
+	}
+	st, err := w.tree.Stat(path)
+	if err != nil {
+		return "", nil // taking it will record why
+	}
+	size := onDisk(st)
+	if d.max > 0 && size > d.max {
+		return fmt.Sprintf("%d bytes on disk are over the limit of %d bytes a file for %q", size, d.max, d.rule), st
+	}
+	if d.total > 0 && w.spent[def]+size > d.total {
+		return fmt.Sprintf("%d bytes on disk do not fit into the limit of %d bytes in all for %q", size, d.total, d.rule), st
+	}
+	w.spent[def] += size
+	return "", nil
+}
+
+// onDisk is what reading the file without its holes costs. Compressing file
+// systems state fewer blocks than bytes, inline files none: the size bounds
+// what a small block count hides.
+func onDisk(st *evidence.Stat) int64 {
+	if st.Blocks == 0 && st.Size <= 4096 {
+		return st.Size
+	}
+	return min(st.Size, st.Blocks*512)
+}
+
+// skip records a path that is left out by policy.
+func (w *pathWalk) skip(ctx context.Context, path, rule, why string) error {
+	return w.out.Note(ctx, evidence.Item{
+		Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
+		Collector: w.collector, Rule: rule, Detail: why,
+	})
+}
+
+// lost records a directory or link that could not be looked into.
+func (w *pathWalk) lost(path, doing string, err error) {
+	w.out.Problem(evidence.Problem{
+		Stage: w.collector, Code: codeOf(err), Path: path,
+		Ref:    evidence.Ref{Offset: -1, Length: -1},
+		Detail: fmt.Sprintf("%s: %v", doing, err),
+	})
+}
+
+// codeOf classifies an error of the file system.
+func codeOf(err error) evidence.Code {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return evidence.Denied
+	case errors.Is(err, fs.ErrNotExist):
+		return evidence.Missing
+	case errors.Is(err, context.DeadlineExceeded):
+		return evidence.TimedOut
+	}
+	return evidence.IOError
+}

@@ -1,0 +1,295 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// Bits of st_mode, as Linux numbers them. They are written out because a
+// folder collected with --root may be read on another system.
+const (
+	modeType    = 0o170000
+	modeDir     = 0o040000
+	modeRegular = 0o100000
+	modeLink    = 0o120000
+	modeSetID   = 0o6000
+	modeExec    = 0o111
+)
+
+// maxHops bounds the links followed for one path, as the kernel does.
+const maxHops = 40
+
+// tree is what a path walk asks of a host. *collect.Host is one.
+type tree interface {
+	ReadDir(path string) ([]collect.DirEntry, error)
+	Stat(path string) (*evidence.Stat, error)
+	Readlink(path string) (string, error)
+}
+
+// takeFunc takes one regular file in its own way.
+type takeFunc func(ctx context.Context, w *pathWalk, path, rule string) error
+
+// pathWalk is one walk for one table.
+type pathWalk struct {
+	collector string
+	host      *collect.Host // nil only in tests of the walk itself
+	tree      tree
+	out       collect.Taker
+	table     *trie
+	fences    fences
+
+	matched []int   // per definition
+	spent   []int64 // bytes on disk, per definition with a total
+	links   []followed
+	linked  map[string]bool // paths taken because a link led there
+}
+
+// followed is a directory or file that a link leads to, walked after
+// everything else so that no directory is read twice for nothing.
+type followed struct {
+	path string
+	at   state
+	defs []int // definitions that matched the link itself
+	hops int
+}
+
+// takePaths walks the host for a table of definitions, gives every match to
+// out and reports how each definition went.
+func takePaths(ctx context.Context, collector string, h *collect.Host, out collect.Taker, defs []definition) error {
+	table, err := compile(defs)
+	if err != nil {
+		return err
+	}
+	w := &pathWalk{collector: collector, host: h, tree: h, out: out, table: table, fences: readFences(h)}
+	return w.run(ctx)
+}
+
+func (w *pathWalk) run(ctx context.Context) error {
+	w.matched = make([]int, len(w.table.defs))
+	w.spent = make([]int64, len(w.table.defs))
+	w.linked = make(map[string]bool)
+	err := w.dir(ctx, "", state{w.table.root}.inside(), 0)
+	for err == nil && len(w.links) > 0 {
+		next := w.links[0]
+		w.links = w.links[1:]
+		err = w.followLink(ctx, next)
+	}
+	if err == nil {
+		err = w.absent(ctx)
+	}
+	for i, d := range w.table.defs {
+		w.out.Seen(d.rule, w.matched[i])
+	}
+	return err
+}
+
+// absent records the exact names that were not there: that a file does not
+// exist is a finding too.
+func (w *pathWalk) absent(ctx context.Context) error {
+	for _, n := range w.table.exact {
+		d := w.table.defs[n.ends[0]]
+		if n.hit || d.quiet {
+			continue
+		}
+		if err := w.out.File(ctx, n.path, d.rule); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dir matches the content of one directory. dir is "" for the root.
+func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	var entries []collect.DirEntry
+	listed := at.needsList()
+	if listed {
+		var err error
+		if entries, err = w.tree.ReadDir(dir + "/"); err != nil {
+			w.lost(dir+"/", "read directory", err)
+			listed = false
+		}
+		slices.SortFunc(entries, func(a, b collect.DirEntry) int { return strings.Compare(a.Name, b.Name) })
+	}
+	for _, e := range entries {
+		if next := at.step(e.Name); len(next) > 0 {
+			if err := w.entry(ctx, dir+"/"+e.Name, e.Type, next, hops); err != nil {
+				return err
+			}
+		}
+	}
+	return w.unlisted(ctx, dir, at, entries, listed, hops)
+}
+
+// unlisted looks up the literal names that the listing did not show: there
+// was no listing, or something keeps the name out of it.
+func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries []collect.DirEntry, listed bool, hops int) error {
+	for _, name := range at.names() {
+		_, shown := slices.BinarySearchFunc(entries, name, func(e collect.DirEntry, name string) int {
+			return strings.Compare(e.Name, name)
+		})
+		if shown {
+			continue
+		}
+		path := dir + "/" + name
+		var typ uint32
+		if _, fenced := w.fences[path]; !fenced {
+			st, err := w.tree.Stat(path)
+			if err != nil {
+				continue // absent records name the reason
+			}
+			typ = st.Mode & modeType
+			if listed {
+				w.out.Problem(evidence.Problem{
+					Stage: w.collector, Code: evidence.Inconsistent, Path: path,
+					Ref:    evidence.Ref{Offset: -1, Length: -1},
+					Detail: "answers to its name but is not listed in its directory",
+				})
+			}
+		}
+		if err := w.entry(ctx, path, typ, at.step(name), hops); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry handles one name that the table leads to.
+func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state, hops int) error {
+	defs := at.matches()
+	if fence, ok := w.fences[path]; ok {
+		return w.skip(ctx, path, w.ruleOf(defs, at), fence)
+	}
+	if typ == 0 {
+		st, err := w.tree.Stat(path)
+		if err == nil {
+			typ = st.Mode & modeType
+		}
+	}
+	if len(defs) > 0 {
+		if err := w.take(ctx, path, typ, defs); err != nil {
+			return err
+		}
+	}
+	switch typ {
+	case modeDir:
+		if inside := at.inside(); len(inside) > 0 {
+			return w.dir(ctx, path, inside, hops)
+		}
+	case modeLink:
+		// `**` does not follow links: they may lead to / and round in circles.
+		if inside := at.bounded().inside(); len(defs) > 0 || len(inside) > 0 {
+			w.links = append(w.links, followed{path, at.bounded(), defs, hops + 1})
+		}
+	}
+	return nil
+}
+
+// followLink takes what a link leads to, unless the walk takes it anyway.
+func (w *pathWalk) followLink(ctx context.Context, l followed) error {
+	target, st, err := w.resolve(l.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // the link itself is recorded and tells where it points
+	case errors.Is(err, errFenced):
+		return w.skip(ctx, l.path, w.ruleOf(l.defs, l.at), err.Error())
+	case err != nil:
+		w.lost(l.path, "follow link", err)
+		return nil
+	case l.hops > maxHops:
+		w.lost(l.path, "follow link", errors.New("too many links"))
+		return nil
+	}
+	if st.Mode&modeType == modeDir {
+		if inside := l.at.inside(); len(inside) > 0 {
+			return w.dir(ctx, strings.TrimSuffix(target, "/"), inside, l.hops)
+		}
+	}
+	if len(l.defs) == 0 {
+		return nil
+	}
+	return w.takeLinked(ctx, target, st.Mode&modeType, l.defs)
+}
+
+var errFenced = errors.New("not entered")
+
+// resolve follows all links of a path within the host.
+func (w *pathWalk) resolve(path string) (string, *evidence.Stat, error) {
+	todo := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	done := ""
+	var st *evidence.Stat
+	for hops := 0; len(todo) > 0; {
+		name := todo[0]
+		todo = todo[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			done = done[:max(strings.LastIndexByte(done, '/'), 0)]
+			continue
+		}
+		if fence, ok := w.fences[done+"/"+name]; ok {
+			return "", nil, fmt.Errorf("%w: %s", errFenced, fence)
+		}
+		var err error
+		if st, err = w.tree.Stat(done + "/" + name); err != nil {
+			return "", nil, err
+		}
+		if st.Mode&modeType != modeLink {
+			done += "/" + name
+			continue
+		}
+		target, err := w.tree.Readlink(done + "/" + name)
+		if err != nil {
+			return "", nil, err
+		}
+		if hops++; hops > maxHops {
+			return "", nil, errors.New("too many links")
+		}
+		if strings.HasPrefix(target, "/") {
+			done = ""
+		}
+		todo = append(strings.Split(target, "/"), todo...)
+	}
+	if done == "" {
+		return "/", &evidence.Stat{Mode: modeDir}, nil
+	}
+	st, err := w.tree.Stat(done)
+	return done, st, err
+}
+
+func (w *pathWalk) ruleOf(defs []int, at state) string {
+	if len(defs) > 0 {
+		return w.table.defs[defs[0]].rule
+	}
+	for len(at) > 0 {
+		for _, n := range at {
+			if len(n.ends) > 0 {
+				return w.table.defs[n.ends[0]].rule
+			}
+		}
+		var below state
+		for _, n := range at {
+			for _, e := range n.globs {
+				below = below.with(e.next)
+			}
+			for _, name := range (state{n}).names() {
+				below = below.with(n.literal[name])
+			}
+			if n.deep != nil {
+				below = below.with(n.deep)
+			}
+		}
+		at = below
+	}
+	return ""
+}

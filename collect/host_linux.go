@@ -1,0 +1,316 @@
+package collect
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// pollWait bounds a read of a file that says "nothing yet" (/proc/kmsg).
+const pollWait = 5 * time.Second
+
+// OpenHost prepares to collect the machine whose file systems are mounted at
+// root. live says that it is the running one. The caller closes the Host.
+func OpenHost(root string, live bool) (*Host, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open host at %s: %w", root, err)
+	}
+	fd, err := unix.Open(abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open host at", Path: abs, Err: err}
+	}
+	h := &Host{Root: abs, Live: live, rootFD: fd, realRoot: abs}
+	if real, err := os.Readlink(procFD(fd)); err == nil {
+		h.realRoot = real
+	}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
+	probe, err := unix.Openat2(fd, ".", &how)
+	if err != nil {
+		h.noOpenat2 = true
+	} else {
+		unix.Close(probe)
+	}
+	return h, nil
+}
+
+// Close frees the Host.
+func (h *Host) Close() error { return unix.Close(h.rootFD) }
+
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// Open opens a file for reading without following a link in the last
+// component, without waiting for the other end of a FIFO, and without moving
+// its access time where the system permits that (owner or CAP_FOWNER).
+func (h *Host) Open(path string) (*os.File, error) {
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	fd, err := h.openAt(path, flags|unix.O_NOATIME)
+	if err == unix.EPERM {
+		if fd, err = h.openAt(path, flags); err == nil {
+			h.withAtime.Add(1)
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	h.opened.Add(1)
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// OpenLink opens the file behind one of /proc's magic links (/proc/PID/exe,
+// /proc/PID/fd/N), which names an open file and not a path. It needs a live
+// host. Only regular files are opened: ErrNotRegular for the rest.
+func (h *Host) OpenLink(path string) (*os.File, error) {
+	if !h.Live {
+		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: fs.ErrInvalid}
+	}
+	dir, err := h.openAt(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: err}
+	}
+	defer unix.Close(dir)
+	f, err := h.openLinkAt(dir, filepath.Base(path), path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: err}
+	}
+	return f, nil
+}
+
+func (h *Host) openLinkAt(dir int, name, path string) (*os.File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_NO_AUTOMOUNT); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, ErrNotRegular
+	}
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := openRetry(dir, name, flags|unix.O_NOATIME)
+	if err == unix.EPERM {
+		if fd, err = openRetry(dir, name, flags); err == nil {
+			h.withAtime.Add(1)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.opened.Add(1)
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// ReadFile reads a small regular file, one of /proc included, at most max
+// bytes. Of a longer file it returns the first max bytes and ErrTooBig.
+func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
+	f, err := h.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	}
+	return readSmall(f, st.Size, max)
+}
+
+// readSmall reads up to max bytes with few allocations; hint is the stated
+// size, 0 for the files of /proc.
+func readSmall(f *os.File, hint, max int64) ([]byte, error) {
+	_ = f.SetReadDeadline(time.Now().Add(pollWait)) // refused where the file cannot make us wait
+	if hint <= 0 {
+		hint = 4096
+	}
+	buf := make([]byte, 0, min(hint+1, max+1, 1<<20))
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := f.Read(buf[len(buf):min(int64(cap(buf)), max+1)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > max {
+			return buf[:max], &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooBig}
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}
+
+// Readlink returns the target of a symbolic link as it is stored.
+func (h *Host) Readlink(path string) (string, error) {
+	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	target, err := readlinkAt(fd, "")
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
+	}
+	return target, nil
+}
+
+func readlinkAt(dir int, name string) (string, error) {
+	for size := 256; ; size *= 4 {
+		buf := make([]byte, size)
+		n, err := unix.Readlinkat(dir, name, buf)
+		if err != nil {
+			return "", err
+		}
+		if n < size || size > 1<<16 {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+// Stat returns what statx(2) says of a path, of a link itself when it is one.
+// Xattrs are read separately.
+func (h *Host) Stat(path string) (*evidence.Stat, error) {
+	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	st, err := h.statAt(fd, "")
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st, nil
+}
+
+// StatFile returns what statx(2) says of an open file.
+func (h *Host) StatFile(f interface{ Fd() uintptr }) (*evidence.Stat, error) {
+	st, err := h.statAt(int(f.Fd()), "")
+	if err != nil {
+		return nil, fmt.Errorf("stat open file: %w", err)
+	}
+	return st, nil
+}
+
+const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_SYNC_AS_STAT
+
+func (h *Host) statAt(dir int, name string) (*evidence.Stat, error) {
+	var sx unix.Statx_t
+	flags := statFlags
+	if name == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	err := unix.Statx(dir, name, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID, &sx)
+	if err != nil {
+		return nil, err
+	}
+	st := &evidence.Stat{
+		Mode: uint32(sx.Mode), UID: sx.Uid, GID: sx.Gid,
+		Inode: sx.Ino, Dev: device(sx.Dev_major, sx.Dev_minor), MountID: sx.Mnt_id,
+		Nlink: sx.Nlink, Size: int64(sx.Size), Blocks: int64(sx.Blocks),
+		Attributes: sx.Attributes & sx.Attributes_mask,
+		Accessed:   at(sx.Atime), Modified: at(sx.Mtime), Changed: at(sx.Ctime),
+	}
+	if sx.Mask&unix.STATX_BTIME != 0 {
+		st.Born = at(sx.Btime)
+	}
+	if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFBLK || kind == unix.S_IFCHR {
+		st.Rdev = device(sx.Rdev_major, sx.Rdev_minor)
+	}
+	h.names.Do(h.readNames)
+	st.Owner, st.Group = h.users[st.UID], h.groups[st.GID]
+	return st, nil
+}
+
+func at(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
+
+func device(major, minor uint32) string {
+	return strconv.FormatUint(uint64(major), 10) + ":" + strconv.FormatUint(uint64(minor), 10)
+}
+
+// readNames reads the host's own passwd and group files, whose third field is
+// the number; accounts of other name services stay numbers.
+func (h *Host) readNames() {
+	parse := func(path string) map[uint32]string {
+		names := map[uint32]string{}
+		text, err := h.ReadFile(path, 4<<20)
+		if err != nil && !errors.Is(err, ErrTooBig) {
+			return names
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.SplitN(line, ":", 4)
+			if len(f) < 4 || f[0] == "" {
+				continue
+			}
+			id, err := strconv.ParseUint(f[2], 10, 32)
+			if _, known := names[uint32(id)]; err == nil && !known {
+				names[uint32(id)] = f[0]
+			}
+		}
+		return names
+	}
+	h.users, h.groups = parse("/etc/passwd"), parse("/etc/group")
+}
+
+// Bounds on extended attributes: the kernel's own per list and per value, and
+// ours over all values of one file.
+const (
+	maxXattrList  = 64 << 10
+	maxXattrTotal = 1 << 20
+)
+
+// Xattrs returns the extended attributes of a path, of a link itself when it
+// is one; nil when it has none or its file system knows none.
+func (h *Host) Xattrs(path string) (map[string][]byte, error) {
+	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read xattrs", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	attrs, err := xattrs(procFD(fd))
+	if err != nil {
+		return attrs, &fs.PathError{Op: "read xattrs", Path: path, Err: err}
+	}
+	return attrs, nil
+}
+
+// xattrs reads through /proc/self/fd: an O_PATH descriptor refuses
+// fgetxattr(2), and opening the file for it could act on a device.
+func xattrs(link string) (map[string][]byte, error) {
+	list := make([]byte, maxXattrList)
+	n, err := unix.Listxattr(link, list)
+	if err == unix.ENOTSUP || (err == nil && n == 0) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	attrs := map[string][]byte{}
+	value := make([]byte, maxXattrList)
+	total := 0
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
+		size, err := unix.Getxattr(link, name, value)
+		if err == unix.ENODATA { // removed since it was listed
+			continue
+		}
+		if err != nil {
+			return attrs, fmt.Errorf("%q: %w", name, err)
+		}
+		if total += len(name) + size; total > maxXattrTotal {
+			return attrs, ErrTooBig
+		}
+		attrs[name] = append([]byte{}, value[:size]...)
+	}
+	return attrs, nil
+}

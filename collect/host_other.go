@@ -1,0 +1,64 @@
+//go:build !linux
+
+package collect
+
+import (
+	"context"
+	"os"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// OpenHost returns ErrUnsupported: this program was built for a system whose
+// hosts it cannot collect, so that no Host exists and the methods below are
+// never reached.
+func OpenHost(string, bool) (*Host, error) { return nil, ErrUnsupported }
+
+// Close returns ErrUnsupported, as do all methods that touch the host.
+func (h *Host) Close() error { return ErrUnsupported }
+
+// Open returns ErrUnsupported.
+func (h *Host) Open(string) (*os.File, error) { return nil, ErrUnsupported }
+
+// OpenLink returns ErrUnsupported.
+func (h *Host) OpenLink(string) (*os.File, error) { return nil, ErrUnsupported }
+
+// ReadFile returns ErrUnsupported.
+func (h *Host) ReadFile(string, int64) ([]byte, error) { return nil, ErrUnsupported }
+
+// Readlink returns ErrUnsupported.
+func (h *Host) Readlink(string) (string, error) { return "", ErrUnsupported }
+
+// Stat returns ErrUnsupported.
+func (h *Host) Stat(string) (*evidence.Stat, error) { return nil, ErrUnsupported }
+
+// StatFile returns ErrUnsupported.
+func (h *Host) StatFile(interface{ Fd() uintptr }) (*evidence.Stat, error) {
+	return nil, ErrUnsupported
+}
+
+// Xattrs returns ErrUnsupported.
+func (h *Host) Xattrs(string) (map[string][]byte, error) { return nil, ErrUnsupported }
+
+// ReadDir returns ErrUnsupported.
+func (h *Host) ReadDir(string) ([]DirEntry, error) { return nil, ErrUnsupported }
+
+// Walk returns ErrUnsupported.
+func (h *Host) Walk(context.Context, string, func(string, *evidence.Stat) error) error {
+	return ErrUnsupported
+}
+
+// WalkWith returns ErrUnsupported.
+func (h *Host) WalkWith(context.Context, string, Walker) error { return ErrUnsupported }
+
+// Mounts returns ErrUnsupported.
+func (h *Host) Mounts() ([]MountPoint, error) { return nil, ErrUnsupported }
+
+// MountOf finds nothing.
+func (h *Host) MountOf(string) (MountPoint, bool) { return MountPoint{}, false }
+
+// IsNetworkOrPseudo returns ErrUnsupported.
+func (h *Host) IsNetworkOrPseudo(string) (bool, string, error) { return false, "", ErrUnsupported }
+
+// StatFS returns ErrUnsupported.
+func (h *Host) StatFS(string) (total, free int64, err error) { return 0, 0, ErrUnsupported }

@@ -1,0 +1,290 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+const (
+	// maxEntries bounds what ReadDir returns.
+	maxEntries = 1 << 20
+	// walkChunk is how many names of one folder a walk holds at once.
+	walkChunk = 8192
+	// maxDepth bounds the descriptors a walk holds, one a level.
+	maxDepth = 800
+)
+
+// ReadDir returns the names in a folder, sorted bytewise, without "." and
+// "..". Of a folder with more than a million names it returns as many and
+// ErrTooBig.
+func (h *Host) ReadDir(path string) ([]DirEntry, error) {
+	fd, err := h.openDir(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open folder", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	entries, more, err := newDirReader(fd).next(maxEntries)
+	sortEntries(entries)
+	if err == nil && more {
+		err = ErrTooBig
+	}
+	if err != nil {
+		return entries, &fs.PathError{Op: "list folder", Path: path, Err: err}
+	}
+	return entries, nil
+}
+
+func (h *Host) openDir(path string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	fd, err := h.openAt(path, flags|unix.O_NOATIME)
+	if err == unix.EPERM {
+		fd, err = h.openAt(path, flags)
+	}
+	return fd, err
+}
+
+func sortEntries(entries []DirEntry) {
+	slices.SortFunc(entries, func(a, b DirEntry) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// dirReader reads getdents64(2) records: inode 8 bytes, offset 8, record
+// length 2, type 1, name to a zero byte.
+type dirReader struct {
+	fd   int
+	buf  []byte
+	rest []byte
+}
+
+func newDirReader(fd int) *dirReader { return &dirReader{fd: fd, buf: make([]byte, 32<<10)} }
+
+// next returns up to max entries and whether there may be more.
+func (d *dirReader) next(max int) (entries []DirEntry, more bool, err error) {
+	for {
+		for len(d.rest) >= 19 {
+			size := int(binary.NativeEndian.Uint16(d.rest[16:]))
+			if size < 19 || size > len(d.rest) {
+				return entries, false, unix.EIO
+			}
+			name := d.rest[19:size]
+			if end := bytes.IndexByte(name, 0); end >= 0 {
+				name = name[:end]
+			}
+			if s := string(name); s != "." && s != ".." && s != "" {
+				if len(entries) == max {
+					return entries, true, nil
+				}
+				entries = append(entries, DirEntry{s, uint32(d.rest[18]) << 12})
+			}
+			d.rest = d.rest[size:]
+		}
+		n, err := syscall.ReadDirent(d.fd, d.buf)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return entries, false, err
+		}
+		d.rest = d.buf[:n]
+	}
+}
+
+// Walk calls fn for path and everything below it that is on local file
+// systems; see WalkWith. st is nil for a name that could not be read.
+func (h *Host) Walk(ctx context.Context, path string, fn func(path string, st *evidence.Stat) error) error {
+	var failed error
+	err := h.WalkWith(ctx, path, Walker{
+		Visit: fn,
+		Failed: func(path string, _ error) {
+			if failed == nil {
+				failed = fn(path, nil)
+			}
+		},
+	})
+	if err == nil && !errors.Is(failed, SkipDir) {
+		err = failed
+	}
+	return err
+}
+
+// WalkWith visits path and everything below it, folders before their content,
+// names in bytewise order. Each folder is opened once, relative to the one
+// above, so that a name replaced on the way cannot lead elsewhere; links are
+// not followed. Mounts on the way are entered when their file system is local
+// and not already reached through a wider mount of the same device; pseudo
+// and remote ones are visited as a folder and left out below. Memory is
+// bounded: names of a folder are held by the chunk.
+func (h *Host) WalkWith(ctx context.Context, path string, w Walker) error {
+	if w.Failed == nil {
+		w.Failed = func(string, error) {}
+	}
+	if w.LeftOut == nil {
+		w.LeftOut = func(string, string) {}
+	}
+	mounts, err := h.Mounts()
+	if err != nil {
+		return err
+	}
+	k := &walk{
+		Walker: w, h: h, ctx: ctx,
+		byID: map[uint64]MountPoint{}, byPoint: map[string]MountPoint{}, seen: map[string][]string{},
+	}
+	for _, m := range mounts {
+		k.byID[uint64(m.ID)] = m
+		k.byPoint[m.Point] = m
+	}
+	if m, ok := h.MountOf(path); ok && m.Storage() == Remote {
+		w.LeftOut(path, "on a "+m.FSType+" file system")
+		return nil
+	}
+	st, err := h.Stat(path)
+	if err != nil {
+		w.Failed(path, err)
+		return ctx.Err()
+	}
+	if m, ok := k.byID[st.MountID]; ok {
+		k.enterMount(m)
+	}
+	if k.own(path, st) {
+		return nil
+	}
+	if err := w.Visit(path, st); err != nil {
+		if errors.Is(err, SkipDir) {
+			return nil
+		}
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil
+	}
+	fd, err := h.openDir(path)
+	if err != nil {
+		w.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: err})
+		return nil
+	}
+	return k.folder(fd, strings.TrimRight(path, "/"), st.MountID, 0)
+}
+
+type walk struct {
+	Walker
+	h       *Host
+	ctx     context.Context
+	byID    map[uint64]MountPoint
+	byPoint map[string]MountPoint
+	seen    map[string][]string // device → roots of its mounts entered so far
+}
+
+// enterMount notes a mount and reports whether a wider one of the same device
+// was entered before.
+func (k *walk) enterMount(m MountPoint) bool {
+	for _, root := range k.seen[m.Dev] {
+		if below(m.Root, root) {
+			return false
+		}
+	}
+	k.seen[m.Dev] = append(k.seen[m.Dev], m.Root)
+	return true
+}
+
+func (k *walk) own(path string, st *evidence.Stat) bool {
+	if k.h.Excluded(st.Dev, st.Inode) {
+		k.LeftOut(path, "own file of this run")
+		return true
+	}
+	return false
+}
+
+// folder walks an open folder and closes it.
+func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
+	defer unix.Close(fd)
+	dir := newDirReader(fd)
+	for {
+		entries, more, err := dir.next(walkChunk)
+		if err != nil {
+			k.Failed(path, &fs.PathError{Op: "list folder", Path: path, Err: err})
+			more = false
+		}
+		sortEntries(entries)
+		for _, e := range entries {
+			if err := k.ctx.Err(); err != nil {
+				return err
+			}
+			if err := k.entry(fd, path+"/"+e.Name, e.Name, mount, depth); err != nil {
+				return err
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+func (k *walk) entry(dir int, path, name string, mount uint64, depth int) error {
+	m, isPoint := k.byPoint[path]
+	if isPoint && m.Storage() == Remote {
+		k.LeftOut(path, "on a "+m.FSType+" file system") // its own metadata is asked of the server, too
+		return nil
+	}
+	st, err := k.h.statAt(dir, name)
+	if err != nil {
+		k.Failed(path, &fs.PathError{Op: "stat", Path: path, Err: err})
+		return nil
+	}
+	if k.own(path, st) {
+		return nil
+	}
+	if err := k.Visit(path, st); err != nil {
+		if errors.Is(err, SkipDir) {
+			return nil
+		}
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil
+	}
+	if st.MountID != mount {
+		m, isPoint = k.byID[st.MountID], true
+	}
+	if isPoint { // by identity, or by name before Linux 5.8, which has no STATX_MNT_ID
+		if reason := k.closedMount(m); reason != "" {
+			k.LeftOut(path, reason)
+			return nil
+		}
+	}
+	if depth >= maxDepth {
+		k.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: ErrTooBig})
+		return nil
+	}
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	fd, err := openRetry(dir, name, flags|unix.O_NOATIME)
+	if err == unix.EPERM {
+		fd, err = openRetry(dir, name, flags)
+	}
+	if err != nil {
+		k.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: err})
+		return nil
+	}
+	return k.folder(fd, path, st.MountID, depth+1)
+}
+
+// closedMount says why a mount is not entered; "" when it is.
+func (k *walk) closedMount(m MountPoint) string {
+	switch {
+	case m.FSType == "":
+		return "mounted after the walk began"
+	case m.Storage() != Local:
+		return "on a " + m.FSType + " file system"
+	case !k.enterMount(m):
+		return "a second mount of device " + m.Dev
+	}
+	return ""
+}
