@@ -3,6 +3,7 @@ package timeline
 import (
 	"context"
 	"iter"
+	"math"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
@@ -10,7 +11,12 @@ import (
 // Job is one unit of building: the events that one parser reads from one
 // source. Key decides whether it was done before; jobs of equal key have
 // equal output, byte for byte.
+//
+// Order is the job's place among the jobs of this build. A store puts what it
+// commits in the order (Order, Key), so that the number of workers does not
+// show in the result.
 type Job struct {
+	Order  int64
 	Key    string // 64 hex digits over source, parser version and configuration
 	Family string // directory of the segment: text, journal, audit, fs, net, live, ...
 	Parser string // name@version
@@ -44,6 +50,20 @@ type Cursor struct {
 type Bucket struct {
 	Start int64
 	Count int64
+}
+
+// BucketStart returns the start of the bucket of width ns that holds ts.
+// Buckets are counted from the Unix epoch; the first one may begin before the
+// least representable time, and starts there.
+func BucketStart(ts, width int64) int64 {
+	rest := ts % width
+	if rest < 0 {
+		rest += width
+	}
+	if ts < math.MinInt64+1+rest {
+		return math.MinInt64 + 1
+	}
+	return ts - rest
 }
 
 // Value is one row of a top list.
