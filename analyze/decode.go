@@ -72,7 +72,7 @@ func decode(r io.Reader, stored int64) (decoded, error) {
 		}
 		content, err := enc.open(br)
 		if err != nil {
-			return decoded{}, fmt.Errorf("read %s: %w", enc.name, err)
+			return decoded{}, fmt.Errorf("%w: %s: %w", errCorrupt, enc.name, err)
 		}
 		d := decoded{chain: enc.name}
 		if z, ok := content.(*gzip.Reader); ok {

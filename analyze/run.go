@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -242,35 +243,73 @@ func (r *run) parse(ctx context.Context, t task) error {
 	return r.run(ctx, job, src, parser)
 }
 
-// match decodes the content and finds the first parser that takes it.
+// match decodes the content and finds the first parser that takes it. Content
+// that only looks compressed is offered as it is: three bytes in front of a
+// log must not hide it.
 func (r *run) match(ctx context.Context, it *evidence.Item, content evidence.Content) (*Source, *Parser, error) {
-	d, err := decode(content, max(it.Stored, it.Size))
-	if err != nil {
-		return nil, nil, err
+	stored := max(it.Stored, it.Size)
+	d, head, headErr := decodeHead(content, stored)
+	if headErr != nil && len(head) == 0 {
+		plain := io.NewSectionReader(content, 0, content.Size())
+		raw := make([]byte, HeadSize)
+		n, err := io.ReadFull(plain, raw)
+		if n == 0 && err != nil && !atEnd(err) {
+			return nil, nil, err
+		}
+		d, head = decoded{Reader: plain}, raw[:n]
+		if p := r.choose(it, head); p != nil {
+			return r.source(ctx, it, content, d, head, nil), p, nil
+		}
+		return nil, nil, headErr
 	}
-	head := make([]byte, HeadSize)
+	return r.source(ctx, it, content, d, head, headErr), r.choose(it, head), nil
+}
+
+// decodeHead undoes compression and reads the first HeadSize bytes. err is
+// nil at an honest end.
+func decodeHead(content io.Reader, stored int64) (d decoded, head []byte, err error) {
+	if d, err = decode(content, stored); err != nil {
+		return d, nil, err
+	}
+	head = make([]byte, HeadSize)
 	n, err := io.ReadFull(d.Reader, head)
-	head = head[:n]
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && n == 0 {
-		return nil, nil, err
+	if atEnd(err) && !(d.chain != "" && errors.Is(err, io.ErrUnexpectedEOF) && n == 0) {
+		err = nil
+	}
+	if err != nil && d.chain != "" {
+		err = fmt.Errorf("%w: %s: %w", errCorrupt, d.chain, err)
+	}
+	return d, head[:n], err
+}
+
+var errCorrupt = errors.New("cannot decompress")
+
+func atEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func (r *run) choose(it *evidence.Item, head []byte) *Parser {
+	for i := range r.opt.Parsers {
+		if p := &r.opt.Parsers[i]; p.Match(it, head) {
+			return p
+		}
+	}
+	return nil
+}
+
+func (r *run) source(ctx context.Context, it *evidence.Item, content evidence.Content, d decoded, head []byte, err error) *Source {
+	rest := d.Reader
+	if err != nil {
+		rest = failing{err}
 	}
 	src := &Source{
 		Item: it, Chain: d.chain, Host: r.host, Year: r.opt.Year, GzipTime: d.gzipTime,
-		ctx: ctx, r: io.MultiReader(strings.NewReader(string(head)), d.Reader), size: -1, count: &r.read,
-	}
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		src.r = io.MultiReader(strings.NewReader(string(head)), failing{err})
+		ctx: ctx, r: io.MultiReader(bytes.NewReader(head), rest), size: -1, count: &r.read,
 	}
 	if d.chain == "" {
 		src.at, src.size = content, content.Size()
 	}
-	for i := range r.opt.Parsers {
-		p := &r.opt.Parsers[i]
-		if p.Match(it, head) {
-			return src, p, nil
-		}
-	}
-	return src, nil, nil
+	return src
 }
 
 // failing repeats the error that ended an earlier read.
@@ -321,7 +360,7 @@ func (r *run) run(ctx context.Context, job timeline.Job, src *Source, p *Parser)
 			code = evidence.Truncated
 		case errors.Is(err, ErrExpansion), errors.Is(err, ErrTooBig):
 			code = evidence.TooBig
-		case src.Chain != "":
+		case src.Chain != "", errors.Is(err, errCorrupt):
 			code = evidence.Corrupt
 		}
 		out.Problem(code, -1, -1, err.Error())
