@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
@@ -30,6 +31,13 @@ var (
 type Host struct {
 	Root string // "/" for the running host
 	Live bool   // processes, network and kernel state can be asked
+
+	// What the run asks of the packet capture: how long it goes on at least,
+	// even when everything else is done sooner (0: as long as the rest
+	// takes), and on which interfaces (none: all that are up). A capture
+	// ends when its context does, and then returns nil.
+	CaptureFor        time.Duration
+	CaptureInterfaces []string
 
 	rootFD    int
 	realRoot  string // Root without symbolic links, as mountinfo names it
