@@ -224,6 +224,22 @@ func (s state) matches() []int {
 	return slices.Compact(out)
 }
 
+// below calls f for the nodes of s and all they lead to.
+func (s state) below(f func(*trieNode)) {
+	for _, n := range s {
+		f(n)
+		for _, name := range (state{n}).names() {
+			state{n.literal[name]}.below(f)
+		}
+		for _, e := range n.globs {
+			state{e.next}.below(f)
+		}
+		if n.deep != nil {
+			state{n.deep}.below(f)
+		}
+	}
+}
+
 // wants reports whether the table matches a path that leads over no link.
 func (t *trie) wants(path string) bool {
 	at := state{t.root}

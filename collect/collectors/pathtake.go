@@ -17,10 +17,7 @@ func (w *pathWalk) take(ctx context.Context, path string, typ uint32, defs []int
 	if typ == modeRegular {
 		over, st := w.overLimit(chosen, path)
 		if over != "" {
-			return w.out.Note(ctx, evidence.Item{
-				Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
-				Collector: w.collector, Rule: d.rule, Stat: st, Detail: over,
-			})
+			return w.note(ctx, path, d.rule, over, st)
 		}
 		if d.take != nil {
 			return d.take(ctx, w, path, d.rule)
@@ -29,13 +26,15 @@ func (w *pathWalk) take(ctx context.Context, path string, typ uint32, defs []int
 	return w.out.File(ctx, path, d.rule)
 }
 
-// takeLinked is take for what a link led to: not twice, and not what the
-// table names by its own path.
-func (w *pathWalk) takeLinked(ctx context.Context, path string, typ uint32, defs []int) error {
-	if w.linked[path] || w.table.wants(path) {
-		return nil
+// takeFrom is take for a path that hops links led to: what they led to is not
+// taken twice, nor when the table names it by its own path.
+func (w *pathWalk) takeFrom(ctx context.Context, path string, typ uint32, defs []int, hops int) error {
+	if hops > 0 {
+		if w.linked[path] || w.table.wants(path) {
+			return nil
+		}
+		w.linked[path] = true
 	}
-	w.linked[path] = true
 	return w.take(ctx, path, typ, defs)
 }
 
@@ -91,11 +90,23 @@ func onDisk(st *evidence.Stat) int64 {
 	return min(st.Size, st.Blocks*512)
 }
 
-// skip records a path that is left out by policy.
-func (w *pathWalk) skip(ctx context.Context, path, rule, why string) error {
+// skip records that everything the table has at and below a path is left out.
+func (w *pathWalk) skip(ctx context.Context, path string, at state, why string) error {
+	rule := ""
+	at.below(func(n *trieNode) {
+		n.hit = true // no looking for exact names there either
+		if rule == "" && len(n.ends) > 0 {
+			rule = w.table.defs[n.ends[0]].rule
+		}
+	})
+	return w.note(ctx, path, rule, why, nil)
+}
+
+// note records a path that is left out by policy.
+func (w *pathWalk) note(ctx context.Context, path, rule, why string, st *evidence.Stat) error {
 	return w.out.Note(ctx, evidence.Item{
 		Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
-		Collector: w.collector, Rule: rule, Detail: why,
+		Collector: w.collector, Rule: rule, Stat: st, Detail: why,
 	})
 }
 

@@ -26,7 +26,8 @@ const (
 // maxHops bounds the links followed for one path, as the kernel does.
 const maxHops = 40
 
-// tree is what a path walk asks of a host. *collect.Host is one.
+// tree is what a path walk asks of a host. *collect.Host is one. ReadDir
+// sorts bytewise; Stat does not follow a link in the last component.
 type tree interface {
 	ReadDir(path string) ([]collect.DirEntry, error)
 	Stat(path string) (*evidence.Stat, error)
@@ -114,11 +115,10 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 	listed := at.needsList()
 	if listed {
 		var err error
-		if entries, err = w.tree.ReadDir(dir + "/"); err != nil {
-			w.lost(dir+"/", "read directory", err)
+		if entries, err = w.tree.ReadDir(orRoot(dir)); err != nil {
+			w.lost(orRoot(dir), "read directory", err)
 			listed = false
 		}
-		slices.SortFunc(entries, func(a, b collect.DirEntry) int { return strings.Compare(a.Name, b.Name) })
 	}
 	for _, e := range entries {
 		if next := at.step(e.Name); len(next) > 0 {
@@ -167,7 +167,7 @@ func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries [
 func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state, hops int) error {
 	defs := at.matches()
 	if fence, ok := w.fences[path]; ok {
-		return w.skip(ctx, path, w.ruleOf(defs, at), fence)
+		return w.skip(ctx, path, at, fence)
 	}
 	if typ == 0 {
 		st, err := w.tree.Stat(path)
@@ -176,7 +176,7 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 		}
 	}
 	if len(defs) > 0 {
-		if err := w.take(ctx, path, typ, defs); err != nil {
+		if err := w.takeFrom(ctx, path, typ, defs, hops); err != nil {
 			return err
 		}
 	}
@@ -201,7 +201,7 @@ func (w *pathWalk) followLink(ctx context.Context, l followed) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // the link itself is recorded and tells where it points
 	case errors.Is(err, errFenced):
-		return w.skip(ctx, l.path, w.ruleOf(l.defs, l.at), err.Error())
+		return w.skip(ctx, l.path, l.at, err.Error())
 	case err != nil:
 		w.lost(l.path, "follow link", err)
 		return nil
@@ -217,7 +217,14 @@ func (w *pathWalk) followLink(ctx context.Context, l followed) error {
 	if len(l.defs) == 0 {
 		return nil
 	}
-	return w.takeLinked(ctx, target, st.Mode&modeType, l.defs)
+	return w.takeFrom(ctx, target, st.Mode&modeType, l.defs, l.hops)
+}
+
+func orRoot(dir string) string {
+	if dir == "" {
+		return "/"
+	}
+	return dir
 }
 
 var errFenced = errors.New("not entered")
@@ -265,31 +272,4 @@ func (w *pathWalk) resolve(path string) (string, *evidence.Stat, error) {
 	}
 	st, err := w.tree.Stat(done)
 	return done, st, err
-}
-
-func (w *pathWalk) ruleOf(defs []int, at state) string {
-	if len(defs) > 0 {
-		return w.table.defs[defs[0]].rule
-	}
-	for len(at) > 0 {
-		for _, n := range at {
-			if len(n.ends) > 0 {
-				return w.table.defs[n.ends[0]].rule
-			}
-		}
-		var below state
-		for _, n := range at {
-			for _, e := range n.globs {
-				below = below.with(e.next)
-			}
-			for _, name := range (state{n}).names() {
-				below = below.with(n.literal[name])
-			}
-			if n.deep != nil {
-				below = below.with(n.deep)
-			}
-		}
-		at = below
-	}
-	return ""
 }
