@@ -17,6 +17,7 @@ func parseAccount(msg []byte, f *Fields) bool {
 	}
 	if rest, ok := cutPrefix(msg, "failed adding user "); ok {
 		f.TargetUser, f.Reason, _ = quoted(rest)
+		f.Reason, _ = cutPrefix(f.Reason, ", ")
 		return f.is("account-created", Failure, IAM)
 	}
 	if rest, ok := cutPrefix(msg, "add "); ok {

@@ -59,6 +59,8 @@ func method(msg []byte, want string) []byte {
 	return publickeyMethod
 }
 
+// The names of the methods where the message has no lower-case word for them;
+// never written to.
 var passwordMethod, publickeyMethod = []byte("password"), []byte("publickey")
 
 // colonPeer reads ADDRESS:PORT.

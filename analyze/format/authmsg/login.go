@@ -53,4 +53,3 @@ func parseFailedLogin(b []byte, f *Fields) bool {
 	}
 	return f.is("user-login", Failure, Authentication)
 }
-

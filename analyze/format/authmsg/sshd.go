@@ -387,7 +387,7 @@ func parseRejected(msg []byte, f *Fields) bool {
 	if rest, ok := cutPrefix(msg, "ROOT LOGIN REFUSED FROM "); ok {
 		p, _, _ := leadingPeer(rest)
 		f.setPeerPort(p)
-		f.User = msg[:0]
+		f.UID = 0 // the message says ROOT, not the account's name
 		return f.is("user-login", Failure, Authentication)
 	}
 	if rest, ok := cutPrefix(msg, "Timeout before authentication for "); ok {
