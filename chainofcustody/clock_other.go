@@ -1,0 +1,5 @@
+//go:build !linux
+
+package chainofcustody
+
+func bootClock() (mono int64, bootID string) { return 0, "" }

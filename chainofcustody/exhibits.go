@@ -1,0 +1,86 @@
+package chainofcustody
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const exhibitPrefix = "EX-"
+
+// exhibitNumber reads EX-001, EX-012, EX-1234: three digits or more, no
+// needless zeros, 0 for anything else.
+func exhibitNumber(s string) int {
+	digits, ok := strings.CutPrefix(s, exhibitPrefix)
+	if !ok || len(digits) < 3 || len(digits) > 9 || len(digits) > 3 && digits[0] == '0' {
+		return 0
+	}
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+func validExhibit(s string) bool { return exhibitNumber(s) > 0 }
+
+// Exhibits lists the exhibit numbers of the case in ascending order.
+func (c *Case) Exhibits() ([]string, error) {
+	root, err := os.OpenRoot(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list exhibits: %w", err)
+	}
+	defer root.Close()
+	names, err := exhibitNames(root)
+	if err != nil {
+		return nil, fmt.Errorf("list exhibits: %w", err)
+	}
+	return names, nil
+}
+
+func exhibitNames(root *os.Root) ([]string, error) {
+	entries, err := fs.ReadDir(root.FS(), CustodyDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if validExhibit(entry.Name()) && entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return exhibitNumber(a) - exhibitNumber(b) })
+	return names, err
+}
+
+// NextExhibit takes the next free exhibit number, EX-001 at first. The number
+// is spent by making its custody folder: no two callers get the same one, and
+// a number whose collection failed is not given out again.
+func (c *Case) NextExhibit() (string, error) {
+	root, unlock, err := c.lock()
+	if err != nil {
+		return "", fmt.Errorf("number exhibit: %w", err)
+	}
+	defer unlock()
+	names, err := exhibitNames(root)
+	if err != nil {
+		return "", fmt.Errorf("number exhibit: %w", err)
+	}
+	next := 1
+	if len(names) > 0 {
+		next = exhibitNumber(names[len(names)-1]) + 1
+	}
+	name := fmt.Sprintf("%s%03d", exhibitPrefix, next)
+	if err := root.Mkdir(path.Join(CustodyDir, name), 0o700); err != nil {
+		return "", fmt.Errorf("number exhibit: %w", err)
+	}
+	if err := syncRootDir(root, CustodyDir); err != nil {
+		return "", fmt.Errorf("number exhibit: %w", err)
+	}
+	return name, nil
+}
