@@ -11,8 +11,10 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
@@ -92,3 +94,17 @@ func Verify(namespace string, message, armored []byte) (ssh.PublicKey, error) {
 
 // Fingerprint is the key's name on paper: SHA256:… as ssh-keygen -l prints it.
 func Fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(key) }
+
+// opensshArmor is the armor ssh-keygen writes: 70 characters a line.
+func opensshArmor(sig *sshsig.Signature) string {
+	text := base64.StdEncoding.EncodeToString(sig.Marshal())
+	var b strings.Builder
+	b.WriteString("-----BEGIN SSH SIGNATURE-----\n")
+	for len(text) > 0 {
+		n := min(len(text), 70)
+		b.WriteString(text[:n] + "\n")
+		text = text[n:]
+	}
+	b.WriteString("-----END SSH SIGNATURE-----\n")
+	return b.String()
+}
