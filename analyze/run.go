@@ -340,7 +340,7 @@ func (r *run) job(t task, src *Source, p *Parser) timeline.Job {
 	}
 	key := evidence.DigestOf(h)
 	source.ID = hex.EncodeToString(key[:16])
-	return timeline.Job{Key: key.String(), Family: p.Family, Parser: name, Source: source}
+	return timeline.Job{Order: t.order, Key: key.String(), Family: p.Family, Parser: name, Source: source}
 }
 
 // run parses one source into one job.
