@@ -10,7 +10,7 @@ import (
 // into one trie, so that a walk reads each directory once however many
 // patterns lead through it.
 //
-// A pattern is an absolute path. Its components are globs (glob.go); `**` as
+// A pattern is an absolute path, or starts with ~/ for the home directories. Its components are globs (glob.go); `**` as
 // a whole component stands for any number of directories, none included, and
 // as the last one for everything below. {a,b} are alternatives.
 type definition struct {
@@ -31,6 +31,7 @@ type definition struct {
 type trie struct {
 	defs  []definition
 	root  *trieNode
+	home  *trieNode   // patterns below ~
 	exact []*trieNode // ends of patterns without wildcards, in table order
 }
 
@@ -40,6 +41,7 @@ type trieNode struct {
 	globs   []trieEdge
 	deep    *trieNode // reached by `**`
 	isDeep  bool      // stays active in every directory below
+	also    *trieNode // matched from here, too: the patterns below ~
 	ends    []int     // definitions whose pattern ends here, ascending
 	path    string    // of an exact node: the whole pattern
 	hit     bool      // of an exact node: something was there
@@ -51,9 +53,11 @@ type trieEdge struct {
 	next *trieNode
 }
 
-// compile builds the trie of a table. An error names the bad pattern.
-func compile(defs []definition) (*trie, error) {
-	t := &trie{defs: defs, root: &trieNode{}}
+// compile builds the trie of a table. homes are the directories that ~ stands
+// for, as raw bytes; all share one copy of the patterns. An error names the
+// bad pattern.
+func compile(defs []definition, homes ...string) (*trie, error) {
+	t := &trie{defs: defs, root: &trieNode{}, home: &trieNode{}}
 	for i, d := range defs {
 		for _, pattern := range d.patterns {
 			plain, err := expandBraces(pattern)
@@ -67,15 +71,27 @@ func compile(defs []definition) (*trie, error) {
 			}
 		}
 	}
+	for _, home := range homes {
+		at := t.root
+		for name := range strings.SplitSeq(home, "/") {
+			if name != "" {
+				at = at.child(name)
+			}
+		}
+		at.also = t.home
+	}
 	return t, nil
 }
 
 func (t *trie) add(def int, pattern string) error {
+	at, path, exact := t.root, "", true
 	rest, absolute := strings.CutPrefix(pattern, "/")
+	if below, ok := strings.CutPrefix(pattern, "~/"); ok {
+		at, rest, absolute, exact = t.home, below, true, false
+	}
 	if !absolute || rest == "" {
 		return fmt.Errorf("%w: not an absolute path: %q", errGlob, pattern)
 	}
-	at, path, exact := t.root, "", true
 	for component := range strings.SplitSeq(rest, "/") {
 		if component == "**" {
 			exact = false
@@ -146,12 +162,14 @@ type state []*trieNode
 // when the directory itself was matched by s.
 func (s state) inside() state {
 	var out state
-	for _, n := range s {
-		if n.isDeep || n.literal != nil || n.globs != nil {
-			out = out.with(n)
-		}
-		if n.deep != nil {
-			out = out.with(n.deep)
+	for _, start := range s {
+		for n := start; n != nil; n = n.also {
+			if n.isDeep || n.literal != nil || n.globs != nil {
+				out = out.with(n)
+			}
+			if n.deep != nil {
+				out = out.with(n.deep)
+			}
 		}
 	}
 	return out
@@ -234,8 +252,10 @@ func (s state) below(f func(*trieNode)) {
 		for _, e := range n.globs {
 			state{e.next}.below(f)
 		}
-		if n.deep != nil {
-			state{n.deep}.below(f)
+		for _, next := range []*trieNode{n.deep, n.also} {
+			if next != nil {
+				state{next}.below(f)
+			}
 		}
 	}
 }

@@ -169,7 +169,7 @@ func walkTable(t testing.TB, h *collect.Host, defs []definition) (*memoryTaker, 
 	check(t, err)
 	out := newMemoryTaker(h)
 	counted := &countingTree{h, map[string]int{}}
-	w := &pathWalk{collector: "test", host: h, tree: counted, out: out, table: table, fences: readFences(h)}
+	w := &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: counted, table: table, fences: readFences(h)}
 	check(t, w.run(context.Background()))
 	return out, counted
 }
@@ -314,7 +314,7 @@ func TestNameThatIsHiddenFromListingsIsTakenAndReported(t *testing.T) {
 	table, err := compile([]definition{{rule: "loader", patterns: []string{"/etc/ld.so.preload", "/etc/*"}}})
 	check(t, err)
 	out := newMemoryTaker(h)
-	w := &pathWalk{collector: "test", host: h, tree: hidingTree{h, "ld.so.preload"}, out: out, table: table}
+	w := &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: hidingTree{h, "ld.so.preload"}, table: table}
 	check(t, w.run(context.Background()))
 	if !slices.Contains(out.paths(), "/etc/ld.so.preload") {
 		t.Error("the hidden file was not taken")
@@ -330,7 +330,7 @@ func TestFileSystemsThatMayHangAreNotTouched(t *testing.T) {
 	check(t, err)
 	out := newMemoryTaker(h)
 	counted := &countingTree{h, map[string]int{}}
-	w := &pathWalk{collector: "test", host: h, tree: counted, out: out, table: table, fences: fencesOf([]collect.MountPoint{
+	w := &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: counted, table: table, fences: fencesOf([]collect.MountPoint{
 		{Point: "/", FSType: "nfs4"}, {Point: "/var/log/net", FSType: "nfs4", Source: "server:/x"},
 		{Point: "/var/log/a", FSType: "proc"}, {Point: "/var/log/a", FSType: "ext4", Source: "/dev/sda"},
 	})}
@@ -351,7 +351,7 @@ func TestCancelledWalkEnds(t *testing.T) {
 	h := plant(t, "var/log/a")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := takePaths(ctx, "test", h, newMemoryTaker(h), []definition{{rule: "r", patterns: []string{"/var/log/**"}}}); err == nil {
+	if err := takePaths(ctx, pathRun{collector: "test", host: h, out: newMemoryTaker(h)}, []definition{{rule: "r", patterns: []string{"/var/log/**"}}}); err == nil {
 		t.Error("no error after cancellation")
 	}
 }

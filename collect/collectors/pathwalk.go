@@ -37,14 +37,21 @@ type tree interface {
 // takeFunc takes one regular file in its own way.
 type takeFunc func(ctx context.Context, w *pathWalk, path, rule string) error
 
+// pathRun is what a walk for a table of definitions needs.
+type pathRun struct {
+	collector string
+	host      *collect.Host
+	out       collect.Taker
+	homes     []string // where definitions below ~ are looked for
+	secrets   Secrets
+}
+
 // pathWalk is one walk for one table.
 type pathWalk struct {
-	collector string
-	host      *collect.Host // nil only in tests of the walk itself
-	tree      tree
-	out       collect.Taker
-	table     *trie
-	fences    fences
+	pathRun
+	tree   tree // host, but for tests
+	table  *trie
+	fences fences
 
 	matched []int   // per definition
 	spent   []int64 // bytes on disk, per definition with a total
@@ -52,8 +59,8 @@ type pathWalk struct {
 	linked  map[string]bool // paths taken because a link led there
 }
 
-// followed is a directory or file that a link leads to, walked after
-// everything else so that no directory is read twice for nothing.
+// followed is a link whose target is looked at after everything else, so that
+// no directory is read twice for nothing.
 type followed struct {
 	path string
 	at   state
@@ -62,13 +69,13 @@ type followed struct {
 }
 
 // takePaths walks the host for a table of definitions, gives every match to
-// out and reports how each definition went.
-func takePaths(ctx context.Context, collector string, h *collect.Host, out collect.Taker, defs []definition) error {
-	table, err := compile(defs)
+// the Taker and reports how each definition went.
+func takePaths(ctx context.Context, run pathRun, defs []definition) error {
+	table, err := compile(defs, run.homes...)
 	if err != nil {
 		return err
 	}
-	w := &pathWalk{collector: collector, host: h, tree: h, out: out, table: table, fences: readFences(h)}
+	w := &pathWalk{pathRun: run, tree: run.host, table: table, fences: readFences(run.host)}
 	return w.run(ctx)
 }
 

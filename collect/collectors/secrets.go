@@ -1,0 +1,166 @@
+package collectors
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// Secrets says what to do with what would let its holder act as somebody
+// else: private keys, password hashes, stored credentials. They are rarely
+// needed to find out what happened, and a bundle that holds them has to be
+// guarded like them.
+type Secrets bool
+
+// By default secrets stay where they are: a "skipped" record says that the
+// file exists, its metadata, and of a private key its fingerprints. Taking
+// them needs an order.
+const (
+	LeaveSecrets Secrets = false
+	TakeSecrets  Secrets = true
+)
+
+// maxKeyFile bounds what is searched for a private key; certificates with
+// their chains stay far below.
+const maxKeyFile = 1 << 20
+
+// takeSecret leaves a file out because its place says that it is a secret.
+func takeSecret(ctx context.Context, w *pathWalk, name, rule string) error {
+	if w.secrets == TakeSecrets {
+		return w.out.File(ctx, name, rule)
+	}
+	st, err := w.tree.Stat(name)
+	if err != nil {
+		return w.out.File(ctx, name, rule) // records why
+	}
+	return w.note(ctx, name, rule, rule+" are left out unless ordered", st)
+}
+
+// takeUnlessSecret takes a file unless its content is a private key or its
+// name says password hashes.
+func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error {
+	if w.secrets == TakeSecrets {
+		return w.out.File(ctx, name, rule)
+	}
+	if path.Base(name) == "opasswd" {
+		return takeSecret(ctx, w, name, "password hashes")
+	}
+	text, whole, err := w.head(name)
+	if err != nil {
+		return w.out.File(ctx, name, rule) // records why
+	}
+	kind, public := privateKey(text)
+	if kind == "" {
+		return w.out.File(ctx, name, rule)
+	}
+	st, _ := w.tree.Stat(name)
+	detail := "private key (" + kind + ") is left out unless ordered; public part: " + public
+	if whole {
+		detail += "; SHA-256 of the file: " + evidence.Sum(text).String()
+	}
+	return w.note(ctx, name, rule, detail, st)
+}
+
+// head reads the beginning of a file and says whether that was all of it.
+func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
+	f, err := w.host.Open(name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, false, fmt.Errorf("read %q: not a regular file: %w", name, err)
+	}
+	text, err = io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	return text, err == nil && len(text) <= maxKeyFile, err
+}
+
+// privateKey recognises private keys: PEM (RFC 7468, and OpenSSH's
+// PROTOCOL.key in PEM), PuTTY's text form, and Dropbear's binary form, which
+// starts like an SSH wire-format key. kind is "" for everything else. A PEM
+// block counts only when it decodes: a mere line of text that looks like one
+// must not keep a file out of the evidence.
+func privateKey(text []byte) (kind, public string) {
+	if strings.HasPrefix(string(text), "PuTTY-User-Key-File-") {
+		return "PuTTY", puttyPublic(string(text))
+	}
+	if isDropbear(text) {
+		return "Dropbear", "not derived"
+	}
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return "", ""
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return block.Type, publicPart(pem.EncodeToMemory(block))
+		}
+	}
+}
+
+// publicPart derives the fingerprint of a private key's public part, which
+// OpenSSH's format keeps readable even when the key is encrypted.
+func publicPart(key []byte) string {
+	signer, err := ssh.ParsePrivateKey(key)
+	if err == nil {
+		return describeKey(signer.PublicKey())
+	}
+	if missing, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
+		if missing.PublicKey != nil {
+			return describeKey(missing.PublicKey) + ", encrypted"
+		}
+		return "not derivable, encrypted"
+	}
+	return "not derivable"
+}
+
+func describeKey(key ssh.PublicKey) string { return key.Type() + " " + ssh.FingerprintSHA256(key) }
+
+// puttyPublic reads the Public-Lines of a PuTTY key file: a count, then that
+// many lines of base64.
+func puttyPublic(text string) string {
+	algorithm, _, _ := strings.Cut(text, "\n")
+	_, algorithm, _ = strings.Cut(algorithm, ": ")
+	_, after, ok := strings.Cut(text, "\nPublic-Lines: ")
+	if !ok {
+		return "not derivable"
+	}
+	var lines int
+	number, after, _ := strings.Cut(after, "\n")
+	if _, err := fmt.Sscanf(number, "%d", &lines); err != nil || lines < 1 || lines > 1000 {
+		return "not derivable"
+	}
+	var blob strings.Builder
+	for range lines {
+		line, rest, _ := strings.Cut(after, "\n")
+		blob.WriteString(strings.TrimSpace(line))
+		after = rest
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(strings.TrimSpace(algorithm) + " " + blob.String()))
+	if err != nil {
+		return "not derivable"
+	}
+	return describeKey(key)
+}
+
+// isDropbear reports whether text starts with a length and a key type as
+// Dropbear's host key files do.
+func isDropbear(text []byte) bool {
+	if len(text) < 4+7 || text[0] != 0 || text[1] != 0 || text[2] != 0 {
+		return false
+	}
+	n := int(text[3])
+	if n > len(text)-4 {
+		return false
+	}
+	kind := string(text[4 : 4+n])
+	return strings.HasPrefix(kind, "ssh-") || strings.HasPrefix(kind, "ecdsa-sha2-")
+}

@@ -1,0 +1,180 @@
+package collectors
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+)
+
+const filesystemWalkName = "filesystem_walk"
+
+var filesystemWalk = register(collect.Collector{
+	Name:     filesystemWalkName,
+	Doc:      "Metadata of every name on every local file system, and SHA-256 by policy",
+	Tier:     collect.TierFiles,
+	Deadline: 6 * time.Hour,
+	Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
+		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), buf: make([]byte, 256<<10)}
+		it := evidence.Item{
+			Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
+			Collector: filesystemWalkName, Rule: "file system walk",
+		}
+		err := streamTo(ctx, out, it, func(to io.Writer) error { return w.run(ctx, to) })
+		out.Seen(it.Rule, w.names)
+		return err
+	},
+})
+
+// fileWalk writes one record.File line a name.
+type fileWalk struct {
+	host   *collect.Host
+	out    collect.Taker
+	hashes hashPolicy
+	names  int
+	line   []byte
+	buf    []byte
+}
+
+func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
+	lines := bufio.NewWriterSize(to, 256<<10)
+	var noteErr error
+	err := w.host.WalkWith(ctx, "/", collect.Walker{
+		Visit: func(path string, st *evidence.Stat) error {
+			if noteErr != nil {
+				return noteErr
+			}
+			return w.visit(ctx, lines, path, st)
+		},
+		Failed: func(path string, err error) {
+			w.out.Problem(evidence.Problem{
+				Stage: filesystemWalkName, Code: codeOf(err), Path: path,
+				Ref: evidence.Ref{Offset: -1, Length: -1}, Detail: err.Error(),
+			})
+		},
+		LeftOut: func(path, reason string) {
+			if err := w.out.Note(ctx, evidence.Item{
+				Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
+				Collector: filesystemWalkName, Rule: "file system walk", Detail: reason,
+			}); err != nil && noteErr == nil {
+				noteErr = err
+			}
+		},
+	})
+	return errors.Join(err, noteErr, lines.Flush())
+}
+
+func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, st *evidence.Stat) error {
+	w.names++
+	f := record.File{
+		Path: record.Bytes(path), Mode: st.Mode, UID: st.UID, GID: st.GID, Owner: st.Owner,
+		Size: st.Size, Inode: st.Inode, Dev: st.Dev, Nlink: st.Nlink, Attributes: st.Attributes,
+		Atime: nanoseconds(st.Accessed), Mtime: nanoseconds(st.Modified),
+		Ctime: nanoseconds(st.Changed), Btime: nanoseconds(st.Born),
+	}
+	switch st.Mode & modeType {
+	case modeLink:
+		target, err := w.host.Readlink(path)
+		if err != nil {
+			f.HashNote = "link not read: " + err.Error()
+		}
+		f.Link = record.Bytes(target)
+	case modeRegular:
+		f.HashNote = w.hashes.leaveOut(path, st)
+		if f.HashNote == "" {
+			f.SHA256, f.HashNote = w.hash(ctx, path, st)
+		}
+	}
+	w.line = appendFileLine(w.line[:0], &f)
+	_, err := lines.Write(w.line)
+	return err
+}
+
+// hash reads a file whole. note says why there is no hash.
+func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (sum, note string) {
+	f, err := w.host.Open(path)
+	if err != nil {
+		return "", string(codeOf(err)) + ": " + err.Error()
+	}
+	defer f.Close()
+	now, err := w.host.StatFile(f)
+	if err != nil || now.Mode&modeType != modeRegular || now.Inode != st.Inode {
+		return "", "replaced while it was looked at"
+	}
+	h := evidence.NewHash()
+	var read int64
+	for {
+		n, err := f.Read(w.buf)
+		h.Write(w.buf[:n])
+		read += int64(n)
+		switch {
+		case err == io.EOF:
+			return evidence.DigestOf(h).String(), ""
+		case err != nil:
+			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
+		case ctx.Err() != nil:
+			return "", "cancelled"
+		case read > w.hashes.maxProgram:
+			return "", "grew over the limit while it was read"
+		}
+	}
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// hashPolicy decides which files are worth reading whole: what can run, what
+// changed lately, and what lies where nothing of value should.
+type hashPolicy struct {
+	since      time.Time // inode changes since then count as late
+	maxProgram int64     // largest file that can run
+	maxOther   int64     // largest of the rest
+	budget     int64     // bytes for all together
+	spent      int64
+}
+
+func defaultHashPolicy(now time.Time) hashPolicy {
+	return hashPolicy{since: now.AddDate(0, 0, -30), maxProgram: 512 << 20, maxOther: 64 << 20, budget: 32 << 30}
+}
+
+// leaveOut says why a file is not hashed, "" when it is.
+func (p *hashPolicy) leaveOut(path string, st *evidence.Stat) string {
+	limit := p.maxOther
+	switch {
+	case st.Mode&(modeExec|modeSetID) != 0:
+		limit = p.maxProgram
+	case st.Changed.After(p.since), suspectPlace(path):
+	default:
+		return "not asked for by policy"
+	}
+	if st.Size > limit {
+		return fmt.Sprintf("larger than %d bytes", limit)
+	}
+	if p.spent+st.Size > p.budget {
+		return fmt.Sprintf("hashing used up its %d bytes", p.budget)
+	}
+	p.spent += st.Size
+	return ""
+}
+
+// suspectPlace reports whether a path is in a temporary folder, among the
+// devices, or hidden by a leading dot.
+func suspectPlace(path string) bool {
+	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/", "/run/"} {
+		if strings.HasPrefix(path, dir) {
+			return true
+		}
+	}
+	return strings.Contains(path, "/.")
+}
