@@ -1,0 +1,23 @@
+//go:build !linux
+
+package packet
+
+import "time"
+
+// Ring is an open capture; there is none on this system.
+type Ring struct{}
+
+// Settle is how long after a packet arrived Read may still have to wait.
+const Settle = time.Duration(0)
+
+// Open returns ErrUnsupported.
+func Open(Options) (*Ring, error) { return nil, ErrUnsupported }
+
+// Close returns ErrUnsupported.
+func (r *Ring) Close() error { return ErrUnsupported }
+
+// Read returns ErrUnsupported.
+func (r *Ring) Read(time.Duration, func(*Packet) error) (int, error) { return 0, ErrUnsupported }
+
+// Stats returns ErrUnsupported.
+func (r *Ring) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
