@@ -1,0 +1,138 @@
+package report
+
+import (
+	"path"
+	"strings"
+)
+
+// step is one thing to check, with the commands that check it.
+type step struct {
+	Title    string
+	Text     string
+	Commands string
+	Expect   string
+}
+
+// shell quotes a word for a POSIX shell.
+func shell(s string) string {
+	plain := s != "" && s[0] != '-'
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte("_./@%+=:,-", c) < 0 {
+			plain = false
+		}
+	}
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// recipe is how somebody without our tools checks this exhibit. Each command
+// is exact: file names, keys and expected values are those of the exhibit.
+func (d *Data) recipe() []step {
+	var steps []step
+	if d.Bundle.File != "" {
+		steps = append(steps, d.bundleSteps()...)
+	}
+	if len(d.Events) > 0 {
+		steps = append(steps, d.custodySteps()...)
+	}
+	return steps
+}
+
+func (d *Data) bundleSteps() []step {
+	file := d.Bundle.File
+	steps := []step{{
+		Title:    "The file is the one described here",
+		Commands: "sha256sum " + shell("./"+file),
+		Expect:   d.Bundle.SHA256,
+	}}
+	unpack := "zstd -dc " + shell("./"+file)
+	if d.Bundle.Encrypted {
+		unpack = "age -d -i KEY " + shell("./"+file) + " | zstd -dc"
+	}
+	steps = append(steps, step{
+		Title:    "Unpack it",
+		Text:     "The archive holds plain files with harmless names; nothing in it can act by being unpacked.",
+		Commands: "mkdir check && " + unpack + " | tar -x -C check",
+	})
+	if d.Bundle.SealID == "" {
+		return steps
+	}
+	steps = append(steps, step{
+		Title:    "The seal",
+		Text:     "The SHA-256 of the seal's text is the seal id. Its first 100 bits, in another alphabet, are the seal code on paper (" + d.Bundle.SealCode + ").",
+		Commands: "sha256sum check/exhibit/seal.txt\n" + sealCodeCommand,
+		Expect:   d.Bundle.SealID,
+	})
+	steps = append(steps, d.signatureSteps()...)
+	if s := d.Bundle.Sample; s.Member != "" {
+		steps = append(steps, step{
+			Title:    "One file, by hand",
+			Text:     "The same value stands in the record of the file (check/exhibit/manifest).",
+			Commands: "sha256sum " + shell(path.Join("check", s.Member)) + "\ngrep -l " + s.SHA256 + " check/exhibit/manifest/*",
+			Expect:   s.SHA256,
+		})
+	}
+	return append(steps, step{
+		Title:    "Every file, and the seal over all of them",
+		Text:     "Programs of a few lines that come with the bundle recompute every hash and the root in the seal. Read them first: they need nothing but a Python or a POSIX shell.",
+		Commands: "python3 check/exhibit/verify.py check",
+	})
+}
+
+// sealCodeCommand turns 100 bits of a hash into Crockford's base32.
+const sealCodeCommand = `sha256sum check/exhibit/seal.txt | python3 -c 'n = int(input()[:25], 16); s = "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[n >> 5 * i & 31] for i in range(19, -1, -1)); print("-".join(s[i:i + 5] for i in range(0, 20, 5)))'`
+
+func (d *Data) signatureSteps() []step {
+	if d.Bundle.CollectorKey == "" {
+		return nil
+	}
+	principal := "collector@" + d.Exhibit.Number
+	line := principal + ` namespaces="exhibit-seal" ` + strings.TrimSpace(d.Bundle.CollectorKey)
+	return []step{{
+		Title: "The signature on the seal, with OpenSSH",
+		Text:  "The key is the one the collector made for this run. A changed byte in seal.txt makes the command fail.",
+		Commands: "printf '%s\\n' " + shell(line) + " > collector.allowed\n" +
+			"ssh-keygen -Y verify -f collector.allowed -I " + shell(principal) + " -n exhibit-seal -s check/exhibit/seal.txt.sig < check/exhibit/seal.txt",
+		Expect: `Good "exhibit-seal" signature for ` + principal,
+	}, {
+		Title: "The same seal, with OpenSSL",
+		Text:  "A second signature with the same key, checked by another program (OpenSSL 3).",
+		Commands: "sed -n 's/^— [^ ]* //p' check/exhibit/seal.note | base64 -d | tail -c 64 > seal.sig\n" +
+			"openssl pkeyutl -verify -pubin -inkey check/exhibit/collector.pem -rawin -in check/exhibit/seal.txt -sigfile seal.sig",
+		Expect: "Signature Verified Successfully",
+	}}
+}
+
+func (d *Data) custodySteps() []step {
+	return []step{{
+		Title: "Every custody event is signed and names its predecessors",
+		Text: "Run in the case folder. allowed_signers is the list of keys: compare its fingerprints with those on letterhead or paper. " +
+			"Each event prints one line; any other line is a finding.",
+		Commands: CustodyLoop(d.Exhibit.Number),
+		Expect:   plural(int64(len(d.Events)), "line") + " beginning “good”",
+	}, {
+		Title:    "The keys behind the signatures",
+		Commands: `awk '!/^#/ { for (i = 2; i < NF; i++) if ($i ~ /^(ssh|ecdsa|sk)-/) print $i, $(i+1), $1 }' allowed_signers | ssh-keygen -l -f -`,
+		Expect:   "the fingerprints of annex B",
+	}}
+}
+
+// CustodyLoop is the shell program that verifies the custody log of an
+// exhibit with sha256sum and ssh-keygen, run in the case folder. It prints
+// "good FILE" for an event whose signature, name and predecessors hold, and
+// "BAD FILE: what" otherwise (docs/format/custody.md).
+func CustodyLoop(exhibit string) string {
+	return `cd ` + shell("custody/"+exhibit) + ` && sums=$(sha256sum *.json)
+for e in *.json; do
+  id=$(sed 's/.*"actor":{"id":"\([^"]*\)".*/\1/' "$e")
+  ssh-keygen -Y verify -f ../../allowed_signers -I "$id" -n exhibit-custody -s "$e.sig" < "$e" > /dev/null 2>&1 || { echo "BAD $e: signature"; continue; }
+  case $e in *-$(sha256sum < "$e" | cut -c1-12).json) ;; *) echo "BAD $e: name"; continue ;; esac
+  for p in $(sed 's/.*"prev":\[\([^]]*\)\].*/\1/' "$e" | tr -d '"' | tr ',' ' '); do
+    printf '%s\n' "$sums" | grep -q "^$p " || { echo "BAD $e: predecessor $p missing"; continue 2; }
+  done
+  echo "good $e"
+done`
+}

@@ -1,0 +1,83 @@
+package report
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
+)
+
+func TestReportIsAsReviewed(t *testing.T) {
+	got := render(t, sample(t))
+	testenv.Golden(t, "testdata/report.html", []byte(got))
+	if path := os.Getenv("EXHIBIT_REPORT_OUT"); path != "" { // for looking at it in a browser
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSameDataGivesTheSameBytes(t *testing.T) {
+	if a, b := render(t, sample(t)), render(t, sample(t)); a != b {
+		t.Error("two reports of the same data differ")
+	}
+}
+
+func TestRenderLeavesTheCallersDataAlone(t *testing.T) {
+	d := sample(t)
+	d.Items.Failures[0].Path = "/x\x1b[2J"
+	d.Timeline.Sources[0].Label = "a\u202eb"
+	render(t, d)
+	if d.Items.Failures[0].Path != "/x\x1b[2J" || d.Timeline.Sources[0].Label != "a\u202eb" {
+		t.Error("Render changed its input")
+	}
+}
+
+func TestPageNamesWhatItLeavesOut(t *testing.T) {
+	d := sample(t)
+	d.Items.Failures, d.Items.FailuresTotal = many(900), 5000
+	if page := render(t, d); !strings.Contains(page, "Showing 200 of 5,000; the other 4,800 are in the bundle") {
+		t.Error("the number of failures left out is not stated")
+	}
+	d.Items.Failures, d.Items.FailuresTotal = many(3), 3
+	if page := render(t, d); !strings.Contains(page, "All 3 are shown.") {
+		t.Error("a complete list does not say so")
+	}
+}
+
+func TestHeadlineNeverSaysMoreThanTheVerdict(t *testing.T) {
+	for _, v := range []chainofcustody.Verdict{
+		chainofcustody.VerdictAltered, chainofcustody.VerdictDamaged, chainofcustody.VerdictUnreadable, "", "NEW-WORD",
+	} {
+		d := sample(t)
+		d.Verdict = v
+		page := render(t, d)
+		for _, claim := range []string{"Nothing in this exhibit has changed", "are exactly those"} {
+			if strings.Contains(page, claim) {
+				t.Errorf("verdict %q, yet the page says %q", v, claim)
+			}
+		}
+		if !strings.Contains(page, `<section class="verdict bad">`) {
+			t.Errorf("verdict %q is not marked bad", v)
+		}
+	}
+}
+
+func TestEmptyDataGivesAPageThatClaimsNothing(t *testing.T) {
+	page := render(t, Data{})
+	for _, want := range []string{"could not be read. Nothing about it is proven", "What this does not prove", "No check was made", "not recorded"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+}
+
+func TestGapIsShownWhereNobodySignedTheHandover(t *testing.T) {
+	d := sample(t) // Robert Haas received it; Alice Moreau analyses it later without receiving it back
+	page := render(t, d)
+	if !strings.Contains(page, "both parties signed") || !strings.Contains(page, "No hand-over signed by both sides is recorded between the last act of Robert Haas") {
+		t.Error("hand-over or gap is not told")
+	}
+}

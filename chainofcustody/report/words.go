@@ -1,0 +1,191 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+)
+
+// moment is a time as it stands in a letter, always UTC.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "not recorded"
+	}
+	return t.UTC().Format("2 January 2006, 15:04:05") + " UTC"
+}
+
+// count groups digits by thousands.
+func count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, s = "−", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
+
+func plural(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return count(n) + " " + word + "s"
+}
+
+// size is exact, with a rounded figure for reading aloud.
+func size(n int64) string {
+	units := []string{"kB", "MB", "GB", "TB", "PB"}
+	if n < 1000 {
+		return plural(n, "byte")
+	}
+	v, i := float64(n)/1000, 0
+	for v >= 999.95 && i < len(units)-1 {
+		v, i = v/1000, i+1
+	}
+	return fmt.Sprintf("%.1f %s (%s bytes)", v, units[i], count(n))
+}
+
+// tone is the colour class of a verdict; the word stands beside it always.
+func tone(v chainofcustody.Verdict) string {
+	switch v {
+	case chainofcustody.VerdictVerified:
+		return "good"
+	case chainofcustody.VerdictVerifiedPrefix, chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
+		return "fair"
+	}
+	return "bad"
+}
+
+// answer is the one word of a layer's row.
+func answer(v chainofcustody.Verdict) string {
+	switch v {
+	case chainofcustody.VerdictVerified:
+		return "holds"
+	case chainofcustody.VerdictVerifiedPrefix:
+		return "holds in part"
+	case chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
+		return "not proven"
+	case chainofcustody.VerdictDamaged:
+		return "damaged"
+	case chainofcustody.VerdictUnreadable:
+		return "unreadable"
+	}
+	return "does not hold"
+}
+
+// headline is the first sentence of the report.
+func (d *Data) headline() string {
+	since := "it was sealed"
+	if !d.Bundle.Sealed.IsZero() {
+		since = "it was sealed on " + moment(d.Bundle.Sealed)
+	}
+	switch d.Verdict {
+	case chainofcustody.VerdictVerified:
+		return "Nothing in this exhibit has changed since " + since + "."
+	case chainofcustody.VerdictVerifiedPrefix:
+		return "The collection was interrupted. Nothing in the part this report speaks of has changed since its last signed checkpoint."
+	case chainofcustody.VerdictTimeUnproven:
+		return "Nothing in this exhibit has changed since " + since + ". Whether a signing key was valid at that moment is not proven."
+	case chainofcustody.VerdictSignerUnknown:
+		return "Nothing in this exhibit has changed since " + since + ". Not every signature belongs to a key known to this case."
+	case chainofcustody.VerdictDamaged:
+		return "Part of this exhibit or of its custody log is missing or unreadable."
+	case chainofcustody.VerdictAltered:
+		return "This exhibit or its custody log is not as it was signed. It has been altered since."
+	}
+	return "This exhibit could not be read. Nothing about it is proven."
+}
+
+// proves lists what follows from the verdict, and only what follows.
+func (d *Data) proves() []string {
+	var out []string
+	switch d.Verdict {
+	case chainofcustody.VerdictDamaged, chainofcustody.VerdictAltered, chainofcustody.VerdictUnreadable:
+		return []string{"Only what the table of checks marks “holds”. Because one or more checks failed, no statement is made about the exhibit as a whole."}
+	case chainofcustody.VerdictVerified, chainofcustody.VerdictVerifiedPrefix,
+		chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
+	default:
+		return []string{"Nothing: the verdict of this report is not one its format knows."}
+	}
+	what := "all of the exhibit"
+	if d.Verdict == chainofcustody.VerdictVerifiedPrefix {
+		what = "the exhibit up to its last signed checkpoint"
+	}
+	out = append(out,
+		"The bytes, names, times and other metadata in "+what+" are exactly those that one run of the collector sealed. Nothing was changed, added or removed since.",
+		"What was looked for and not obtained is part of the seal: absences, refusals and errors were recorded then and cannot have been added or dropped later.")
+	switch d.Bundle.Grade {
+	case "A":
+		out = append(out, "The key that sealed the exhibit was made for this run, and the examiner's own key signed it while the run took place.")
+	case "B":
+		out = append(out, "The key that sealed the exhibit came from a collection order that the examiner signed beforehand.")
+	}
+	if len(d.Events) > 0 {
+		out = append(out, fmt.Sprintf("Each of the %s was signed with the key it names, in the order shown, and is unchanged since.", plural(int64(len(d.Events)), "custody event")))
+	}
+	if d.Bundle.SealCode != "" {
+		out = append(out, "If the seal code "+d.Bundle.SealCode+" was written down when the exhibit was sealed, the paper proves that this is the same exhibit, whoever kept the file.")
+	}
+	return out
+}
+
+// doesNotProve is never empty: no format can prove these.
+func (d *Data) doesNotProve() []string {
+	out := []string{
+		"That the machine told the truth. A machine under an intruder's control can show the collector false data.",
+		"That nothing relevant exists beyond what was looked at. The scope is listed under “What was collected”.",
+		"Which human being used a key. A signature shows the key, not the hand.",
+		"That nobody has read or copied the exhibit in secret.",
+		"What the evidence means. This report speaks of authenticity only, not of relevance, hearsay or admissibility.",
+	}
+	if d.Clock.Boundary == "" {
+		out = append(out, "That the clocks were right. The time of sealing and of each event rests on the computers' own clocks; no outside time stamp is on record.")
+	}
+	if d.Bundle.Grade == "C" || d.Bundle.Grade == "" {
+		out = append(out, "That a particular examiner made the seal. Nobody's key vouched for the sealing key during the run; the link to a person is the seal code noted at the time and the signed custody events.")
+	}
+	if !d.Exhibit.Complete {
+		out = append(out, "That everything asked for was looked at. The collection ended early"+reason(d.Exhibit.EndReason)+".")
+	}
+	if len(d.Events) > 0 {
+		out = append(out, "That no later custody event was removed from the end of the log, unless its last entry (annex A) is compared with a copy, a receipt or a note kept by somebody else.")
+	}
+	return out
+}
+
+func reason(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+// question is a layer's name as a question.
+func question(l Layer) string {
+	questions := map[string]string{
+		chainofcustody.LayerFiles:      "Is the custody log complete and readable?",
+		chainofcustody.LayerSignatures: "Is every custody event as it was signed?",
+		chainofcustody.LayerSigners:    "Are the signers known?",
+		chainofcustody.LayerLinks:      "Is the chain of events unbroken?",
+		chainofcustody.LayerEnd:        "Does the log reach its true end?",
+		chainofcustody.LayerHandovers:  "Did both sides sign each hand-over?",
+		chainofcustody.LayerTime:       "Do the clocks agree with the order?",
+		chainofcustody.LayerExhibit:    "Does the log speak of this bundle?",
+	}
+	if q := questions[l.Name]; q != "" && l.Subject == "custody" {
+		return q
+	}
+	name := strings.TrimSpace(l.Name)
+	if name == "" {
+		return "Bundle"
+	}
+	first, n := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + name[n:]
+}
