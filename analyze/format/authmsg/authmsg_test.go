@@ -107,6 +107,7 @@ func TestImitatedFormatsDoNotMoveTheAddress(t *testing.T) {
 		{"sshd", "Connection closed by authenticating user x 203.0.113.66 port 5 192.0.2.7 port 9 [preauth]", "sshd action=connection-closed user=x 203.0.113.66 port 5 src=192.0.2.7 port=9"},
 		{"sshd", "Disconnecting invalid user x 203.0.113.66 port 5: y 192.0.2.7 port 9: Too many authentication failures", "sshd action=connection-closed user=x 203.0.113.66 port 5: y src=192.0.2.7 reason=Too many authentication failures port=9 ambiguous"},
 		{"sshd", "Failed password for invalid user x from 203.0.113.66 port 5 ssh2: y from 192.0.2.7 port 9 ssh2", "sshd action=user-login outcome=failure user=x from 203.0.113.66 port 5 ssh2: y src=192.0.2.7 method=password port=9 ambiguous"},
+		{"sshd", "Failed password for ann from 192.0.2.7 port 9 ssh1: ruser x from 203.0.113.66", "sshd action=user-login outcome=failure user=ann src=192.0.2.7 method=password port=9"},
 		{"sshd", "Failed password for ann from 192.0.2.7:22; rm", "sshd"},
 		{"sshd", "Failed password for ann from 999.1.1.1.1/ port 5 ssh2", "sshd"},
 		{"sudo", "ann : TTY=pts/0 ; PWD=/tmp/x ; USER=root ; COMMAND=/bin/id ; USER=bob ; COMMAND=/bin/ls", "sudo action=privilege-used outcome=success user=ann target=root cmd=/bin/id ; USER=bob ; COMMAND=/bin/ls cwd=/tmp/x tty=pts/0 ambiguous"},

@@ -98,15 +98,16 @@ func splitPeer(b []byte, keyed bool, f *Fields) (user []byte, p peer, info []byt
 			continue
 		}
 		if found++; found > 1 {
+			// Protocol 1 wrote the client's own text behind the format, and
+			// that text has no port.
+			if p.port == None && hasPrefix(rest, " ssh1: ruser ") {
+				user, p, found = b[:i], q, 1
+			}
 			break
 		}
 		user, p, ok = b[:i], q, true
-		info = nil
-		if _, after, has := cut(rest, ": "); has {
+		if _, after, has := cut(rest, ": "); has && keyed {
 			info = after
-			if !keyed && hasPrefix(info, "ruser ") {
-				break // protocol 1 wrote the client's own text here
-			}
 		}
 	}
 	f.Ambiguous = found > 1

@@ -153,11 +153,14 @@ func TestYearsAreFoundFromTheEnd(t *testing.T) {
 
 func TestAStampWithYearAnchorsTheOthers(t *testing.T) {
 	var y logtime.Steps
-	stamps(&y, "Dec 31 23:00:00", "2019-01-01 00:00:00", "Jan 02 00:00:00")
+	stamps(&y, "Dec 31 23:00:00", "2019-01-01 00:00:00", "Jan 02 00:00:00", "2022-05-01 00:00:00", "May 02 00:00:00")
 	if !y.Fixed() {
 		t.Fatal("the year was not taken")
 	}
-	if got := years(&y, 3); got != "[2018 2019 2019]" {
+	if year, ok := y.Current(); !ok || year != 2022 {
+		t.Errorf("the last year is %d, %v", year, ok)
+	}
+	if got := years(&y, 5); got != "[2018 2019 2019 2022 2022]" {
 		t.Errorf("got %s", got)
 	}
 }

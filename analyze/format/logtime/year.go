@@ -36,13 +36,16 @@ const (
 // Add takes the stamp of the line at offset. Offsets must not decrease.
 func (y *Steps) Add(offset int64, s *Stamp) {
 	key := s.key()
-	if y.seen {
-		switch d := key - y.prev; {
-		case d < -halfYear:
-			y.move(offset, 1)
-		case d > almostYear:
-			y.move(offset, -1)
+	switch d := key - y.prev; {
+	case y.fixed && s.Year != 0:
+		if by := s.Year - y.base - y.rel; by != 0 {
+			y.move(offset, by)
 		}
+	case !y.seen:
+	case d < -halfYear:
+		y.move(offset, 1)
+	case d > almostYear:
+		y.move(offset, -1)
 	}
 	y.prev, y.seen, y.last = key, true, *s
 	if s.Month == 2 && s.Day == 29 {
@@ -52,6 +55,10 @@ func (y *Steps) Add(offset int64, s *Stamp) {
 		y.Fix(s.Year)
 	}
 }
+
+// Current returns the year of the stamp that was added last, once the log has
+// stated a year.
+func (y *Steps) Current() (year int, ok bool) { return y.base + y.rel, y.fixed }
 
 func (y *Steps) move(offset int64, by int) {
 	if len(y.at) >= maxSteps {

@@ -1,0 +1,120 @@
+package parsers
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/logtime"
+	"github.com/exhibit-dfir/exhibit/analyze/format/textline"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// textTimestamped reads text logs of which nothing is known but that their
+// lines have a time near the beginning. One event per line with a time; lines
+// without are joined to the line before them.
+var textTimestamped = registerGeneric(analyze.Parser{
+	Name:    "text_timestamped",
+	Doc:     "lines with a time of text logs in no other known form",
+	Version: 1,
+	Family:  "text",
+	Types:   []string{"text:line"},
+	Match:   matchTimestamped,
+	Parse:   parseTimestamped,
+})
+
+// matchTimestamped wants a place where logs live and a third of the first
+// lines with a time: a configuration file has neither.
+func matchTimestamped(it *evidence.Item, head []byte) bool {
+	if !isLogPath(it.Path) || bytes.IndexByte(head[:min(len(head), 512)], 0) >= 0 {
+		return false
+	}
+	lines := textline.NewReader(bytes.NewReader(head))
+	total, good := 0, 0
+	var s logtime.Stamp
+	for total < headLines && lines.Next() {
+		if len(lines.Line) == 0 {
+			continue
+		}
+		total++
+		if nearStamp(lines.Line, &s) {
+			good++
+		}
+	}
+	return good > 0 && 3*good >= total
+}
+
+// isLogPath knows /var/log, wherever its root was mounted, and names that end
+// in .log, rotated or not.
+func isLogPath(path string) bool {
+	if strings.Contains(path, "/var/log/") || strings.HasPrefix(path, "var/log/") {
+		return true
+	}
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	i := strings.LastIndex(name, ".log")
+	return i >= 0 && (i+4 == len(name) || strings.IndexByte(".-_", name[i+4]) >= 0)
+}
+
+// stampReach is how far into a line its time may begin: access logs have an
+// address and user names first.
+const stampReach = 160
+
+func nearStamp(line []byte, s *logtime.Stamp) bool {
+	_, n := findStamp(line, s)
+	return n > 0
+}
+
+// findStamp finds a line's time: at its beginning, bare or in brackets, or in
+// the first bracket behind it.
+func findStamp(line []byte, s *logtime.Stamp) (at, n int) {
+	if n = logtime.Parse(line, s); n > 0 {
+		return 0, n
+	}
+	if len(line) > 0 && (line[0] == '[' || line[0] == '<' || line[0] == '(') {
+		if n = logtime.Parse(line[1:], s); n > 0 {
+			return 1, n
+		}
+	}
+	reach := line[:min(len(line), stampReach)]
+	if i := bytes.IndexByte(reach, '['); i >= 0 {
+		if n = logtime.Parse(line[i+1:], s); n > 0 {
+			return i + 1, n
+		}
+	}
+	return 0, 0
+}
+
+func parseTimestamped(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
+	times := newLogTimes(src.Host)
+	content, err := times.open(src, out, nearStamp)
+	if err != nil {
+		return err
+	}
+	records := textRecords{out: out}
+	lines := textline.NewReader(content)
+	var s logtime.Stamp
+	for lines.Next() {
+		records.damage(lines)
+		if len(lines.Line) == 0 {
+			continue
+		}
+		at, n := findStamp(lines.Line, &s)
+		if n == 0 {
+			if !records.join(lines) {
+				records.ev.DataType = "text:line"
+			}
+			continue
+		}
+		ev := records.begin(lines)
+		ev.DataType = "text:line"
+		times.set(ev, out, &s, lines.Line[at:at+n], lines.Offset)
+		ev.Message = out.Text(lines.Line[:min(len(lines.Line), joinText)])
+		if out.Err() != nil {
+			return nil
+		}
+	}
+	records.end()
+	return lines.Err()
+}
