@@ -1,0 +1,118 @@
+package rootcause
+
+import (
+	"slices"
+	"strings"
+)
+
+// attempts are the failed logins from one address on one host.
+type attempts struct {
+	host, src sym
+	list      []attempt
+}
+
+type attempt struct {
+	ts   int64
+	fact int32
+	user sym
+	from origin
+}
+
+func (x *index) attempt(i int32) {
+	f := &x.facts[i]
+	if f.sip == 0 {
+		return
+	}
+	k := hostIP{f.host, f.sip}
+	a := x.attempts[k]
+	if a == nil {
+		a = &attempts{host: f.host, src: f.sip}
+		x.attempts[k] = a
+	}
+	a.list = append(a.list, attempt{f.ts, i, f.user, f.from})
+}
+
+func (x *index) attemptKeys() []hostIP {
+	keys := make([]hostIP, 0, len(x.attempts))
+	for k := range x.attempts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b hostIP) int {
+		if c := strings.Compare(x.text[a.host], x.text[b.host]); c != 0 {
+			return c
+		}
+		return strings.Compare(x.text[a.ip], x.text[b.ip])
+	})
+	return keys
+}
+
+// guessing is a run of failed logins that ends in a successful one from the
+// same address.
+type guessing struct {
+	src         sym
+	first, last int64
+	count       int
+	accounts    int
+	facts       []int32
+}
+
+// guessWindow is how far before a login the run of failures may begin, and
+// guessPause the longest pause within it.
+const (
+	guessWindow = 7 * 24 * 3600 * second
+	guessPause  = 6 * 3600 * second
+)
+
+// guessMin and guessAccounts tell guessing from mistyping: so many failures in
+// one run, or so many accounts.
+const (
+	guessMin      = 5
+	guessAccounts = 3
+)
+
+// guessingBefore returns the run of failures from the session's address that
+// ends in it. The run begins after the last earlier success from there.
+func (x *index) guessingBefore(s int32) (guessing, bool) {
+	e := &x.sessions[s]
+	a := x.attempts[hostIP{e.host, e.src}]
+	if e.src == 0 || a == nil {
+		return guessing{}, false
+	}
+	floor := e.start - guessWindow
+	for o := range x.sessions {
+		p := &x.sessions[o]
+		if p.host == e.host && p.src == e.src && p.user == e.user && p.login && p.start < e.start && int32(o) != s {
+			floor = max(floor, p.start)
+		}
+	}
+	g := guessing{src: e.src}
+	counts := map[origin]int{}
+	users := map[sym]bool{}
+	prev := e.start
+	for i := len(a.list) - 1; i >= 0; i-- {
+		t := &a.list[i]
+		if t.ts > e.start {
+			continue
+		}
+		if t.ts <= floor || prev-t.ts > guessPause {
+			break
+		}
+		prev = t.ts
+		if g.last == 0 {
+			g.last = t.ts
+		}
+		g.first = t.ts
+		counts[t.from]++
+		if t.user != 0 && !strings.HasPrefix(x.text[t.user], "(") {
+			users[t.user] = true
+		}
+		g.facts = append(g.facts, t.fact)
+	}
+	// Every source tells of the same attempts: the most complete one counts.
+	for _, n := range counts {
+		g.count = max(g.count, n)
+	}
+	g.accounts = len(users)
+	slices.Reverse(g.facts)
+	return g, g.count >= guessMin || g.accounts >= guessAccounts
+}

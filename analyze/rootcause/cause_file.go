@@ -1,0 +1,269 @@
+package rootcause
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// causesOfFile returns who brought a file into the state it was in at until.
+func (x *index) causesOfFile(n int32, until int64) []cause {
+	out := x.writersOf(n, until)
+	if len(out) == 0 || !slices.ContainsFunc(out, func(c cause) bool { return c.rule == fileWrite || c.rule == fileRename }) {
+		out = append(out, x.namersOf(n, until)...)
+	}
+	if len(out) == 0 {
+		out = append(out, x.uploadsOf(n, until)...)
+	}
+	if len(out) == 0 {
+		out = append(out, x.sessionsAt(n, until)...)
+	}
+	return out
+}
+
+// writersOf returns the processes that were recorded writing the file, since
+// it was last made anew.
+func (x *index) writersOf(n int32, until int64) []cause {
+	f := &x.files[n]
+	log := isLog(x.text[f.path])
+	since := timeline.None
+	for _, w := range f.writes {
+		a := &x.facts[w]
+		if a.ts <= until && (a.act == actCreate || a.act == actRename && a.file2 == f.path) {
+			since = a.ts
+		}
+	}
+	perExe := make(map[sym]int)
+	last := make(map[ref]cause)
+	for _, w := range f.writes {
+		a := &x.facts[w]
+		if a.ts > until || a.ts < since || a.act == actDelete || a.fail {
+			continue
+		}
+		if a.act == actRename && a.file2 == f.path {
+			src := ref{KindFile, x.file(a.host, a.file)}
+			last[src] = cause{from: src, rule: fileRename, ts: a.ts, until: a.ts - 1, facts: []int32{w}, mult: 1}
+		} else if a.act == actRename {
+			continue // it lost this name
+		}
+		p := x.factOf[w]
+		if p < 0 {
+			continue
+		}
+		exe := x.text[x.procs[p].exe]
+		role := roleOf(exe)
+		switch {
+		case log && role.daemon():
+			continue // its ordinary writers say nothing
+		case role == roleWeb || role == roleServer:
+			for _, c := range x.served(a.host, a.ts, "") {
+				c.rule, c.facts = fileRequest, append(c.facts, w)
+				c.mult = max(c.mult, 0.1)
+				last[c.from] = c
+			}
+			continue
+		}
+		rule := fileWrite
+		if a.act == actAttr {
+			rule = fileAttr
+		}
+		perExe[x.procs[p].exe]++
+		k := ref{KindProcess, p}
+		c := cause{from: k, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}, mult: 1, fan: int(x.kids[p])}
+		if old, ok := last[k]; ok && old.rule == fileWrite {
+			c.rule = fileWrite
+			c.facts = append(first(old.facts, 3), w)
+		}
+		last[k] = c
+	}
+	var out []cause
+	for _, c := range last {
+		if c.from.kind == KindProcess {
+			c.mult = x.rarity(perExe[x.procs[c.from.n].exe], max(8, len(f.writes)))
+			if c.rule == fileAttr {
+				c.mult *= 0.5
+			}
+		}
+		out = append(out, c)
+	}
+	return newest(out, maxFanIn)
+}
+
+// maxFanIn bounds the steps back from one node: the newest are kept, the rest
+// is counted as pruned.
+const maxFanIn = 48
+
+func newest(list []cause, n int) []cause {
+	slices.SortFunc(list, func(a, b cause) int {
+		if a.ts != b.ts {
+			return int(clampSign(b.ts - a.ts))
+		}
+		return compareRefs(a.from, b.from)
+	})
+	return list[:min(len(list), n)]
+}
+
+// readers are programs that only look at the files they are given.
+var readers = map[string]bool{
+	"cat": true, "ls": true, "grep": true, "egrep": true, "tail": true, "head": true, "less": true, "more": true, "stat": true,
+	"file": true, "md5sum": true, "sha256sum": true, "wc": true, "find": true, "test": true, "[": true, "diff": true, "readlink": true,
+	"rm": true, "strings": true, "du": true, "getfattr": true, "lsattr": true, "sleep": true, "pgrep": true, "pkill": true, "kill": true,
+}
+
+// namersOf returns the commands that name the file before the time that
+// matters: those that can write, not the file's own runs.
+func (x *index) namersOf(n int32, until int64) []cause {
+	f := &x.files[n]
+	p := x.text[f.path]
+	base := path.Base(p)
+	var out []cause
+	for _, i := range x.named[base] {
+		q := &x.procs[i]
+		if q.start > until || q.host != f.host && f.host != 0 || q.exe == f.path || readers[baseOf(x.text[q.exe])] || roleOf(x.text[q.exe]).daemon() {
+			continue
+		}
+		paths := pathsIn(x.text[q.cmd], x.text[q.cwd])
+		switch {
+		case len(paths) > 0 && paths[0] == p: // it runs the file
+		case slices.Contains(paths, p):
+			if x.shellOfJob(i) {
+				continue
+			}
+			out = append(out, cause{from: ref{KindProcess, i}, rule: fileNamed, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: x.nearChange(n, q.start)})
+		case x.distinct(base) && strings.Contains(x.text[q.cmd], base) && !x.shellOfJob(i):
+			out = append(out, cause{from: ref{KindProcess, i}, rule: fileBase, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: 0.3 * x.nearChange(n, q.start)})
+		}
+	}
+	for _, i := range x.commands {
+		c := &x.facts[i]
+		if c.ts == timeline.None || c.ts > until || c.host != f.host && f.host != 0 || c.cmd == 0 {
+			continue
+		}
+		cmd := x.text[c.cmd]
+		if !strings.Contains(cmd, base) || !x.distinct(base) || readers[baseOf(firstWord(cmd, ""))] {
+			continue
+		}
+		mult := 0.3
+		rule := fileBase
+		if strings.Contains(cmd, p) {
+			mult, rule = 1, fileNamed
+		}
+		out = append(out, cause{from: ref{KindEvent, i}, rule: rule, ts: c.ts, until: c.ts, facts: []int32{i}, mult: mult * x.nearChange(n, c.ts)})
+	}
+	return newest(out, maxFanIn)
+}
+
+// shellOfJob reports whether image i is the shell that runs a scheduled
+// command: it names the file in order to run it.
+func (x *index) shellOfJob(i int32) bool {
+	return roleOf(x.text[x.procs[i].exe]) == roleShell && len(x.jobOf(i)) > 0
+}
+
+// distinct reports whether a file name tells something: not everybody uses it.
+func (x *index) distinct(base string) bool {
+	return len(base) >= 4 && x.commons[base] <= 200 && len(x.byBase[base]) <= 20
+}
+
+// nearChange weighs a command by how near it is to a time at which the file is
+// known to have changed; 1 when no such time is known.
+func (x *index) nearChange(n int32, t int64) float64 {
+	best, known := 0.0, false
+	for _, s := range x.files[n].stats {
+		a := &x.facts[s]
+		if !changeTime(x.text[a.note]) || a.ts == timeline.None {
+			continue
+		}
+		known = true
+		best = max(best, proximity(a.ts-t))
+	}
+	if !known {
+		return 1
+	}
+	return max(best, 0.1)
+}
+
+// webAccounts are the accounts web servers run under.
+var webAccounts = map[string]bool{"www-data": true, "apache": true, "nginx": true, "http": true, "httpd": true, "wwwrun": true, "www": true}
+
+// uploadsOf returns the requests that were served while a file of the web
+// server's account came about.
+func (x *index) uploadsOf(n int32, until int64) []cause {
+	f := &x.files[n]
+	var out []cause
+	for _, t := range x.changeTimes(n, until) {
+		if !webAccounts[x.text[t.user]] {
+			continue
+		}
+		for _, c := range x.served(f.host, t.ts, "") {
+			c.rule = fileRequest
+			c.facts = append(c.facts, t.fact)
+			c.mult = max(c.mult, 0.05)
+			out = append(out, c)
+		}
+	}
+	return newest(out, maxFanIn)
+}
+
+type changed struct {
+	ts   int64
+	fact int32
+	user sym
+}
+
+func (x *index) changeTimes(n int32, until int64) []changed {
+	var out []changed
+	for _, s := range x.files[n].stats {
+		a := &x.facts[s]
+		if a.ts <= until && a.ts != timeline.None && changeTime(x.text[a.note]) {
+			out = append(out, changed{a.ts, s, a.user})
+		}
+	}
+	return out
+}
+
+// sessionsAt returns the sessions that were open when the file changed and
+// that may write it: the owner's, and those with root's rights.
+func (x *index) sessionsAt(n int32, until int64) []cause {
+	f := &x.files[n]
+	var out []cause
+	for _, t := range x.changeTimes(n, until) {
+		for s := range x.sessions {
+			e := &x.sessions[s]
+			if e.host != f.host && f.host != 0 || !x.open(e, t.ts) || e.kind == sessionCron || e.kind == sessionManager {
+				continue
+			}
+			rooted := e.rooted != timeline.None && e.rooted <= t.ts
+			if !rooted && (t.user == 0 || e.user != t.user) {
+				continue
+			}
+			proof := append(append([]int32(nil), first(e.facts, 2)...), t.fact)
+			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: fileSession, ts: t.ts, until: t.ts, facts: proof, mult: x.fits(int32(s))})
+		}
+	}
+	return newest(out, maxFanIn)
+}
+
+// fits weighs a session as the origin of something by what is unusual about
+// it: an outside address, guessing before it, an address seen for the first
+// time.
+func (x *index) fits(s int32) float64 {
+	e := &x.sessions[s]
+	w := 0.2
+	if e.src != 0 && !x.opt.internal(x.text[e.src]) {
+		w += 0.3
+	}
+	if _, guessed := x.guessingBefore(s); guessed {
+		w += 0.4
+	}
+	earlier := false
+	for o := range x.sessions {
+		q := &x.sessions[o]
+		earlier = earlier || q.host == e.host && q.user == e.user && q.src == e.src && e.start-q.start > 3600*second
+	}
+	if !earlier {
+		w += 0.1
+	}
+	return w
+}

@@ -1,0 +1,170 @@
+package rootcause
+
+import (
+	"path"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// causesOfUnit returns the file that defines a service and the command that
+// started it.
+func (x *index) causesOfUnit(n int32, until int64) []cause {
+	u := &x.units[n]
+	name := x.text[u.name]
+	start := until
+	for _, s := range u.starts {
+		if x.facts[s].ts <= until+unitWindow {
+			start = x.facts[s].ts
+		}
+	}
+	out := x.definers(u.host, name, max(until, start))
+	if w := stem(name); strings.HasSuffix(name, ".service") {
+		out = append(out, x.definers(u.host, w+".timer", max(until, start))...)
+	}
+	for _, word := range [...]string{name, stem(name)} {
+		for _, i := range x.named[word] {
+			p := &x.procs[i]
+			if p.host != u.host || p.start > start+unitWindow || start-p.start > 600*second || !starter(x.text[p.exe], x.text[p.cmd]) {
+				continue
+			}
+			out = append(out, cause{from: ref{KindProcess, i}, rule: unitCommand, ts: p.start, until: p.start, facts: first(p.facts, 1), mult: 1})
+		}
+	}
+	for _, i := range x.commands {
+		f := &x.facts[i]
+		if f.host == u.host && f.ts != timeline.None && f.ts <= start+unitWindow && start-f.ts < 600*second &&
+			strings.Contains(x.text[f.cmd], stem(name)) && starter("systemctl", x.text[f.cmd]) && strings.Contains(x.text[f.cmd], "systemctl") {
+			out = append(out, cause{from: ref{KindEvent, i}, rule: unitCommand, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 1})
+		}
+	}
+	return newest(out, maxFanIn)
+}
+
+// starter reports whether a command starts or enables services.
+func starter(exe, cmd string) bool {
+	switch baseOf(exe) {
+	case "systemctl", "service", "invoke-rc.d", "initctl", "rc-service":
+	default:
+		return false
+	}
+	for _, verb := range [...]string{" start", " restart", " enable", " reload", " try-restart", " reenable"} {
+		if strings.Contains(cmd, verb) {
+			return true
+		}
+	}
+	return false
+}
+
+// definers returns the files that define a unit, its drop-ins included.
+func (x *index) definers(host sym, name string, until int64) []cause {
+	var out []cause
+	add := func(n int32) {
+		f := &x.files[n]
+		p := x.text[f.path]
+		if f.host != host && f.host != 0 && host != 0 {
+			return
+		}
+		if u, ok := unitOfFile(p); !ok || u != name || !x.changed(n, until) {
+			return
+		}
+		out = append(out, cause{
+			from: ref{KindFile, n}, rule: unitFile, ts: x.lastChange(n, until), until: until, facts: x.proofOfChange(n, until), mult: 1,
+		})
+	}
+	for _, n := range x.byBase[name] {
+		add(n)
+	}
+	for _, drop := range [...]string{"override.conf"} {
+		for _, n := range x.byBase[drop] {
+			add(n)
+		}
+	}
+	return out
+}
+
+// proofOfChange returns the records of a file's latest change before until.
+func (x *index) proofOfChange(n int32, until int64) []int32 {
+	at := x.lastChange(n, until)
+	var out []int32
+	f := &x.files[n]
+	for _, list := range [...][]int32{f.writes, f.stats} {
+		for _, i := range list {
+			if x.facts[i].ts == at {
+				out = keep(out, i)
+			}
+		}
+	}
+	return first(out, 3)
+}
+
+// firstRun returns when a job ran first.
+func (x *index) firstRun(n int32) int64 { return x.facts[x.jobs[n].runs[0]].ts }
+
+// causesOfJob returns the cron table a command comes from: the one that
+// contains it, else the one that changed last before its first run.
+func (x *index) causesOfJob(n int32, until int64) []cause {
+	j := &x.jobs[n]
+	cmd, ran := x.text[j.cmd], x.firstRun(n)
+	var out []cause
+	for _, d := range x.defs.of(x.defs.commands[cmd], x.text[j.host]) {
+		if persistent(d.path) != "cron" {
+			continue
+		}
+		f := x.file(j.host, x.of(d.path))
+		out = append(out, cause{
+			from: ref{KindFile, f}, rule: jobTable, ts: min(ran, x.lastChange(f, ran)), until: ran,
+			facts: append(x.proofOfChange(f, ran), j.runs[0]), mult: 1, quote: d.line,
+		})
+	}
+	if len(out) == 0 {
+		out = x.tablesBefore(n, ran)
+	}
+	for _, i := range x.named["crontab"] {
+		p := &x.procs[i]
+		if p.host == j.host && baseOf(x.text[p.exe]) == "crontab" && p.start <= ran && ran-p.start < 3600*second && !strings.Contains(x.text[p.cmd], " -l") {
+			out = append(out, cause{from: ref{KindProcess, i}, rule: jobCommand, ts: p.start, until: p.start, facts: first(p.facts, 1), mult: 0.5})
+		}
+	}
+	for _, i := range x.commands {
+		f := &x.facts[i]
+		if f.host == j.host && f.ts != timeline.None && f.ts <= ran && ran-f.ts < 3600*second && strings.Contains(x.text[f.cmd], "crontab") && !strings.Contains(x.text[f.cmd], "-l") {
+			out = append(out, cause{from: ref{KindEvent, i}, rule: jobCommand, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 0.5})
+		}
+	}
+	return newest(out, maxFanIn)
+}
+
+// tablesBefore returns the cron tables that may hold a job, by the time of
+// their change and by name: a table is called like what it runs more often
+// than not.
+func (x *index) tablesBefore(n int32, ran int64) []cause {
+	j := &x.jobs[n]
+	cmd := x.text[j.cmd]
+	var out []cause
+	for i := range x.files {
+		f := &x.files[i]
+		p := x.text[f.path]
+		if f.host != j.host && f.host != 0 || persistent(p) != "cron" || !x.changed(int32(i), ran) {
+			continue
+		}
+		user := strings.HasPrefix(p, "/var/spool/cron/")
+		if user && path.Base(p) != x.text[j.user] {
+			continue
+		}
+		c := cause{
+			from: ref{KindFile, int32(i)}, rule: jobTime, ts: x.lastChange(int32(i), ran), until: ran,
+			facts: append(x.proofOfChange(int32(i), ran), j.runs[0]), mult: 0.2,
+		}
+		if b := path.Base(p); len(b) > 2 && strings.Contains(cmd, b) || user || inDir(cmd, p) {
+			c.mult = 1
+		}
+		for _, l := range x.cronLoad {
+			if a := &x.facts[l]; a.file == f.path && a.host == j.host && a.ts <= ran+70*second && ran-a.ts < 120*second {
+				c.mult, c.facts = min(1, c.mult+0.5), append(c.facts, l)
+			}
+		}
+		out = append(out, c)
+	}
+	return newest(out, maxFanIn)
+}

@@ -1,0 +1,73 @@
+package rootcause
+
+import (
+	"strings"
+)
+
+// findCommands collects commands of which a log or a history tells but no
+// process record, and the other acts that stand alone.
+func (x *index) findCommands() {
+	x.cmdOf = make(map[int32]int32)
+	byCmd := make(map[string][]int32)
+	for i := range x.procs {
+		if p := &x.procs[i]; p.cmd != 0 && p.started {
+			c := plainCommand(x.text[p.cmd])
+			byCmd[c] = append(byCmd[c], int32(i))
+		}
+	}
+	for i := range x.facts {
+		f := &x.facts[i]
+		switch f.act {
+		case actSudo, actCommand:
+			if f.cmd == 0 && f.act == actCommand {
+				continue
+			}
+			if p, ok := x.commandProcess(f, byCmd); ok {
+				x.cmdOf[int32(i)] = p
+				if x.factOf[i] < 0 {
+					x.factOf[i] = p
+				}
+				x.procs[p].facts = keep(x.procs[p].facts, int32(i))
+				continue
+			}
+			x.commands = append(x.commands, int32(i))
+		case actPackage:
+			x.packages = append(x.packages, int32(i))
+		case actAccount:
+			x.accounts = append(x.accounts, int32(i))
+		}
+	}
+}
+
+// commandProcess finds the process that a sudo or history line is the twin of:
+// the same command line, the same account where both state it, and a time that
+// fits. A sudo line names the command with its full path.
+func (x *index) commandProcess(f *fact, byCmd map[string][]int32) (int32, bool) {
+	want := x.text[f.cmd]
+	if f.act == actSudo && f.pid > 0 {
+		if p, ok := x.procAt(f.host, f.pid, f.ts); ok && baseOf(x.text[x.procs[p].exe]) == "sudo" {
+			return p, true
+		}
+	}
+	lo, hi := f.ts, f.end
+	if f.act == actSudo {
+		lo, hi = f.ts-10*second, f.ts+30*second
+	} else if hi == lo {
+		lo, hi = f.ts-5*second, f.ts+60*second
+	}
+	tries := []string{plainCommand(want)}
+	if head, rest, ok := strings.Cut(want, " "); ok {
+		tries = append(tries, plainCommand(baseOf(head)+" "+rest), plainCommand("sudo "+baseOf(head)+" "+rest))
+	} else {
+		tries = append(tries, baseOf(want))
+	}
+	for _, t := range tries {
+		for _, p := range byCmd[t] {
+			e := &x.procs[p]
+			if e.host == f.host && e.start >= lo && e.start <= hi && (f.act == actSudo || f.user == 0 || e.user == 0 || e.user == f.user) {
+				return p, true
+			}
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,368 @@
+package rootcause
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// scope is everything that came of an entry, found by going forward from it
+// over the same rules as the walk went back.
+type scope struct {
+	x        *index
+	sessions map[int32]bool
+	procs    map[int32]bool
+	files    map[int32]bool
+	jobs     map[int32]bool
+	units    map[int32]bool
+	edges    []effect
+	from     int64
+}
+
+// effect is one consequence worth showing.
+type effect struct {
+	rank int
+	from ref
+	to   ref
+	cause
+}
+
+// scopeRounds bounds how often persistence may lead to further processes that
+// lead to further persistence.
+const scopeRounds = 4
+
+// forward collects what came of an entry.
+func (x *index) forward(w *walk, top *arrival) *scope {
+	sc := &scope{
+		x: x, sessions: map[int32]bool{}, procs: map[int32]bool{}, files: map[int32]bool{}, jobs: map[int32]bool{}, units: map[int32]bool{},
+		from: top.first,
+	}
+	for _, n := range top.nodes {
+		switch r := w.nodes[n].ref; r.kind {
+		case KindSession:
+			e := &x.sessions[r.n]
+			for s := range x.sessions {
+				o := &x.sessions[s]
+				if o.host == e.host && o.user == e.user && o.src == e.src && (e.src != 0 || int32(s) == r.n) && o.start >= top.first {
+					sc.sessions[int32(s)] = true
+				}
+			}
+		case KindPackage:
+			if r.n >= 0 {
+				sc.procs[r.n] = true
+			}
+		}
+	}
+	// What lies between entry and alert is known to come of the entry.
+	ok := w.leads(top.nodes)
+	for i := range w.nodes {
+		if r := w.nodes[i].ref; ok[i] {
+			switch r.kind {
+			case KindProcess:
+				sc.procs[r.n] = true
+			case KindFile:
+				sc.files[r.n] = true
+			case KindJob:
+				sc.jobs[r.n] = true
+			case KindUnit:
+				sc.units[r.n] = true
+			case KindSession:
+				sc.sessions[r.n] = true
+			}
+		}
+	}
+	for range scopeRounds {
+		before := len(sc.procs) + len(sc.files) + len(sc.jobs) + len(sc.units) + len(sc.sessions)
+		sc.spreadProcesses()
+		sc.spreadFiles()
+		sc.spreadServices()
+		if before == len(sc.procs)+len(sc.files)+len(sc.jobs)+len(sc.units)+len(sc.sessions) {
+			break
+		}
+	}
+	sc.traffic()
+	sc.commands()
+	slices.SortStableFunc(sc.edges, func(a, b effect) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.ts, b.ts), compareRefs(a.to, b.to))
+	})
+	return sc
+}
+
+// Ranks of consequences, the most telling first.
+const (
+	rankPersistence = iota
+	rankLogin
+	rankLog
+	rankService
+	rankTraffic
+	rankRoot
+	rankTool
+	rankFile
+)
+
+func (sc *scope) add(rank int, c cause, to ref) {
+	sc.edges = append(sc.edges, effect{rank: rank, from: c.from, to: to, cause: c})
+}
+
+// spreadProcesses takes in children, members of sessions, runs of jobs, main
+// processes of units and runs of files.
+func (sc *scope) spreadProcesses() {
+	x := sc.x
+	for i := range x.procs {
+		n := int32(i)
+		p := &x.procs[i]
+		if sc.procs[n] || p.start < sc.from {
+			continue
+		}
+		if p.sess >= 0 && sc.sessions[p.sess] && x.sessions[p.sess].kind != sessionManager {
+			sc.procs[n] = true
+			continue
+		}
+		m, ok := x.maker(n)
+		if ok && sc.procs[m] && !roleOf(x.text[x.procs[m].exe]).daemon() {
+			sc.procs[n] = true
+			continue
+		}
+		if len(sc.files)+len(sc.jobs)+len(sc.units) == 0 || !ok || !roleOf(x.text[x.procs[m].exe]).daemon() && p.parent >= 0 {
+			continue
+		}
+		for _, c := range append(x.jobOf(n), x.unitOf(n)...) {
+			if c.from.kind == KindJob && sc.jobs[c.from.n] || c.from.kind == KindUnit && sc.units[c.from.n] {
+				sc.procs[n] = true
+			}
+		}
+	}
+}
+
+// spreadFiles takes in what the processes wrote, as far as it can carry
+// anything on, and notes what is telling in itself.
+func (sc *scope) spreadFiles() {
+	x := sc.x
+	for n := range x.files {
+		f := &x.files[n]
+		for _, w := range f.writes {
+			p := x.factOf[w]
+			a := &x.facts[w]
+			if p < 0 || !sc.procs[p] || a.ts < sc.from || a.act == actDelete && !isLog(x.text[f.path]) || a.fail {
+				continue
+			}
+			if roleOf(x.text[x.procs[p].exe]).daemon() {
+				continue
+			}
+			if !sc.files[int32(n)] && !noCarrier(x.text[f.path]) {
+				sc.files[int32(n)] = true
+			}
+			rank := rankFile
+			switch {
+			case persistent(x.text[f.path]) != "":
+				rank = rankPersistence
+			case isLog(x.text[f.path]):
+				rank = rankLog
+			case a.act == actAttr || a.act == actDelete || strings.HasPrefix(x.text[f.path], "/dev/"):
+				continue
+			}
+			rule := fileWrite
+			if a.act == actAttr {
+				rule = fileAttr
+			}
+			if a.act == actRename && a.file == f.path {
+				continue
+			}
+			if !sc.has(ref{KindFile, int32(n)}) {
+				sc.add(rank, cause{from: ref{KindProcess, p}, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}}, ref{KindFile, int32(n)})
+			}
+			break
+		}
+	}
+}
+
+func (sc *scope) has(to ref) bool {
+	return slices.ContainsFunc(sc.edges, func(e effect) bool { return e.to == to })
+}
+
+// taken reports whether a cause belongs to the scope, and is sure enough to
+// carry it on.
+func (sc *scope) taken(c cause) bool {
+	if c.rule.class() == Inferred && c.mult < 0.9 {
+		return false
+	}
+	switch c.from.kind {
+	case KindFile:
+		return sc.files[c.from.n]
+	case KindProcess:
+		return sc.procs[c.from.n]
+	case KindEvent:
+		p := sc.x.factOf[c.from.n]
+		return p >= 0 && sc.procs[p]
+	}
+	return false
+}
+
+// spreadServices takes in jobs and units that the files define and logins that
+// they made possible.
+func (sc *scope) spreadServices() {
+	x := sc.x
+	for n := range x.jobs {
+		if ran := x.firstRun(int32(n)); !sc.jobs[int32(n)] && ran >= sc.from {
+			for _, c := range x.causesOfJob(int32(n), ran) {
+				if sc.taken(c) && !sc.jobs[int32(n)] {
+					sc.jobs[int32(n)] = true
+					c.ts = ran
+					sc.add(rankService, c, ref{KindJob, int32(n)})
+				}
+			}
+		}
+	}
+	for n := range x.units {
+		u := &x.units[n]
+		if sc.units[int32(n)] || len(u.starts) == 0 {
+			continue
+		}
+		at := x.facts[u.starts[len(u.starts)-1]].ts
+		if at < sc.from {
+			continue
+		}
+		for _, c := range x.causesOfUnit(int32(n), at) {
+			if c.rule == unitFile && sc.taken(c) && !sc.units[int32(n)] && c.ts >= sc.from {
+				sc.units[int32(n)] = true
+				c.ts = at
+				sc.add(rankService, c, ref{KindUnit, int32(n)})
+			}
+		}
+	}
+	for n := range x.sessions {
+		e := &x.sessions[n]
+		if sc.sessions[int32(n)] || !e.login || e.start < sc.from {
+			continue
+		}
+		for _, c := range x.causesOfSession(int32(n)) {
+			if sc.taken(c) && c.ts >= sc.from && !sc.sessions[int32(n)] {
+				sc.sessions[int32(n)] = true
+				c.ts = e.start
+				sc.add(rankLogin, c, ref{KindSession, int32(n)})
+			}
+		}
+	}
+}
+
+// traffic notes the connections of the processes, one per address and port.
+func (sc *scope) traffic() {
+	x := sc.x
+	for n := range x.flows {
+		w := &x.flows[n]
+		for _, i := range w.facts {
+			p := x.factOf[i]
+			if f := &x.facts[i]; p >= 0 && sc.procs[p] && f.ts >= sc.from && !roleOf(x.text[x.procs[p].exe]).daemon() && w.port != 53 {
+				sc.add(rankTraffic, cause{from: ref{KindProcess, p}, rule: flowConnect, ts: f.ts, until: f.ts, facts: []int32{i}}, ref{KindFlow, int32(n)})
+				break
+			}
+		}
+	}
+}
+
+// tools are programs whose use says something by itself: fetching, packing,
+// changing times, wiping, making accounts, looking for more.
+var tools = map[string]bool{
+	"curl": true, "wget": true, "scp": true, "sftp": true, "rsync": true, "nc": true, "ncat": true, "socat": true, "tar": true, "zip": true, "7z": true,
+	"touch": true, "shred": true, "useradd": true, "usermod": true, "passwd": true, "chpasswd": true, "crontab": true, "systemctl": true,
+	"insmod": true, "modprobe": true, "nmap": true, "ssh": true, "chattr": true, "base64": true, "gcc": true, "make": true, "docker": true, "iptables": true,
+}
+
+// commands notes when the processes became root and the telling tools.
+func (sc *scope) commands() {
+	x := sc.x
+	rooted := make(map[int32]bool)
+	for i := range x.procs {
+		n := int32(i)
+		p := &x.procs[i]
+		if !sc.procs[n] || p.start < sc.from {
+			continue
+		}
+		m, ok := x.maker(n)
+		if ok && p.uid == 0 && x.procs[m].uid > 0 && p.sess >= 0 && !rooted[p.sess] {
+			rooted[p.sess] = true
+			sc.add(rankRoot, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
+			continue
+		}
+		if ok && tools[baseOf(x.text[p.exe])] && p.cmd != 0 {
+			sc.add(rankTool, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
+		}
+	}
+	for _, i := range x.commands {
+		f := &x.facts[i]
+		if f.act != actSudo || f.ts < sc.from || f.ts == timeline.None {
+			continue
+		}
+		if list := x.sessionsOf(f); len(list) == 1 && sc.sessions[list[0]] {
+			sc.add(rankRoot, cause{from: ref{KindSession, list[0]}, rule: eventSession, ts: f.ts, until: f.ts, facts: []int32{i}}, ref{KindEvent, i})
+		}
+	}
+}
+
+// showScope adds consequences while there is room, each hung on the nearest
+// ancestor that is shown.
+func (s *shower) showScope(sc *scope) (hidden int) {
+	perRank := make(map[int]int)
+	for _, e := range sc.edges {
+		if _, ok := s.at[e.to]; ok && e.rank != rankTraffic {
+			if from, ok := s.at[e.from]; ok {
+				s.edge(from, s.at[e.to], e.cause, 0, e.facts)
+			}
+			continue
+		}
+		perRank[e.rank]++
+		if perRank[e.rank] > rankMost[e.rank] || len(s.g.Edges)+2 > s.x.opt.MaxEdges {
+			hidden++
+			continue
+		}
+		from, ok := s.hang(e.from)
+		if !ok {
+			hidden++
+			continue
+		}
+		to := s.node(e.to, e.until, RoleScope)
+		s.edge(from, to, e.cause, 0, e.facts)
+	}
+	return hidden
+}
+
+// rankMost bounds how many consequences of each rank are shown.
+var rankMost = map[int]int{
+	rankPersistence: 8, rankLogin: 4, rankLog: 4, rankService: 6, rankTraffic: 6, rankRoot: 3, rankTool: 10, rankFile: 6,
+}
+
+// hang returns the shown node for a cause: the node itself, hung on the
+// nearest ancestor that is shown already.
+func (s *shower) hang(r ref) (int, bool) {
+	if n, ok := s.at[r]; ok {
+		return n, true
+	}
+	x := s.x
+	if r.kind != KindProcess {
+		n := s.node(r, timeline.None, RoleScope)
+		return n, true
+	}
+	p := &x.procs[r.n]
+	c := cause{rule: execParent, ts: p.start, facts: first(p.facts, 2)}
+	steps := 0
+	for m, ok := x.maker(r.n); ok && steps < 32; m, ok = x.maker(m) {
+		if at, shown := s.at[ref{KindProcess, m}]; shown {
+			n := s.node(r, p.start, RoleScope)
+			c.between = steps
+			s.edge(at, n, c, 0, c.facts)
+			return n, true
+		}
+		steps++
+	}
+	if p.sess >= 0 {
+		if at, shown := s.at[ref{KindSession, p.sess}]; shown {
+			n := s.node(r, p.start, RoleScope)
+			c.rule = sessionMember
+			s.edge(at, n, c, 0, c.facts)
+			return n, true
+		}
+	}
+	return s.node(r, p.start, RoleScope), true
+}
