@@ -1,0 +1,286 @@
+package parsers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/pcap"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+var netPcap = register(analyze.Parser{
+	Name: "net_pcap",
+	Doc: "packet captures (pcap, pcapng): flows as spans, DNS messages, TLS server names, HTTP requests; " +
+		"a flow points at its first packet, the attributes first_packet and last_packet hold file offsets; " +
+		"tunnels (GRE, VXLAN, MPLS, PPPoE) count as flows of their outer addresses",
+	Version: 1,
+	Family:  "net",
+	Types:   []string{typeFlow, typeDNS, typeTLS, typeHTTP},
+	Match:   func(_ *evidence.Item, head []byte) bool { return pcap.IsCapture(head) },
+	Parse:   parsePcap,
+})
+
+// Data types of packet captures.
+const (
+	typeFlow = "net:flow"
+	typeDNS  = "net:dns"
+	typeTLS  = "net:tls"
+	typeHTTP = "net:http"
+)
+
+func parsePcap(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
+	onGap := func(g pcap.Gap) {
+		code := evidence.Corrupt
+		if g.Truncated {
+			code = evidence.Truncated
+		}
+		out.Problem(code, g.Offset, g.Length, g.Detail)
+	}
+	onDrops := func(d pcap.Drops) {
+		if d.Dropped > 0 {
+			out.Problem(evidence.Dropped, d.Offset, -1,
+				fmt.Sprintf("interface %d lost %d of %d packets while capturing", d.Interface, d.Dropped, d.Received))
+		}
+	}
+	r, err := pcap.NewReader(src, onGap, onDrops)
+	if err != nil {
+		return err
+	}
+	p := &capture{out: out, flows: newFlowTable(), decoders: map[uint16]*linkDecoder{}}
+	for out.Err() == nil {
+		pkt, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			p.finish()
+			return err
+		}
+		p.packet(pkt)
+	}
+	p.finish()
+	return nil
+}
+
+// capture is one run over one file.
+type capture struct {
+	out      *timeline.Appender
+	flows    *flowTable
+	decoders map[uint16]*linkDecoder
+	unknown  map[uint16]bool
+	addr     []byte // scratch
+	dns      layers.DNS
+}
+
+// sweepEvery is after how many packets idle flows are closed.
+const sweepEvery = 1 << 18
+
+func (p *capture) packet(pkt *pcap.Packet) {
+	d, ok := p.decoders[pkt.LinkType]
+	if !ok {
+		d = newLinkDecoder(pkt.LinkType)
+		p.decoders[pkt.LinkType] = d
+		if d == nil {
+			p.out.Problem(evidence.Unsupported, pkt.Offset, -1, fmt.Sprintf("packets of link type %d are not decoded", pkt.LinkType))
+		}
+	}
+	if d == nil {
+		return
+	}
+	var seg segment
+	if !d.decode(pkt.Data, &seg) {
+		return
+	}
+	seg.pkt = pkt
+	f, dir := p.flow(&seg)
+	f.count(dir, &seg)
+	p.application(f, dir, &seg)
+	if pkt.Number%sweepEvery == 0 {
+		for _, f := range p.flows.idle(pkt.Time) {
+			p.emitFlow(f)
+		}
+	}
+}
+
+// flow returns the flow a segment belongs to, beginning one where needed.
+func (p *capture) flow(seg *segment) (*flow, int) {
+	f, dir, old := p.flows.of(seg)
+	if old != nil {
+		p.emitFlow(old)
+	}
+	return f, dir
+}
+
+func (p *capture) finish() {
+	for _, f := range p.flows.all() {
+		p.emitFlow(f)
+	}
+}
+
+// segment is what of one packet matters here.
+type segment struct {
+	pkt                *pcap.Packet
+	src, dst           netip.Addr
+	proto              layers.IPProtocol
+	srcPort, dstPort   uint16
+	tcp                bool
+	syn, ack, fin, rst bool
+	seq                uint32
+	fragment           bool
+	payload            []byte
+	wire               int64 // bytes of the IP packet on the wire
+}
+
+// linkDecoder decodes packets of one link type without allocating.
+type linkDecoder struct {
+	parser  *gopacket.DecodingLayerParser
+	parser6 *gopacket.DecodingLayerParser // for link types that begin with IP of either version
+	decoded []gopacket.LayerType
+	eth     layers.Ethernet
+	vlan    layers.Dot1Q
+	sll     layers.LinuxSLL
+	sll2    layers.LinuxSLL2
+	loop    layers.Loopback
+	ip4     layers.IPv4
+	ip6     layers.IPv6
+	ext     layers.IPv6ExtensionSkipper
+	tcp     layers.TCP
+	udp     layers.UDP
+	icmp4   layers.ICMPv4
+	icmp6   layers.ICMPv6
+}
+
+// LINKTYPE_ values, https://www.tcpdump.org/linktypes.html.
+const (
+	linkNull, linkEthernet, linkRaw, linkRawBSD, linkRawOpen = 0, 1, 101, 12, 14
+	linkLoop, linkSLL, linkIPv4, linkIPv6, linkSLL2          = 108, 113, 228, 229, 276
+)
+
+// newLinkDecoder returns nil for link types that are not decoded.
+func newLinkDecoder(link uint16) *linkDecoder {
+	d := &linkDecoder{}
+	var first gopacket.LayerType
+	switch link {
+	case linkEthernet:
+		first = layers.LayerTypeEthernet
+	case linkSLL:
+		first = layers.LayerTypeLinuxSLL
+	case linkSLL2:
+		first = layers.LayerTypeLinuxSLL2
+	case linkNull, linkLoop:
+		first = layers.LayerTypeLoopback
+	case linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
+		first, d.parser6 = layers.LayerTypeIPv4, d.chain(layers.LayerTypeIPv6)
+	default:
+		return nil
+	}
+	d.parser = d.chain(first)
+	return d
+}
+
+func (d *linkDecoder) chain(first gopacket.LayerType) *gopacket.DecodingLayerParser {
+	p := gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.sll2, &d.loop,
+		&d.ip4, &d.ip6, &d.ext, &d.tcp, &d.udp, &d.icmp4, &d.icmp6)
+	p.IgnoreUnsupported = true
+	return p
+}
+
+// decode fills seg from a packet; false means that it carries no IP. What the
+// decoder could not finish keeps the layers before.
+func (d *linkDecoder) decode(data []byte, seg *segment) bool {
+	parser := d.parser
+	if d.parser6 != nil && len(data) > 0 && data[0]>>4 == 6 {
+		parser = d.parser6
+	}
+	// Errors are damaged or cut packets: the layers decoded so far stand.
+	_ = parser.DecodeLayers(data, &d.decoded)
+	found := false
+	for _, l := range d.decoded {
+		switch l {
+		case layers.LayerTypeIPv4:
+			if found {
+				return true // what a tunnel carries is not taken apart
+			}
+			found = d.network(seg, d.ip4.SrcIP, d.ip4.DstIP, d.ip4.Protocol, int64(d.ip4.Length))
+			seg.fragment = d.ip4.FragOffset != 0 || d.ip4.Flags&layers.IPv4MoreFragments != 0
+		case layers.LayerTypeIPv6:
+			if found {
+				return true
+			}
+			found = d.network(seg, d.ip6.SrcIP, d.ip6.DstIP, d.ip6.NextHeader, int64(d.ip6.Length)+40)
+		case layers.LayerTypeTCP:
+			seg.tcp, seg.proto = true, layers.IPProtocolTCP
+			seg.srcPort, seg.dstPort = uint16(d.tcp.SrcPort), uint16(d.tcp.DstPort)
+			seg.syn, seg.ack, seg.fin, seg.rst = d.tcp.SYN, d.tcp.ACK, d.tcp.FIN, d.tcp.RST
+			seg.seq, seg.payload = d.tcp.Seq, d.tcp.Payload
+		case layers.LayerTypeUDP:
+			seg.proto = layers.IPProtocolUDP
+			seg.srcPort, seg.dstPort = uint16(d.udp.SrcPort), uint16(d.udp.DstPort)
+			seg.payload = d.udp.Payload
+		case layers.LayerTypeICMPv4:
+			seg.proto = layers.IPProtocolICMPv4
+		case layers.LayerTypeICMPv6:
+			seg.proto = layers.IPProtocolICMPv6
+		}
+	}
+	return found
+}
+
+func (d *linkDecoder) network(seg *segment, src, dst []byte, proto layers.IPProtocol, wire int64) bool {
+	a, ok := netip.AddrFromSlice(src)
+	b, ok2 := netip.AddrFromSlice(dst)
+	if !ok || !ok2 {
+		return false
+	}
+	seg.src, seg.dst, seg.proto, seg.wire = a, b, proto, wire
+	return true
+}
+
+// text returns an address as text that lives as long as the source.
+func (p *capture) text(a netip.Addr) string {
+	p.addr = a.AppendTo(p.addr[:0])
+	return p.out.Intern(p.addr)
+}
+
+// endpoints fills the columns of who talked to whom.
+func (p *capture) endpoints(ev *timeline.Event, f *flow) {
+	ev.SrcIP, ev.DstIP = p.text(f.addr[0]), p.text(f.addr[1])
+	if f.proto == layers.IPProtocolTCP || f.proto == layers.IPProtocolUDP {
+		if !f.fragments || f.port[0] != 0 || f.port[1] != 0 {
+			ev.SrcPort, ev.DstPort = int64(f.port[0]), int64(f.port[1])
+		}
+	}
+	ev.Channel = protocolName(f.proto)
+	ev.Category, ev.SourceShort, ev.SourceLong = "network", "PCAP", "packet capture"
+	ev.TSKind, ev.TZSrc, ev.TSPrec = timeline.Observed, timeline.ZoneFormat, timeline.Nanosecond
+}
+
+func protocolName(proto layers.IPProtocol) string {
+	switch proto {
+	case layers.IPProtocolTCP:
+		return "tcp"
+	case layers.IPProtocolUDP:
+		return "udp"
+	case layers.IPProtocolICMPv4:
+		return "icmp"
+	case layers.IPProtocolICMPv6:
+		return "icmp6"
+	case layers.IPProtocolGRE:
+		return "gre"
+	case layers.IPProtocolESP:
+		return "esp"
+	case layers.IPProtocolSCTP:
+		return "sctp"
+	case layers.IPProtocolIGMP:
+		return "igmp"
+	}
+	return fmt.Sprintf("ip-proto-%d", uint8(proto))
+}
