@@ -1,0 +1,158 @@
+package local
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// segmentInfo is what a manifest says about the rows of a segment.
+type segmentInfo struct {
+	rows, undated int64
+	min, max      int64 // ts of the dated rows; None without any
+}
+
+// segmentWriter writes segments one after the other with the same buffers.
+type segmentWriter struct {
+	parquet *parquet.GenericWriter[any]
+	chunk   []parquet.Value
+	digests []byte
+}
+
+func newSegmentWriter() *segmentWriter {
+	filters := []parquet.BloomFilterColumn{parquet.SplitBlockFilter(10, "event_id")}
+	for i := range schema {
+		if schema[i].bloom {
+			filters = append(filters, parquet.SplitBlockFilter(10, schema[i].name))
+		}
+	}
+	return &segmentWriter{
+		parquet: parquet.NewGenericWriter[any](io.Discard, parquetSchema,
+			parquet.CreatedBy("exhibit", "1", "0"),
+			parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}),
+			parquet.PageBufferSize(pageBytes),
+			parquet.DataPageStatistics(false),
+			parquet.MaxRowsPerRowGroup(math.MaxInt64),
+			parquet.BloomFilters(filters...),
+		),
+		chunk: make([]parquet.Value, 0, 1024),
+	}
+}
+
+// write writes the rows of r in the order given.
+func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentInfo, error) {
+	info := segmentInfo{rows: int64(len(order)), min: timeline.None, max: timeline.None}
+	for i := range order {
+		if !order[i].old {
+			info.undated++
+			continue
+		}
+		if info.min == timeline.None {
+			info.min = order[i].ts
+		}
+		info.max = order[i].ts
+	}
+	w.parquet.Reset(out)
+	leaves := w.parquet.ColumnWriters()
+	for leaf, ids := range [][]timeline.ID{idLeaf: r.ids, contentLeaf: r.cids} {
+		err := w.column(leaves[leaf], order, textPageRows, func(row uint32) parquet.Value {
+			return parquet.FixedLenByteArrayValue(ids[row][:]).Level(0, 0, leaf)
+		})
+		if err != nil {
+			return info, fmt.Errorf("write identities: %w", err)
+		}
+	}
+	for i := range schema {
+		c := &r.cols[i]
+		perPage := pageRows
+		switch {
+		case c.empty():
+			perPage = math.MaxInt
+		case c.kind == kindText:
+			perPage = textPageRows
+		}
+		if err := w.column(leaves[leavesBefore+i], order, perPage, w.value(r, i)); err != nil {
+			return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
+		}
+	}
+	if err := w.parquet.Close(); err != nil {
+		return info, fmt.Errorf("finish segment: %w", err)
+	}
+	return info, nil
+}
+
+// value returns how column i of a row is said in Parquet.
+func (w *segmentWriter) value(r *rows, i int) func(uint32) parquet.Value {
+	c, leaf := &r.cols[i], leavesBefore+i
+	null := parquet.NullValue().Level(0, 0, leaf)
+	switch {
+	case c.empty():
+		return func(uint32) parquet.Value { return null }
+	case c.kind == kindInt:
+		return func(row uint32) parquet.Value {
+			n := c.int(row)
+			if n == timeline.None {
+				return null
+			}
+			return parquet.Int64Value(n).Level(0, 1, leaf)
+		}
+	case schema[i].digest:
+		// The values of one chunk share one buffer until they are written.
+		return func(row uint32) parquet.Value {
+			s := c.text(row)
+			if s == "" {
+				return null
+			}
+			from := len(w.digests)
+			w.digests, _ = hex.AppendDecode(w.digests, stringAsBytes(s))
+			return parquet.FixedLenByteArrayValue(w.digests[from:len(w.digests):len(w.digests)]).Level(0, 1, leaf)
+		}
+	}
+	return func(row uint32) parquet.Value {
+		s := c.text(row)
+		if s == "" {
+			return null
+		}
+		return parquet.ByteArrayValue(stringAsBytes(s)).Level(0, 1, leaf)
+	}
+}
+
+// column writes one column with page ends at multiples of perPage.
+func (w *segmentWriter) column(out *parquet.ColumnWriter, order []rowKey, perPage int, value func(uint32) parquet.Value) error {
+	inPage, size := 0, 0
+	flush := func() error {
+		_, err := out.WriteRowValues(w.chunk)
+		w.chunk, w.digests, size = w.chunk[:0], w.digests[:0], 0
+		return err
+	}
+	for i := range order {
+		v := value(order[i].row)
+		w.chunk = append(w.chunk, v)
+		inPage++
+		if v.Kind() == parquet.ByteArray {
+			size += len(v.ByteArray())
+		}
+		if len(w.chunk) < cap(w.chunk) && inPage < perPage && size < pageBytes {
+			continue
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+		if inPage >= perPage {
+			if err := out.Flush(); err != nil {
+				return err
+			}
+			inPage = 0
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return out.Flush()
+}
