@@ -1,0 +1,62 @@
+package collect
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+)
+
+// ReadClock reads the clocks of the running machine one right after the
+// other, and what adjtimex(2) says of their quality. Zone is the zone the
+// link /etc/localtime names, or TZ.
+func ReadClock() (record.Clock, error) {
+	var c record.Clock
+	var errs []error
+	for _, clock := range []struct {
+		id  int32
+		out *int64
+	}{
+		{unix.CLOCK_REALTIME, &c.Realtime}, {unix.CLOCK_MONOTONIC, &c.Monotonic}, {unix.CLOCK_BOOTTIME, &c.Boottime},
+	} {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(clock.id, &ts); err != nil {
+			errs = append(errs, fmt.Errorf("read clock %d: %w", clock.id, err))
+			continue
+		}
+		*clock.out = ts.Nano()
+	}
+	var tx unix.Timex
+	state, err := unix.Adjtimex(&tx)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("read clock state: %w", err))
+	} else {
+		c.Synced = state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0
+		unit := int64(1000) // microseconds, unless the kernel counts finer
+		if tx.Status&unix.STA_NANO != 0 {
+			unit = 1
+		}
+		c.OffsetNS, c.MaxErrNS = int64(tx.Offset)*unit, int64(tx.Maxerror)*1000
+	}
+	c.Zone = os.Getenv("TZ")
+	if target, err := os.Readlink("/etc/localtime"); err == nil && c.Zone == "" {
+		if _, zone, ok := strings.Cut(target, "zoneinfo/"); ok {
+			c.Zone = zone
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+func (f *Footprint) usage() {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return
+	}
+	f.PeakRSS = int64(u.Maxrss) * 1024
+	f.UserNS, f.SystemNS = u.Utime.Nano(), u.Stime.Nano()
+	f.BlocksIn, f.BlocksOut = int64(u.Inblock), int64(u.Oublock)
+}

@@ -1,0 +1,291 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// Options says what a run collects, where it goes and in whose name. Out and
+// Collectors are required.
+type Options struct {
+	Case, Exhibit, Examiner, Authority, Profile string // as the bundle's header states them
+	Version, Revision                           string // of this program
+
+	Root              string         // "" or "/": the running host; else a folder where one is mounted
+	Collectors        []Collector    // in any order
+	Deadline          time.Duration  // of a collector that states none; 0: DefaultDeadline
+	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
+	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
+	CaptureFor        time.Duration  // see Host
+	CaptureInterfaces []string       // see Host
+	Log               *slog.Logger   // besides the log in the bundle; nil: none
+	Progress          func(Progress) // called from any goroutine, at most ten times a second, plus once for each collector
+	Command           []string       // argv, for the record; nil: os.Args
+
+	Out      io.Writer    // where the bundle goes
+	Sync     func() error // makes what was written durable; nil: nothing to do
+	OwnFiles []*os.File   // never collected: the bundle itself, a log
+
+	Key  *chainofcustody.RunKey           // nil: a fresh one
+	Bind func(pub []byte) ([]byte, error) // the examiner's statement about the run's public key (authorized_keys line); nil: unattended
+}
+
+// DefaultDeadline is how long a collector may take when neither it nor the
+// caller says.
+const DefaultDeadline = 15 * time.Minute
+
+// grace is how long a collector may take to return after its context ended.
+const grace = 3 * time.Second
+
+// Progress is a sign of life.
+type Progress struct {
+	Collector string // running, or just finished when Done
+	Done      bool
+	Path      string // taken last
+	Number    int    // of this collector, from 1
+	Of        int    // collectors to run
+	Items     int64  // records so far
+	Bytes     int64  // content so far
+	Written   int64  // bytes of bundle so far
+	Elapsed   time.Duration
+}
+
+// CollectorResult is how one collector went.
+type CollectorResult struct {
+	Name     string
+	Tier     Tier
+	Outcome  Outcome
+	Detail   string // why, for all but collected and empty
+	Duration time.Duration
+	Items    int64             // records
+	Bytes    int64             // content stored
+	Counts   map[Outcome]int64 // records by outcome
+}
+
+// Result is how a run went. It is complete even when Run returns an error,
+// but for Seal.
+type Result struct {
+	Seal         bundle.Seal
+	Partial      bool   // something ended the run before its end
+	Reason       string // what, "" for a whole run: interrupted, sink
+	Collectors   []CollectorResult
+	Counts       map[Outcome]int64 // paths by outcome
+	Items        int64             // records
+	Bytes        int64             // content stored
+	Written      int64             // bytes of bundle
+	ProblemCount int64
+	Problems     []evidence.Problem // the first thousand; the bundle has them all
+	Footprint    Footprint
+	Started      time.Time
+	Finished     time.Time
+
+	definitions []bundle.Outcome
+}
+
+// run is one collection on its way.
+type run struct {
+	opt     Options
+	host    *Host
+	source  string // evidence.Item.Source of files
+	sink    sink
+	ledger  ledger
+	log     *slog.Logger
+	logged  spool
+	started time.Time
+	out     *counter
+
+	cancel  context.CancelFunc // ends the collectors
+	failMu  sync.Mutex
+	sinkErr error
+
+	takenMu sync.Mutex
+	taken   map[takenKey]evidence.Item // Index and Path only
+
+	items, bytes atomic.Int64
+	spoke        atomic.Int64 // ns of the last progress
+	number       atomic.Int64
+	of           int
+	results      []CollectorResult
+}
+
+// takenKey tells files apart. The time of birth tells a file from an earlier
+// one whose inode number it got.
+type takenKey struct {
+	fileID
+	born int64
+	path string // instead of the numbers, where they mean nothing
+}
+
+// Run collects and seals. Cancelling ctx ends the collectors; what they have
+// gathered is still sealed, as a partial bundle, and Run returns no error.
+// An error means that there is no sealed bundle: the root cannot be opened or
+// the sink failed. What was written until then is a prefix that verifies up
+// to its last checkpoint.
+func Run(ctx context.Context, opt Options) (*Result, error) {
+	if opt.Out == nil {
+		return nil, errors.New("collect: no output given")
+	}
+	r, err := prepare(opt)
+	if err != nil {
+		return nil, err
+	}
+	defer r.host.Close()
+	w, err := r.openBundle()
+	if err != nil {
+		return nil, fmt.Errorf("begin bundle: %w", err)
+	}
+	return r.execute(ctx, w)
+}
+
+// execute collects into an open bundle and seals it.
+func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
+	r.sink = w
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.cancel = cancel
+
+	r.clock(ctx, ClockStart)
+	r.collect(running)
+	res := &Result{Started: r.started, Collectors: r.results}
+	if ctx.Err() != nil {
+		res.Partial, res.Reason = true, "interrupted"
+	}
+	if err := r.finish(context.WithoutCancel(ctx), w, res); err != nil {
+		res.Partial, res.Reason = true, "sink"
+		return res, fmt.Errorf("write bundle: %w", err)
+	}
+	return res, nil
+}
+
+// prepare opens the host and fills in what the caller left open.
+func prepare(opt Options) (*run, error) {
+	if opt.Root == "" {
+		opt.Root = "/"
+	}
+	if opt.Deadline <= 0 {
+		opt.Deadline = DefaultDeadline
+	}
+	if opt.Command == nil {
+		opt.Command = os.Args
+	}
+	live := opt.Root == "/"
+	host, err := OpenHost(opt.Root, live)
+	if err != nil {
+		return nil, err
+	}
+	host.CaptureFor, host.CaptureInterfaces = opt.CaptureFor, opt.CaptureInterfaces
+	for _, f := range opt.OwnFiles {
+		st, err := host.StatFile(f)
+		if err != nil {
+			host.Close()
+			return nil, fmt.Errorf("own file %s: %w", f.Name(), err)
+		}
+		host.Exclude(st.Dev, st.Inode)
+	}
+	r := &run{
+		opt: opt, host: host, source: "file", started: time.Now(),
+		taken: map[takenKey]evidence.Item{}, of: len(opt.Collectors),
+	}
+	if !live {
+		r.source = "root"
+	}
+	r.out = &counter{w: opt.Out}
+	handler := slog.Handler(slog.NewJSONHandler(&r.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	if opt.Log != nil {
+		handler = slog.NewMultiHandler(handler, opt.Log.Handler())
+	}
+	r.log = slog.New(handler)
+	return r, nil
+}
+
+// fail notes that the sink takes no more and ends the collectors.
+func (r *run) fail(err error) error {
+	r.failMu.Lock()
+	defer r.failMu.Unlock()
+	if r.sinkErr == nil {
+		r.sinkErr = err
+		r.log.Error("sink failed", "error", err.Error())
+		r.cancel()
+	}
+	return r.sinkErr
+}
+
+func (r *run) failure() error {
+	r.failMu.Lock()
+	defer r.failMu.Unlock()
+	return r.sinkErr
+}
+
+// takenBefore returns the item that has the content of this file already.
+// Where it has not, the file counts as taken from now on by took.
+func (r *run) takenBefore(it evidence.Item, pseudo bool) (evidence.Item, bool) {
+	r.takenMu.Lock()
+	defer r.takenMu.Unlock()
+	first, ok := r.taken[keyOf(it, pseudo)]
+	return first, ok
+}
+
+func keyOf(it evidence.Item, pseudo bool) takenKey {
+	if pseudo || it.Stat == nil {
+		return takenKey{path: it.Path}
+	}
+	key := takenKey{fileID: fileID{it.Stat.Dev, it.Stat.Inode}}
+	if !it.Stat.Born.IsZero() {
+		key.born = it.Stat.Born.UnixNano()
+	}
+	return key
+}
+
+// took counts a record and tells the progress.
+func (r *run) took(collector string, it evidence.Item) {
+	if it.Kind == evidence.KindFile && it.Index >= 0 {
+		r.takenMu.Lock()
+		key := keyOf(it, it.Source == "proc")
+		if _, again := r.taken[key]; !again {
+			r.taken[key] = evidence.Item{Index: it.Index, Path: it.Path, Size: it.Size}
+		}
+		r.takenMu.Unlock()
+	}
+	r.items.Add(1)
+	r.bytes.Add(it.Stored)
+	if r.opt.Progress == nil {
+		return
+	}
+	now, last := time.Now().UnixNano(), r.spoke.Load()
+	if now-last > int64(100*time.Millisecond) && r.spoke.CompareAndSwap(last, now) {
+		r.progress(Progress{Collector: collector, Path: it.Path})
+	}
+}
+
+func (r *run) progress(p Progress) {
+	if r.opt.Progress == nil {
+		return
+	}
+	p.Number, p.Of = int(r.number.Load()), r.of
+	p.Items, p.Bytes, p.Written = r.items.Load(), r.bytes.Load(), r.out.n.Load()
+	p.Elapsed = time.Since(r.started)
+	r.opt.Progress(p)
+}
+
+// counter counts what goes out.
+type counter struct {
+	w io.Writer
+	n atomic.Int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,148 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+)
+
+// Footprint is what the run itself did to the host: one line of FootprintAt.
+type Footprint struct {
+	Started      int64          `json:"started"` // ns since 1970
+	Finished     int64          `json:"finished"`
+	PID          int            `json:"pid"`
+	Exe          record.Bytes   `json:"exe"`
+	ExeSHA256    string         `json:"exe_sha256"`
+	ExeSize      int64          `json:"exe_size"`
+	Args         []record.Bytes `json:"args"`
+	Version      string         `json:"version"`
+	Revision     string         `json:"revision"`
+	GoVersion    string         `json:"go_version"`
+	Written      int64          `json:"bytes_written"` // of bundle, before this record
+	FilesOpened  int64          `json:"files_opened"`  // for reading
+	OpenedAtime  int64          `json:"opened_with_atime"`
+	AtimePolicy  string         `json:"atime_policy"`
+	Children     int            `json:"child_processes"` // always 0: none is ever started
+	PeakRSS      int64          `json:"peak_rss_bytes"`
+	UserNS       int64          `json:"user_cpu_ns"`
+	SystemNS     int64          `json:"system_cpu_ns"`
+	BlocksIn     int64          `json:"blocks_read"`    // 512-byte blocks that came from a device
+	BlocksOut    int64          `json:"blocks_written"` // and that went to one
+	LedgerLost   int64          `json:"ledger_lines_lost,omitempty"`
+	ProblemsLost int64          `json:"problem_lines_lost,omitempty"`
+	LogLost      int64          `json:"log_lines_lost,omitempty"`
+}
+
+const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
+	"without CAP_FOWNER) they are opened without and counted in opened_with_atime"
+
+func (r *run) footprint() Footprint {
+	f := Footprint{
+		Started: r.started.UnixNano(), Finished: time.Now().UnixNano(), PID: os.Getpid(),
+		Version: r.opt.Version, Revision: r.opt.Revision, GoVersion: runtime.Version(),
+		Written: r.out.n.Load(), AtimePolicy: atimePolicy,
+		LedgerLost: r.ledger.lines.lost(), ProblemsLost: r.ledger.problems.lost(), LogLost: r.logged.lost(),
+	}
+	f.FilesOpened, f.OpenedAtime = r.host.Opened()
+	for _, arg := range r.opt.Command {
+		f.Args = append(f.Args, record.Bytes(arg))
+	}
+	exe, sum, size, err := OwnExecutable()
+	if err != nil {
+		r.log.Warn("own executable", "error", err.Error())
+	}
+	f.Exe, f.ExeSHA256, f.ExeSize = record.Bytes(exe), sum, size
+	f.usage()
+	return f
+}
+
+// OwnExecutable returns the path of the running program, the SHA-256 of its
+// bytes in hexadecimal, and its size. On Linux it reads the running image
+// itself, which may no longer be at its path.
+func OwnExecutable() (path, sum string, size int64, err error) {
+	path, err = os.Executable()
+	if err != nil {
+		return "", "", 0, fmt.Errorf("find own executable: %w", err)
+	}
+	open := path
+	if runtime.GOOS == "linux" {
+		open = "/proc/self/exe"
+	}
+	f, err := os.Open(open)
+	if err != nil {
+		return path, "", 0, fmt.Errorf("hash own executable: %w", err)
+	}
+	defer f.Close()
+	h := evidence.NewHash()
+	if size, err = io.Copy(h, f); err != nil {
+		return path, "", 0, fmt.Errorf("hash own executable: %w", err)
+	}
+	return path, evidence.DigestOf(h).String(), size, nil
+}
+
+// clock adds a reading of the clocks to the bundle.
+func (r *run) clock(ctx context.Context, path string) {
+	clock, err := ReadClock()
+	if err != nil {
+		r.log.Warn("read clocks", "error", err.Error())
+	}
+	r.own(ctx, evidence.KindClock, path, marshalLine(clock))
+}
+
+func marshalLine(v any) []byte {
+	line, err := json.Marshal(v)
+	if err != nil { // only a value JSON has no form for, which our records cannot hold
+		return mustQuote(err.Error())
+	}
+	return append(line, '\n')
+}
+
+// own adds a record of the engine itself.
+func (r *run) own(ctx context.Context, kind evidence.Kind, path string, text []byte) {
+	r.ownStream(ctx, kind, path, bytes.NewReader(text), int64(len(text)))
+}
+
+func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, text io.Reader, size int64) {
+	it := evidence.Item{
+		Index: -1, Kind: kind, Source: "collector", Path: path, Collector: "engine", Size: size, Started: time.Now(),
+	}
+	if r.failure() != nil {
+		return
+	}
+	it, err := r.sink.add(context.WithoutCancel(ctx), it, content{r: text})
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	r.took("engine", it)
+}
+
+// finish writes what the run knows about itself and seals.
+func (r *run) finish(ctx context.Context, w sealer, res *Result) error {
+	r.clock(ctx, ClockEnd)
+	res.Footprint = r.footprint()
+	r.own(ctx, evidence.KindStream, FootprintAt, marshalLine(res.Footprint))
+	text, size := r.ledger.problems.take()
+	r.ownStream(ctx, evidence.KindStream, ProblemSet, text, size)
+	text, size = r.ledger.lines.take()
+	r.ownStream(ctx, evidence.KindStream, LedgerSet, text, size)
+	r.log.Info("run ends", "records", r.items.Load(), "bytes", r.bytes.Load(), "partial", res.Partial)
+	text, size = r.logged.take()
+	r.ownStream(ctx, evidence.KindLog, RunLog, text, size)
+	r.ledger.summary(res)
+	res.Items, res.Bytes = r.items.Load(), r.bytes.Load()
+	err := r.failure()
+	if err == nil {
+		res.Seal, err = w.seal(res)
+	}
+	res.Finished, res.Written = time.Now(), r.out.n.Load()
+	return err
+}

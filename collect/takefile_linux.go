@@ -1,0 +1,269 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+const (
+	// smallFile is read into memory before the bundle is asked, so that a
+	// read that hangs holds up nobody else.
+	smallFile = 1 << 20
+	// readStall is how long one read of a file may take.
+	readStall = 30 * time.Second
+	// maxPseudo bounds a file of /proc or /sys, which has no size and may
+	// have no end.
+	maxPseudo = 256 << 20
+)
+
+var smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallFile+1); return &b }}
+
+// File takes a path of the host.
+func (t *taker) File(ctx context.Context, path, rule string) error {
+	if err := t.stop(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h := t.r.host
+	it := t.stamp(evidence.Item{Path: path, Rule: rule, Started: time.Now()})
+	mount, known := h.MountOf(path)
+	if known && mount.Storage() == Remote {
+		it.Kind, it.Detail = evidence.KindSkipped, "on a "+mount.FSType+" file system, which may not answer"
+		return t.put(it, Skipped)
+	}
+	pseudo := known && mount.Storage() == Pseudo
+	if pseudo && h.Live {
+		it.Source = "proc"
+	}
+	st, err := h.Stat(path)
+	if err != nil {
+		return t.failed(it, err)
+	}
+	it.Stat = st
+	if h.Excluded(st.Dev, st.Inode) {
+		it.Kind, it.Detail = evidence.KindSkipped, "own file of this run"
+		return t.put(it, Skipped)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return t.regular(ctx, it, pseudo)
+	case unix.S_IFDIR:
+		it.Kind = evidence.KindDir
+	case unix.S_IFLNK:
+		it.Kind = evidence.KindSymlink
+		if it.Link, err = h.Readlink(path); err != nil {
+			return t.failed(it, err)
+		}
+	default:
+		it.Kind = evidence.KindDevice
+	}
+	st.Xattrs = t.xattrsOf(path)
+	it.Finished = time.Now()
+	return t.put(it, Collected)
+}
+
+// xattrsOf reads extended attributes; that they cannot be read is a problem,
+// not a reason to leave out the rest.
+func (t *taker) xattrsOf(path string) map[string][]byte {
+	attrs, err := t.r.host.Xattrs(path)
+	if err != nil {
+		_, _, code := classify(err)
+		t.Problem(evidence.Problem{
+			Code: code, Path: path, Ref: evidence.Ref{Offset: -1, Length: -1},
+			Detail: "extended attributes: " + reason(err),
+		})
+	}
+	return attrs
+}
+
+// regular takes the content of a regular file.
+func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) error {
+	if first, again := t.r.takenBefore(it, pseudo); again {
+		return t.again(it, first)
+	}
+	if size := dataSize(it.Stat); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
+		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
+		return t.put(it, Skipped)
+	}
+	f, err := t.r.host.Open(it.Path)
+	if err != nil {
+		return t.failed(it, err)
+	}
+	defer f.Close()
+	st, err := t.r.host.StatFile(f)
+	if err != nil {
+		return t.failed(it, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG { // replaced since the look
+		return t.failed(it, fmt.Errorf("replaced before it was opened: %w", ErrNotRegular))
+	}
+	it.Stat, it.Kind = st, evidence.KindFile
+	if st.Xattrs, err = xattrs(procFD(int(f.Fd()))); err != nil {
+		st.Xattrs = t.xattrsOf(it.Path)
+	}
+	if pseudo {
+		return t.pseudo(ctx, it, f)
+	}
+	it.Size = st.Size
+	return t.known(ctx, it, f)
+}
+
+// dataSize is what of a file is data: holes cost nothing.
+func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
+
+// again records a second name or a second definition of a file whose content
+// is in the bundle.
+func (t *taker) again(it evidence.Item, first evidence.Item) error {
+	it.Detail = fmt.Sprintf("already taken as item %d", first.Index)
+	it.Index = first.Index
+	if first.Path == it.Path {
+		it.Size = first.Size
+		t.account(it, Collected)
+		return nil
+	}
+	it.Kind = evidence.KindSkipped
+	it.Detail = fmt.Sprintf("the same file as item %d, %q", first.Index, first.Path)
+	return t.put(it, Skipped)
+}
+
+// pseudo takes a file that the kernel makes while it is read: it has no size
+// before.
+func (t *taker) pseudo(ctx context.Context, it evidence.Item, f *os.File) error {
+	_ = f.SetReadDeadline(time.Now().Add(pollWait)) // refused where the file cannot make us wait
+	buf := smallBuffers.Get().(*[]byte)
+	defer smallBuffers.Put(buf)
+	n, err := readFull(f, *buf)
+	if err != nil && n == 0 {
+		return t.failed(it, err)
+	}
+	it.Size = int64(n)
+	c := content{r: bytes.NewReader((*buf)[:n])}
+	if err == nil && n == len(*buf) { // more than fits
+		_ = f.SetReadDeadline(time.Now().Add(time.Minute))
+		it.Size = -1
+		g := guard(ctx, io.MultiReader(c.r, io.LimitReader(f, maxPseudo)), nil, readStall)
+		defer g.Close()
+		return t.add(ctx, it, content{r: g}, g)
+	}
+	if err != nil {
+		_, _, code := classify(err)
+		t.Problem(evidence.Problem{
+			Code: code, Path: it.Path, Detail: "reading stopped: " + reason(err),
+			Ref: evidence.Ref{Offset: int64(n), Length: -1},
+		})
+	}
+	return t.add(ctx, it, c, nil)
+}
+
+// readFull reads until the buffer is full or the file ends.
+func readFull(f io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) {
+		m, err := f.Read(buf[n:])
+		n += m
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// known takes a file whose size was known when it was opened: exactly that
+// many bytes, whatever happens to it meanwhile.
+func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
+	after := func() (*evidence.Stat, error) { return t.r.host.StatFile(f) }
+	if it.Size <= smallFile {
+		buf := smallBuffers.Get().(*[]byte)
+		defer smallBuffers.Put(buf)
+		n, err := readFull(f, (*buf)[:it.Size])
+		c := content{r: bytes.NewReader((*buf)[:n]), after: after}
+		if err != nil {
+			c.r = io.MultiReader(c.r, failing{err})
+		}
+		return t.addKnown(ctx, it, c, nil)
+	}
+	if it.Stat != nil && it.Stat.Blocks*512 < it.Size {
+		it.Holes = holesOf(int(f.Fd()), it.Size)
+	}
+	g := guard(ctx, io.LimitReader(f, it.Size), f, readStall)
+	defer g.Close()
+	return t.addKnown(ctx, it, content{r: g, at: g, after: after}, g)
+}
+
+// failing is a reader that gives its error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (t *taker) addKnown(ctx context.Context, it evidence.Item, c content, g *guarded) error {
+	if err := t.add(ctx, it, c, g); err != nil {
+		return err
+	}
+	if g != nil && errors.Is(g.lost, ctx.Err()) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// holesOf lists the holes of an open file by SEEK_HOLE and SEEK_DATA, nil
+// where the file system knows none.
+func holesOf(fd int, size int64) []evidence.Extent {
+	const maxHoles = 1 << 16 // beyond, the rest is read as data
+	var holes []evidence.Extent
+	for at := int64(0); at < size && len(holes) < maxHoles; {
+		hole, err := unix.Seek(fd, at, unix.SEEK_HOLE)
+		if err != nil || hole >= size {
+			break
+		}
+		data, err := unix.Seek(fd, hole, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			data = size // a hole to the end
+		} else if err != nil || data <= hole {
+			break
+		}
+		holes = append(holes, evidence.Extent{Offset: hole, Length: min(data, size) - hole})
+		at = data
+	}
+	_, _ = unix.Seek(fd, 0, unix.SEEK_SET)
+	return holes
+}
+
+// Open takes an open file.
+func (t *taker) Open(ctx context.Context, it evidence.Item, f ReaderAt) error {
+	if err := t.stop(); err != nil {
+		return err
+	}
+	it = t.stamp(it)
+	it.Started = time.Now()
+	st, err := t.r.host.StatFile(f)
+	if err != nil {
+		return t.failed(it, err)
+	}
+	it.Stat = st
+	if it.Kind == "" {
+		it.Kind = evidence.KindStream
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return t.failed(it, ErrNotRegular)
+	}
+	if size := dataSize(st); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
+		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
+		return t.put(it, Skipped)
+	}
+	it.Size = st.Size
+	return t.known(ctx, it, f)
+}
