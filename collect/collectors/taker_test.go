@@ -3,8 +3,11 @@ package collectors
 import (
 	"context"
 	"io"
+	"os/exec"
 	"slices"
+	"strings"
 	"sync"
+	"testing"
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -147,4 +150,17 @@ func (m *memoryTaker) note(path string) (evidence.Item, bool) {
 		return evidence.Item{}, false
 	}
 	return m.notes[i], true
+}
+
+// shell runs a command and returns what it printed.
+func shell(t testing.TB, command string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", command)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", command, err, out, errors.String())
+	}
+	return string(out)
 }

@@ -21,3 +21,6 @@ func (r *Ring) Read(time.Duration, func(*Packet) error) (int, error) { return 0,
 
 // Stats returns ErrUnsupported.
 func (r *Ring) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
+
+// Hardware returns ErrUnsupported.
+func Hardware(string) (uint16, error) { return 0, ErrUnsupported }

@@ -22,7 +22,11 @@ func Elsewhere(t testing.TB) bool {
 		IP(t, "link set lo up")
 		return false
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	arguments := []string{"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=60s"}
+	if _, benchmark := t.(*testing.B); benchmark {
+		arguments = []string{"-test.run=^$", "-test.bench=^" + t.Name() + "$"}
+	}
+	cmd := exec.Command(os.Args[0], arguments...)
 	cmd.Env = append(os.Environ(), variable+"="+t.Name())
 	if !separate(cmd) {
 		t.Skip("skipped: no network namespaces on this system")

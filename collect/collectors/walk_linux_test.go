@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -21,15 +20,6 @@ import (
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
-
-func shell(t testing.TB, command string) string {
-	t.Helper()
-	out, err := exec.Command("sh", "-c", command).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-	return string(out)
-}
 
 // walked runs the walk collector and returns its lines by path.
 func walked(t testing.TB, h *collect.Host) (map[string]record.File, *memoryTaker) {
