@@ -35,7 +35,7 @@ type Layer struct {
 	Verdict  Verdict
 	Sentence string
 	Details  []string // one line per finding
-	Note     bool     // Details hold remarks that do not lower the verdict
+	Note     bool     // there is a remark or a limit that does not lower the verdict
 }
 
 // EventCheck is one event with what is wrong with it.
@@ -162,7 +162,7 @@ func (l *layer) done(good, bad string) Layer {
 	if l.Verdict != VerdictVerified {
 		l.Sentence = bad
 	} else {
-		l.Note = len(l.Details) > 0
+		l.Note = l.Note || len(l.Details) > 0
 	}
 	return l.Layer
 }

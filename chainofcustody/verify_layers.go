@@ -145,6 +145,7 @@ func (v *verifier) end() Layer {
 	}
 	good := "All events known from elsewhere are in the log; later ones could only be missed by somebody who knows them."
 	if len(v.opt.KnownHeads) == 0 {
+		l.Note = true
 		good = "Nothing from outside the folder was given to compare with: that no later event was removed is not proven."
 	}
 	return l.done(good, "The log was cut at its end or replaced.")
@@ -162,10 +163,12 @@ func (v *verifier) handovers() Layer {
 			l.find(n, VerdictVerified, "hand-over asserted by one side only")
 		}
 	}
-	good := fmt.Sprintf("Both sides signed each of %d hand-overs.", count)
+	good := fmt.Sprintf("Both sides signed each of the %d hand-overs.", count)
 	switch {
 	case count == 0:
 		good = "No hand-over is recorded."
+	case count == 1 && len(l.Details) == 0:
+		good = "Both sides signed the one hand-over."
 	case len(l.Details) > 0:
 		good = fmt.Sprintf("%d of %d hand-overs are asserted by one side only.", len(l.Details), count)
 	}

@@ -83,6 +83,7 @@ type Bundle struct {
 	Grade        string // "A", "B" or "C": how the run's key is bound to a person
 	CollectorKey string // the run's public key, authorized_keys form
 	Fingerprint  string // of that key
+	BoundBy      string // grade A: principal whose key signed the run's key
 	Encrypted    bool   // the file is an age envelope
 	Sample       Sample // one file to check by hand; zero: chosen by the reader
 }
@@ -141,6 +142,7 @@ type Layer struct {
 	Subject  string // "bundle" or "custody"
 	Name     string
 	Verdict  chainofcustody.Verdict
+	Note     bool // holds, with a remark or a limit that the sentence states
 	Sentence string
 	Details  []string
 }
@@ -190,7 +192,7 @@ type Why struct {
 // into the report.
 func (d *Data) AddCustody(r chainofcustody.Report) {
 	for _, l := range r.Layers {
-		d.Layers = append(d.Layers, Layer{"custody", l.Name, l.Verdict, l.Sentence, l.Details})
+		d.Layers = append(d.Layers, Layer{"custody", l.Name, l.Verdict, l.Note, l.Sentence, l.Details})
 	}
 	for _, e := range r.Events {
 		event := Event{

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -35,6 +36,7 @@ func visible(s string) string {
 // walks the value by reflection so that a field added later cannot be
 // forgotten.
 func sanitized(d Data) Data {
+	d.Bundle.CollectorKey = strings.TrimSpace(d.Bundle.CollectorKey) // key files end with a line end
 	out := reflect.New(reflect.TypeFor[Data]()).Elem()
 	out.Set(reflect.ValueOf(d))
 	sanitize(out)

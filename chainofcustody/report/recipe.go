@@ -91,7 +91,7 @@ func (d *Data) signatureSteps() []step {
 	}
 	principal := "collector@" + d.Exhibit.Number
 	line := principal + ` namespaces="exhibit-seal" ` + strings.TrimSpace(d.Bundle.CollectorKey)
-	return []step{{
+	steps := []step{{
 		Title: "The signature on the seal, with OpenSSH",
 		Text:  "The key is the one the collector made for this run. A changed byte in seal.txt makes the command fail.",
 		Commands: "printf '%s\\n' " + shell(line) + " > collector.allowed\n" +
@@ -104,6 +104,16 @@ func (d *Data) signatureSteps() []step {
 			"openssl pkeyutl -verify -pubin -inkey check/exhibit/collector.pem -rawin -in check/exhibit/seal.txt -sigfile seal.sig",
 		Expect: "Signature Verified Successfully",
 	}}
+	if by := d.Bundle.BoundBy; by != "" {
+		steps = append(steps, step{
+			Title: "The person behind that key",
+			Text:  "The examiner's own key signed the key of the run. allowed_signers lies in the case folder.",
+			Commands: "ssh-keygen -Y verify -f allowed_signers -I " + shell(by) +
+				" -n exhibit-custody -s check/exhibit/collector-key.sig < check/exhibit/collector.pub",
+			Expect: `Good "exhibit-custody" signature for ` + by,
+		})
+	}
+	return steps
 }
 
 func (d *Data) custodySteps() []step {
@@ -128,10 +138,16 @@ func CustodyLoop(exhibit string) string {
 	return `cd ` + shell("custody/"+exhibit) + ` && sums=$(sha256sum *.json)
 for e in *.json; do
   id=$(sed 's/.*"actor":{"id":"\([^"]*\)".*/\1/' "$e")
-  ssh-keygen -Y verify -f ../../allowed_signers -I "$id" -n exhibit-custody -s "$e.sig" < "$e" > /dev/null 2>&1 || { echo "BAD $e: signature"; continue; }
-  case $e in *-$(sha256sum < "$e" | cut -c1-12).json) ;; *) echo "BAD $e: name"; continue ;; esac
+  at=$(sed 's/.*"utc":"\([^.]*\).*/\1/' "$e" | tr -d 'T:-')
+  TZ=UTC ssh-keygen -Y verify -f ../../allowed_signers -I "$id" -n exhibit-custody \
+    -O verify-time="$at" -s "$e.sig" < "$e" > /dev/null 2>&1 || { echo "BAD $e: signature"; continue; }
+  case $e in
+    *-"$(sha256sum < "$e" | cut -c1-12)".json) ;;
+    *) echo "BAD $e: name"; continue ;;
+  esac
   for p in $(sed 's/.*"prev":\[\([^]]*\)\].*/\1/' "$e" | tr -d '"' | tr ',' ' '); do
-    printf '%s\n' "$sums" | grep -q "^$p " || { echo "BAD $e: predecessor $p missing"; continue 2; }
+    printf '%s\n' "$sums" | grep -q "^$p " || {
+      echo "BAD $e: predecessor $p missing"; continue 2; }
   done
   echo "good $e"
 done`

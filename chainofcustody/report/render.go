@@ -32,7 +32,7 @@ type page struct {
 	Data
 	Style                     template.CSS
 	StyleHash                 string
-	Headline, Meaning         string
+	Headline, Meaning, Remark string
 	Proves, DoesNot           []string
 	Hands                     []hand
 	HandsFigure, QR           template.HTML
@@ -54,7 +54,7 @@ func Render(w io.Writer, d Data) error {
 	p.DataSHA256 = digest
 	functions := template.FuncMap{
 		"moment": moment, "count": count, "size": size, "plural": plural,
-		"tone": tone, "answer": answer, "question": question, "shell": shell,
+		"tone": tone, "layerTone": layerTone, "answer": answer, "question": question, "shell": shell,
 		"clip": clipLines, "len64": func(f []Failure) int64 { return int64(len(f)) },
 	}
 	t, err := template.New("page").Funcs(functions).Parse(pageText)
@@ -87,6 +87,7 @@ func newPage(d Data) *page {
 	p.Proves, p.DoesNot = d.proves(), d.doesNotProve()
 	p.Recipe = d.recipe()
 	p.Hands = handsOf(d.Events)
+	p.Remark = remark(p.Hands)
 	p.HandsFigure = handsFigure(p.Hands)
 	p.QR = qrCode(d.Bundle.SealCode)
 	for _, c := range d.Items.Counts {

@@ -92,7 +92,8 @@ func sample(t testing.TB) Data {
 			Started: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Finished: time.Date(2026, 3, 1, 9, 14, 2, 0, time.UTC), Complete: true, EndReason: "completed",
 		},
 		Bundle: Bundle{
-			File: "2026-017-shop01-20260301T091402Z.exhibit.tar.zst", Size: 38_211_904, SHA256: hexOf("file"),
+			BoundBy: "alice@lab",
+			File:    "2026-017-shop01-20260301T091402Z.exhibit.tar.zst", Size: 38_211_904, SHA256: hexOf("file"),
 			SealID: hexOf("seal"), SealCode: "7QK2M-9XV4T-B3HND-0PWZ6", Sealed: time.Date(2026, 3, 1, 9, 14, 2, 0, time.UTC),
 			Root: hexOf("root"), Records: 48_112, Grade: "A", Fingerprint: "SHA256:0uQ1vT5oVZq8n2m0Yb7oC7q8aC1cH4dY2E5rF6gH7i8",
 			CollectorKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh2Zm9yIHRoZSBzYW1wbGUgcmVwb3J0IG9ubHkgICAg",
@@ -123,9 +124,9 @@ func sample(t testing.TB) Data {
 		},
 		Verdict: custody.Verdict,
 		Layers: []Layer{
-			{"bundle", "Is the sealed file complete and readable?", chainofcustody.VerdictVerified, "Every frame, member and record of the bundle was read.", nil},
-			{"bundle", "Is every record what was sealed?", chainofcustody.VerdictVerified, "All 48,112 records give the root that the seal states.", nil},
-			{"bundle", "Is the seal's signature good?", chainofcustody.VerdictVerified, "Signed by the key of this run, which the examiner's key signed.", nil},
+			{"bundle", "Is the sealed file complete and readable?", chainofcustody.VerdictVerified, false, "Every frame, member and record of the bundle was read.", nil},
+			{"bundle", "Is every record what was sealed?", chainofcustody.VerdictVerified, false, "All 48,112 records give the root that the seal states.", nil},
+			{"bundle", "Is the seal's signature good?", chainofcustody.VerdictVerified, false, "Signed by the key of this run, which the examiner's key signed.", nil},
 		},
 		Timeline: &Timeline{
 			Events: 1_204_881, Undated: 312, First: time.Date(2025, 11, 2, 4, 1, 9, 0, time.UTC), Last: time.Date(2026, 3, 1, 9, 13, 58, 0, time.UTC),

@@ -63,10 +63,21 @@ func tone(v chainofcustody.Verdict) string {
 	return "bad"
 }
 
+// layerTone is tone, with remarks shown as such.
+func layerTone(l Layer) string {
+	if l.Note && l.Verdict == chainofcustody.VerdictVerified {
+		return "fair"
+	}
+	return tone(l.Verdict)
+}
+
 // answer is the one word of a layer's row.
-func answer(v chainofcustody.Verdict) string {
-	switch v {
+func answer(l Layer) string {
+	switch l.Verdict {
 	case chainofcustody.VerdictVerified:
+		if l.Note {
+			return "see remark"
+		}
 		return "holds"
 	case chainofcustody.VerdictVerifiedPrefix:
 		return "holds in part"
@@ -101,6 +112,23 @@ func (d *Data) headline() string {
 		return "This exhibit or its custody log is not as it was signed. It has been altered since."
 	}
 	return "This exhibit could not be read. Nothing about it is proven."
+}
+
+// remark tells, beside the verdict, of gaps between the hands.
+func remark(hands []hand) string {
+	gaps := 0
+	for _, h := range hands {
+		if h.Gap {
+			gaps++
+		}
+	}
+	switch gaps {
+	case 0:
+		return ""
+	case 1:
+		return "Custody has a gap: for one stretch of time no signed hand-over shows who held the exhibit (section 3)."
+	}
+	return fmt.Sprintf("Custody has %d gaps: for these no signed hand-over shows who held the exhibit (section 3).", gaps)
 }
 
 // proves lists what follows from the verdict, and only what follows.
