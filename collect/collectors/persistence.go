@@ -25,13 +25,18 @@ func Persistence(secrets Secrets) collect.Collector {
 	}
 }
 
-// maxConfiguration bounds one file of a configuration folder.
-const maxConfiguration = 64 << 20
+// The largest file of a configuration folder that a definition names, and of
+// one that none does.
+const (
+	maxConfiguration      = 64 << 20
+	maxOtherConfiguration = 10 << 20
+)
 
 // persistenceDefinitions is the table of configuration: what the machine is,
 // what starts by itself, and what decides who may do what.
 func persistenceDefinitions() []definition {
-	defs := append(identityFiles(), startedBySystem()...)
+	defs := append(hostSecrets(), identityFiles()...)
+	defs = append(defs, startedBySystem()...)
 	defs = append(defs, startedByEvents()...)
 	defs = append(defs, accessControl()...)
 	defs = append(defs, serviceConfiguration()...)
@@ -41,6 +46,17 @@ func persistenceDefinitions() []definition {
 		}
 	}
 	return defs
+}
+
+// hostSecrets come before what holds them: the first that matches takes.
+func hostSecrets() []definition {
+	return []definition{
+		{rule: "password hashes", patterns: []string{"/etc/{shadow,shadow-,gshadow,gshadow-,master.passwd,spwd.db}", "/etc/security/opasswd", "/var/lib/samba/private/*"}, quiet: true, take: takeSecret},
+		{rule: "keys and passwords of services", patterns: []string{
+			"/etc/ssl/private/**", "/etc/pki/tls/private/**", "/etc/krb5.keytab", "/etc/wireguard/**", "/etc/ppp/*-secrets", "/etc/ipsec.secrets", "/etc/{ipsec.d,swanctl}/{private,rsa,ecdsa,pkcs8}/*",
+			"/etc/NetworkManager/system-connections/*", "/etc/wpa_supplicant/*.conf", "/etc/{postfix/sasl_passwd*,exim4/passwd.client,mysql/debian.cnf,rsyncd.secrets,ldap.secret,cifs-credentials}",
+		}, quiet: true, take: takeSecret},
+	}
 }
 
 func identityFiles() []definition {
@@ -143,6 +159,7 @@ func serviceConfiguration() []definition {
 		{rule: "database and mail configuration", patterns: []string{"/etc/{my.cnf,mysql/**,postgresql/**,redis/*,mongod.conf}", "/etc/{postfix,exim4,dovecot}/**", "/etc/{aliases,mailname}"}, quiet: true, take: takeUnlessSecret},
 		{rule: "container configuration", patterns: []string{"/etc/{docker,containerd,containers,crio,cni,kubernetes/manifests}/**", "/var/lib/docker/{image/*/repositories.json,network/files/*}", "/var/lib/kubelet/config.yaml", "/etc/{lxc,lxd}/**"}, quiet: true, take: takeUnlessSecret},
 		{rule: "cloud instance data", patterns: []string{"/etc/cloud/**", "/var/lib/cloud/{instance,data}/*", "/var/lib/cloud/instances/*/{user-data.txt,scripts/*,vendor-data.txt,datasource}"}, quiet: true, take: takeUnlessSecret},
+		{rule: "other configuration", patterns: []string{"/etc/**", "/usr/local/etc/**"}, rest: true, max: maxOtherConfiguration, take: takeUnlessSecret},
 		{rule: "file transfer and remote access", patterns: []string{"/etc/{vsftpd*,proftpd/**,rsyncd.conf,exports.d/*}", "/etc/vsftpd/*", "/etc/{xrdp,x11vnc,tigervnc,cockpit}/**", "/etc/{anydesk,teamviewer,rustdesk}/*.conf"}, quiet: true, take: takeUnlessSecret},
 	}
 }

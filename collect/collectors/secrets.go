@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -44,14 +43,10 @@ func takeSecret(ctx context.Context, w *pathWalk, name, rule string) error {
 	return w.note(ctx, name, rule, rule+" are left out unless ordered", st)
 }
 
-// takeUnlessSecret takes a file unless its content is a private key or its
-// name says password hashes.
+// takeUnlessSecret takes a file unless its content is a private key.
 func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error {
 	if w.secrets == TakeSecrets {
 		return w.out.File(ctx, name, rule)
-	}
-	if path.Base(name) == "opasswd" {
-		return takeSecret(ctx, w, name, "password hashes")
 	}
 	text, whole, err := w.head(name)
 	if err != nil {

@@ -79,7 +79,6 @@ func passwdHomes(text string) []string {
 func userDefinitions() []definition {
 	defs := []definition{
 		// The first that matches takes: secrets come before what holds them.
-		{rule: "password hashes", patterns: []string{"/etc/{shadow,shadow-,gshadow,gshadow-,master.passwd}"}, take: takeSecret},
 		{rule: "stored credentials", patterns: []string{
 			"~/{.netrc,.pgpass,.my.cnf,.mylogin.cnf,.git-credentials,.vault-token,.s3cfg,.boto,.smbcredentials,.npmrc,.pypirc}",
 			"~/.{aws/credentials,kube/config,docker/config.json}", "~/.config/{gh/hosts.yml,rclone/rclone.conf,gcloud/credentials.db,gcloud/access_tokens.db}",
