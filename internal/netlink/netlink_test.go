@@ -1,0 +1,195 @@
+//go:build linux
+
+package netlink
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
+	"golang.org/x/sys/unix"
+)
+
+func sockets(t *testing.T) []Socket {
+	t.Helper()
+	var all []Socket
+	if err := Sockets(func(s Socket) { all = append(all, s) }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestListenersOfBothFamiliesAreFoundWithTheirInode(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Skipf("skipped: %v", err)
+		}
+		defer l.Close()
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			t.Fatal(err)
+		}
+		want := netip.MustParseAddrPort(l.Addr().String())
+		if !slices.ContainsFunc(sockets(t), func(s Socket) bool {
+			return s.Src == want && s.State == "LISTEN" && uint64(s.Inode) == st.Ino && s.Proto == "tcp" && s.UID == uint32(os.Getuid())
+		}) {
+			t.Errorf("no listener %s with inode %d", want, st.Ino)
+		}
+	}
+}
+
+func TestAConnectionHasBothEnds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	src, dst := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort(c.RemoteAddr().String())
+	if !slices.ContainsFunc(sockets(t), func(s Socket) bool { return s.Src == src && s.Dst == dst && s.State == "ESTAB" }) {
+		t.Errorf("no connection %s to %s", src, dst)
+	}
+}
+
+func TestUnixSocketsKeepTheirNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s\xff")
+	for _, name := range []string{path, "@exhibit-\xfe-test"} {
+		l, err := net.Listen("unix", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		want := strings.Replace(name, "@", "\x00", 1)
+		if !slices.ContainsFunc(sockets(t), func(s Socket) bool {
+			return s.Family == "unix" && string(s.Path) == want && s.State == "LISTEN" && s.Proto == "stream"
+		}) {
+			t.Errorf("no socket %q", want)
+		}
+	}
+}
+
+func TestTCPListenersAreThoseOfSS(t *testing.T) {
+	ss := testenv.Tool(t, "ss")
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	out, err := exec.Command(ss, "-H", "-l", "-t", "-n", "-e").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[string]bool{}
+	for _, s := range sockets(t) {
+		if s.Proto == "tcp" && s.State == "LISTEN" {
+			ours[strconv.Itoa(int(s.Inode))] = true
+		}
+	}
+	found := 0
+	for _, m := range regexp.MustCompile(`\bino:(\d+)`).FindAllStringSubmatch(string(out), -1) {
+		found++
+		if !ours[m[1]] {
+			// Listeners of other programs come and go between the two looks.
+			t.Logf("ss has inode %s, we do not", m[1])
+			found--
+		}
+	}
+	if found == 0 {
+		t.Errorf("no listener in common with ss:\n%s", out)
+	}
+}
+
+func TestLoopbackIsThere(t *testing.T) {
+	links, err := Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(links, func(l Link) bool { return l.Name == "lo" })
+	if i < 0 {
+		t.Fatalf("no lo in %+v", links)
+	}
+	if !slices.Contains(FlagNames(links[i].Flags), "LOOPBACK") || links[i].MTU == 0 {
+		t.Errorf("lo is %+v", links[i])
+	}
+	for _, l := range links {
+		sys, err := net.InterfaceByName(l.Name)
+		if err != nil || sys.Index != int(l.Index) || sys.HardwareAddr.String() != l.MAC && l.MAC != "" || sys.MTU != int(l.MTU) {
+			t.Errorf("%+v, package net says %+v, %v", l, sys, err)
+		}
+	}
+	addrs, err := Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := netip.MustParsePrefix("127.0.0.1/8")
+	if !slices.ContainsFunc(addrs, func(a Address) bool { return a.Prefix == want }) {
+		t.Errorf("no %s in %v", want, addrs)
+	}
+}
+
+func TestRoutesOfTheLocalTableAreThere(t *testing.T) {
+	routes, err := Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const local = 255
+	if !slices.ContainsFunc(routes, func(r Route) bool {
+		return r.Table == local && r.Dst.IsValid() && r.Dst.Addr().IsLoopback()
+	}) {
+		t.Errorf("no loopback route in table local: %+v", routes)
+	}
+	if _, err := Neighbours(); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzDecoders(f *testing.F) {
+	f.Add(inetRequest(afInet6, protoTCP))
+	for _, seed := range []struct {
+		protocol int
+		kind     uint16
+		body     []byte
+	}{
+		{unix.NETLINK_SOCK_DIAG, sockDiagRequest, inetRequest(afInet, protoTCP)},
+		{unix.NETLINK_SOCK_DIAG, sockDiagRequest, unixRequest()},
+		{unix.NETLINK_SOCK_DIAG, sockDiagRequest, netlinkRequest()},
+		{unix.NETLINK_ROUTE, unix.RTM_GETLINK, make([]byte, ifInfoSize)},
+		{unix.NETLINK_ROUTE, unix.RTM_GETROUTE, make([]byte, rtMsgSize)},
+	} {
+		n := 0
+		_ = dump(seed.protocol, seed.kind, 0, seed.body, func(b []byte) { // seeds are welcome, not required
+			if n++; n < 4 {
+				f.Add(append([]byte(nil), b...))
+			}
+		})
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		parseInet(b, "tcp")
+		parseUnix(b)
+		parsePacket(b)
+		parseNetlink(b)
+		parseLink(b)
+		parseAddress(b)
+		parseRoute(b)
+		parseNeighbour(b)
+		_, _, _ = messages(b, 0, func([]byte) {})
+	})
+}
