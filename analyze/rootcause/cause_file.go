@@ -228,7 +228,11 @@ func (x *index) changeTimes(n int32, until int64) []changed {
 func (x *index) sessionsAt(n int32, until int64) []cause {
 	f := &x.files[n]
 	var out []cause
-	for _, t := range x.changeTimes(n, until) {
+	times := x.changeTimes(n, until)
+	if len(times) == 0 {
+		return x.rootedBefore(f.host, until, fileSession)
+	}
+	for _, t := range times {
 		for s := range x.sessions {
 			e := &x.sessions[s]
 			if e.host != f.host && f.host != 0 || !x.open(e, t.ts) || e.kind == sessionCron || e.kind == sessionManager {
@@ -240,6 +244,28 @@ func (x *index) sessionsAt(n int32, until int64) []cause {
 			}
 			proof := append(append([]int32(nil), first(e.facts, 2)...), t.fact)
 			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: fileSession, ts: t.ts, until: t.ts, facts: proof, mult: x.fits(int32(s))})
+		}
+	}
+	return newest(out, maxFanIn)
+}
+
+// rootedBefore returns the sessions with root's rights in the hour before t:
+// all that is left where no record tells who did something only root may do.
+func (x *index) rootedBefore(host sym, t int64, rule ruleID) []cause {
+	var out []cause
+	for s := range x.sessions {
+		e := &x.sessions[s]
+		if e.host != host || e.kind == sessionCron || e.kind == sessionManager || e.rooted == timeline.None || e.rooted > t || e.start > t {
+			continue
+		}
+		last := t
+		if e.end != timeline.None {
+			last = min(t, e.end)
+		} else if !x.open(e, t) {
+			continue
+		}
+		if t-last < 3600*second {
+			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: rule, ts: last, until: t, facts: first(e.facts, 3), mult: 0.5 * x.fits(int32(s))})
 		}
 	}
 	return newest(out, maxFanIn)

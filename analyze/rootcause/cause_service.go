@@ -38,7 +38,17 @@ func (x *index) causesOfUnit(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindEvent, i}, rule: unitCommand, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 1})
 		}
 	}
+	if len(out) == 0 && !x.sinceBoot(u.host, start) {
+		out = x.rootedBefore(u.host, start, unitSession)
+	}
 	return newest(out, maxFanIn)
+}
+
+// sinceBoot reports whether t lies in the first two minutes after a start of the
+// host, when services start by themselves.
+func (x *index) sinceBoot(host sym, t int64) bool {
+	b := x.bootStart(host, t)
+	return b != timeline.None && t-b < 120*second
 }
 
 // starter reports whether a command starts or enables services.

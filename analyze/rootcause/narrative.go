@@ -49,6 +49,7 @@ var told = [lastRule]string{
 	jobCommand:     "%F used crontab before the %T first ran %D.",
 	unitFile:       "The service %T, defined by %F, was started.",
 	unitCommand:    "%F started the service %T: %c.",
+	unitSession:    "The service %T was started during or soon after the %F, which had root's rights.",
 	loginKey:       "The %T used a key from %F, which had been changed before.",
 	loginKeyTime:   "The %T used a key for the first time after %F had been changed.",
 	loginAccount:   "The %T used an account that had been made or changed before (%F).",

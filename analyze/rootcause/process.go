@@ -84,10 +84,28 @@ func (x *index) sameImage(p int32, f *fact) bool {
 	e := &x.procs[p]
 	if e.exe == 0 || e.exe == f.exe {
 		// A process number used again by the same program in another session.
-		return e.id == 0 || f.session == 0 || e.id == f.session
+		return e.id == 0 || f.ownSession() == 0 || e.id == f.ownSession()
 	}
 	a, b := x.text[e.exe], x.text[f.exe]
 	return baseOf(a) == baseOf(b) && (strings.HasPrefix(a, "/") != strings.HasPrefix(b, "/") || e.cmd == f.cmd)
+}
+
+// ownSession returns the session that a record's process belongs to, which is
+// not the one its message speaks of.
+func (f *fact) ownSession() sym {
+	if f.from != fromAudit && (f.act == actOpened || f.act == actClosed) {
+		return 0
+	}
+	return f.session
+}
+
+// ownCommand returns the command line of a record's process, which is not the
+// one its message speaks of.
+func (f *fact) ownCommand() sym {
+	if f.act == actCron || f.act == actCommand || f.act == actPackage {
+		return 0
+	}
+	return f.cmd
 }
 
 func baseOf(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }
@@ -111,7 +129,7 @@ func (x *index) newProc(i int32, started bool) int32 {
 	p := int32(len(x.procs))
 	x.procs = append(x.procs, proc{
 		host: f.host, pid: f.pid, ppid: f.ppid, uid: f.uid, start: f.ts, end: f.end,
-		exe: f.exe, cmd: f.cmd, cwd: f.cwd, user: f.user, id: f.session, sess: -1,
+		exe: f.exe, cmd: f.ownCommand(), cwd: f.cwd, user: f.user, id: f.ownSession(), sess: -1,
 		tty: f.tty, parent: -1, prev: -1, started: started,
 	})
 	k := hostPID{f.host, f.pid}
@@ -131,10 +149,10 @@ func (x *index) join(p, i int32) {
 		e.ppid = f.ppid
 	}
 	if e.id == 0 {
-		e.id = f.session
+		e.id = f.ownSession()
 	}
 	if e.cmd == 0 {
-		e.cmd = f.cmd
+		e.cmd = f.ownCommand()
 	}
 	if e.unit == 0 && f.act != actStart && f.act != actStop && strings.HasSuffix(x.text[f.unit], ".service") {
 		e.unit = f.unit

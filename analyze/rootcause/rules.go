@@ -70,6 +70,7 @@ const (
 	jobCommand
 	unitFile
 	unitCommand
+	unitSession
 	loginKey
 	loginKeyTime
 	loginAccount
@@ -118,6 +119,7 @@ var table = [lastRule]Rule{
 	jobCommand:     {"job.command", Inferred, KindProcess, KindJob, "crontab was used for the account before the first run", true},
 	unitFile:       {"unit.file", Joined, KindFile, KindUnit, "this file defines the unit of that name", false},
 	unitCommand:    {"unit.command", Joined, KindProcess, KindUnit, "the command names the unit just before it was started", true},
+	unitSession:    {"unit.session", Inferred, KindSession, KindUnit, "the service was started while this session with root's rights was open, or soon after", true},
 	loginKey:       {"login.key", Joined, KindFile, KindSession, "the key of the login is in this list", false},
 	loginKeyTime:   {"login.key-time", Inferred, KindFile, KindSession, "the account's key list was changed before the first login with this key", true},
 	loginAccount:   {"login.account", Joined, KindEvent, KindSession, "the account was made, or its password set, before the login", true},

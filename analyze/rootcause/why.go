@@ -130,7 +130,7 @@ func (x *index) answer(r *reader, w *walk, alerts []int32, from int64, text stri
 	}
 	for i := range ways {
 		en := s.explain(&ways[i])
-		if i < maxEntries {
+		if i < maxEntries && ways[i].score >= ways[0].score/entryPart {
 			s.g.Entries = append(s.g.Entries, en)
 		}
 		if i > 0 && i < maxAlternatives {
@@ -148,4 +148,5 @@ func (x *index) answer(r *reader, w *walk, alerts []int32, from int64, text stri
 const (
 	maxEntries      = 3
 	maxAlternatives = 8
+	entryPart       = 4 // an entry has at least this part of the first one's score
 )

