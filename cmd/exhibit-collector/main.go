@@ -1,0 +1,75 @@
+// Command exhibit-collector collects evidence from the host it runs on into
+// one sealed bundle. It installs nothing, starts no other program, and with
+// -o - writes nothing to the host's disks.
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/collect/collectors"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(command.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
+
+func newApp() *cli.App {
+	flags := append(command.GlobalFlags(), gathering.Flags()...)
+	flags = append(flags,
+		&cli.StringFlag{Name: "case-number", Usage: "case `ID` for the bundle's header"},
+		&cli.StringFlag{Name: "exhibit", Usage: "exhibit `NUMBER` for the bundle's header"},
+		&cli.StringFlag{Name: "examiner", Usage: "`WHO` collects, for the bundle's header"},
+		&cli.BoolFlag{Name: "list", Usage: "list the collectors and end"},
+		&cli.BoolFlag{Name: "version", Usage: "print the version and end"},
+	)
+	return &cli.App{
+		Name: "exhibit-collector", Usage: "collect this host into one sealed bundle",
+		UsageText: "exhibit-collector [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
+			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n\n" +
+			"The first Ctrl-C ends the collection and seals what there is. Write the seal code on paper.",
+		Flags: flags, Action: run,
+	}
+}
+
+func run(c *cli.Context) error {
+	switch {
+	case c.Bool("version"):
+		fmt.Fprintln(c.App.Writer, "exhibit-collector", version)
+		return nil
+	case c.Bool("list"):
+		return gathering.List(c, collectors.All())
+	case c.NArg() > 0:
+		return command.Failf(command.Usage, "see: exhibit-collector --help", "unexpected argument %q", c.Args().First())
+	}
+	out := c.String("output")
+	if out == "" {
+		out = gathering.FileName(c.String("case-number"), gathering.HostName(c.String("root")), time.Now())
+	}
+	sum, err := gathering.Run(c, gathering.Who{
+		Case: c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
+		Authority: c.String("authority"), Version: version,
+	}, out)
+	if err != nil {
+		return err
+	}
+	w := c.App.Writer
+	if out == "-" {
+		w = c.App.ErrWriter
+	}
+	if c.Bool("json") {
+		if err := command.JSON(w, sum); err != nil {
+			return err
+		}
+	} else {
+		sum.Print(w, term.NewPalette(os.Stdout))
+	}
+	return sum.Exit(c.Context)
+}

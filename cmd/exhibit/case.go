@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+func caseCommand() *cli.Command {
+	return &cli.Command{
+		Name: "case", Usage: "the folder everything happens in", Category: catCustody,
+		Subcommands: []*cli.Command{
+			{
+				Name: "init", Usage: "make a case folder and let your key sign in it", ArgsUsage: "DIR",
+				Description: "Example:\n   exhibit case init CASE-7 --title 'web01 defaced' --authority 'engagement letter of 2026-11-20'",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "number", Usage: "the case's `ID` (default: the folder's name)"},
+					&cli.StringFlag{Name: "title", Usage: "one line for people"},
+					&cli.StringFlag{Name: "org", Usage: "who runs the case"},
+					&cli.StringFlag{Name: "authority", Usage: "warrant, mandate or policy: its reference"},
+					&cli.StringFlag{Name: "purpose", Usage: "why evidence is collected"},
+				},
+				Action: caseInit,
+			},
+			{
+				Name: "show", Usage: "what is in the case", Action: caseShow,
+				Description: "Example:\n   exhibit case show",
+			},
+			{
+				Name: "trust", Usage: "let another examiner's key sign in this case", ArgsUsage: "PUBLIC-KEY-FILE",
+				Description: "Example:\n   exhibit case trust bob.pub --as bob@lab",
+				Flags:       []cli.Flag{&cli.StringFlag{Name: "as", Usage: "`WHO` signs with it", Required: true}},
+				Action:      caseTrust,
+			},
+		},
+	}
+}
+
+func caseInit(c *cli.Context) error {
+	dir, err := oneArgument(c, "DIR")
+	if err != nil {
+		return err
+	}
+	id, err := identity(c)
+	if err != nil {
+		return err
+	}
+	number := c.String("number")
+	if number == "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		number = filepath.Base(abs)
+	}
+	cs, err := chainofcustody.InitCase(dir, chainofcustody.CaseInfo{
+		ID: number, Title: c.String("title"), Org: c.String("org"),
+		Authority: c.String("authority"), Purpose: c.String("purpose"),
+	})
+	if errors.Is(err, chainofcustody.ErrCaseExists) {
+		return command.Fail(command.Failure, "choose another folder, or work in this one: exhibit --case "+dir+" case show", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := cs.Enroll(id, time.Time{}, time.Time{}); err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, map[string]string{"case": number, "dir": cs.Dir(), "signer": id.ID, "fingerprint": id.Fingerprint()})
+	}
+	fmt.Fprintf(c.App.Writer, "case %s in %s\n  signs  %s  %s\n", number, dir, id.ID, id.Fingerprint())
+	return nil
+}
+
+func caseTrust(c *cli.Context) error {
+	path, err := oneArgument(c, "PUBLIC-KEY-FILE")
+	if err != nil {
+		return err
+	}
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	line, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key, err := parsePublicKey(line)
+	if err != nil {
+		return command.Fail(command.WrongKey, "give the .pub file that ssh-keygen writes", fmt.Errorf("read %s: %w", path, err))
+	}
+	err = cs.AddSigner(chainofcustody.AllowedSigner{
+		Principals: c.String("as"), Namespaces: chainofcustody.CaseNamespaces, Key: key,
+	})
+	if err != nil {
+		return caseError(err)
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, map[string]string{"id": c.String("as"), "fingerprint": chainofcustody.Fingerprint(key)})
+	}
+	fmt.Fprintf(c.App.Writer, "%s may sign: %s\n", c.String("as"), chainofcustody.Fingerprint(key))
+	return nil
+}
+
+// exhibitRow is what `case show` says of one exhibit.
+type exhibitRow struct {
+	Exhibit string `json:"exhibit"`
+	Bundle  string `json:"bundle,omitempty"`
+	Events  int    `json:"events"`
+	Last    string `json:"last_event,omitempty"`
+}
+
+func caseShow(c *cli.Context) error {
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	names, err := cs.Exhibits()
+	if err != nil {
+		return err
+	}
+	rows := make([]exhibitRow, 0, len(names))
+	for _, name := range names {
+		row := exhibitRow{Exhibit: name}
+		events, _, err := cs.Log(name)
+		if err != nil {
+			return err
+		}
+		row.Events = len(events)
+		if n := len(events); n > 0 {
+			row.Last = string(events[n-1].Kind)
+		}
+		if path, err := bundleOf(cs, name); err == nil {
+			if row.Bundle, err = filepath.Rel(cs.Dir(), path); err != nil {
+				row.Bundle = path
+			}
+		}
+		rows = append(rows, row)
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, map[string]any{"case": cs.Info.ID, "title": cs.Info.Title, "dir": cs.Dir(), "exhibits": rows})
+	}
+	fmt.Fprintf(c.App.Writer, "case %s  %s\n", term.Escape(cs.Info.ID), term.Escape(cs.Info.Title))
+	for _, r := range rows {
+		fmt.Fprintf(c.App.Writer, "  %-8s %3d custody events, last: %-10s %s\n", r.Exhibit, r.Events, r.Last, term.Escape(r.Bundle))
+	}
+	return nil
+}
+
+// bundleSuffix ends the name of every bundle.
+const bundleSuffix = ".exhibit.tar.zst"
+
+// bundleOf returns the bundle file of an exhibit of a case.
+func bundleOf(cs *chainofcustody.Case, exhibit string) (string, error) {
+	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), bundleSuffix) && e.Type().IsRegular() {
+			return filepath.Join(dir, e.Name()), nil
+		}
+	}
+	return "", command.Failf(command.Failure, "exhibit case show lists what is there", "no bundle in %s", dir)
+}
+
+// bundlePath turns an argument, a file or an exhibit number of the case, into
+// the bundle's path. exhibit is the number where the file belongs to the case.
+func bundlePath(cs *chainofcustody.Case, arg string) (path, exhibit string, err error) {
+	if cs == nil {
+		return arg, "", nil
+	}
+	names, err := cs.Exhibits()
+	if err != nil {
+		return "", "", err
+	}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return "", "", err
+	}
+	for _, name := range names {
+		if arg == name {
+			path, err := bundleOf(cs, name)
+			return path, name, err
+		}
+		if p, err := bundleOf(cs, name); err == nil && sameFile(p, abs) {
+			return arg, name, nil
+		}
+	}
+	return arg, "", nil
+}
+
+func parsePublicKey(line []byte) (ssh.PublicKey, error) {
+	key, _, _, _, err := ssh.ParseAuthorizedKey(line)
+	return key, err
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}

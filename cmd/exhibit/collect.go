@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/collect/collectors"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+func collectCommand() *cli.Command {
+	return &cli.Command{
+		Name: "collect", Usage: "collect this machine, or one mounted below a folder", Category: catCollect,
+		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
+			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n\n" +
+			"The first Ctrl-C ends the collection and seals what there is; the second ends the program.",
+		Flags: gathering.Flags(), Action: runCollect,
+	}
+}
+
+func collectorsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "collectors", Usage: "what can be collected", Category: catCollect,
+		Description: "Example:\n   exhibit collectors",
+		Action:      func(c *cli.Context) error { return gathering.List(c, collectors.All()) },
+	}
+}
+
+func runCollect(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return command.Failf(command.Usage, "see: exhibit collect --help", "collect takes no argument, got %q", c.Args().First())
+	}
+	out := c.String("output")
+	if out != "" {
+		return collectAlone(c, out)
+	}
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	id, err := identity(c)
+	if err != nil {
+		return err
+	}
+	return collectExhibit(c, cs, id)
+}
+
+// collectAlone writes a bundle outside of any case.
+func collectAlone(c *cli.Context, out string) error {
+	who := gathering.Who{Authority: c.String("authority"), Version: version}
+	if id, err := identity(c); err == nil {
+		who.Examiner, who.Bind = id.ID, gathering.Binding(id)
+	}
+	sum, err := gathering.Run(c, who, out)
+	if err != nil {
+		return err
+	}
+	return report(c, sum, out == "-")
+}
+
+// report prints a summary where the bundle does not go.
+func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
+	w := c.App.Writer
+	if toErr {
+		w = c.App.ErrWriter
+	}
+	if c.Bool("json") {
+		if err := command.JSON(w, sum); err != nil {
+			return err
+		}
+	} else {
+		sum.Print(w, term.NewPalette(os.Stdout))
+	}
+	return sum.Exit(c.Context)
+}
+
+// collectExhibit makes a new exhibit of the case and records each step in its
+// custody log.
+func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity) error {
+	exhibit, err := cs.NextExhibit()
+	if err != nil {
+		return caseError(err)
+	}
+	authority := c.String("authority")
+	if authority == "" {
+		authority = cs.Info.Authority
+	}
+	record := func(ev chainofcustody.Event) error {
+		ev.Tool, ev.Authority = tool(), authority
+		_, err := cs.Append(exhibit, ev, id)
+		return caseError(err)
+	}
+	if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + c.String("root")}); err != nil {
+		return err
+	}
+	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, gathering.FileName(cs.Info.ID, gathering.HostName(c.String("root")), time.Now()))
+	sum, err := gathering.Run(c, gathering.Who{
+		Case: cs.Info.ID, Exhibit: exhibit, Examiner: id.ID, Authority: authority, Version: version, Bind: gathering.Binding(id),
+	}, path)
+	if err != nil {
+		if e := record(chainofcustody.Event{Kind: chainofcustody.EventException, Note: "the collection failed: " + term.Escape(err.Error())}); e != nil {
+			return e
+		}
+		return err
+	}
+	if err := recordCollected(sum, record); err != nil {
+		return err
+	}
+	if !c.Bool("json") {
+		fmt.Fprintf(c.App.Writer, "exhibit    %s of case %s\n", exhibit, term.Escape(cs.Info.ID))
+	}
+	return report(c, sum, false)
+}
+
+// recordCollected writes the events that a sealed bundle stands for.
+func recordCollected(sum *gathering.Summary, record func(chainofcustody.Event) error) error {
+	digest, err := command.FileDigest(sum.Bundle)
+	if err != nil {
+		return err
+	}
+	st, err := os.Stat(sum.Bundle)
+	if err != nil {
+		return err
+	}
+	collected := chainofcustody.Event{
+		Kind: chainofcustody.EventCollected, Seal: sum.Result.Seal.ID,
+		Note: fmt.Sprintf("%d items, %s of content, %d problems; no other program was started", sum.Items, term.Size(sum.Content), sum.Problems),
+	}
+	if err := record(collected); err != nil {
+		return err
+	}
+	if sum.Partial {
+		ev := chainofcustody.Event{Kind: chainofcustody.EventInterrupted, Seal: sum.Result.Seal.ID, Note: "the collection ended early: " + sum.Reason}
+		if err := record(ev); err != nil {
+			return err
+		}
+	}
+	return record(chainofcustody.Event{
+		Kind: chainofcustody.EventSealed, Seal: sum.Result.Seal.ID, OuterSHA256: digest, Size: st.Size(),
+		Note:   "seal code " + bundle.CodeOf(sum.Result.Seal.ID),
+		Attach: []chainofcustody.Attachment{{Name: filepath.Base(sum.Bundle), SHA256: digest}},
+	})
+}

@@ -1,0 +1,49 @@
+// Command exhibit collects evidence, keeps its custody, builds timelines and
+// finds root causes. Each command reads flags, makes one call and prints.
+package main
+
+import (
+	"os"
+	_ "time/tzdata" // zones of evidence must not depend on the analyst's machine
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(command.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
+
+// Categories of the help text, in the order of an investigation.
+const (
+	catCollect  = "1 COLLECT"
+	catEvidence = "2 EVIDENCE"
+	catCustody  = "3 CUSTODY"
+	catAnalyze  = "4 ANALYZE"
+	catOther    = "5 OTHER"
+)
+
+func newApp() *cli.App {
+	return &cli.App{
+		Name:      "exhibit",
+		Usage:     "collect evidence, prove it, explain it",
+		UsageText: "exhibit [global flags] COMMAND [flags] [arguments]",
+		Description: "Everything happens in a case, a plain folder: exhibit case init CASE, then collect, verify,\n" +
+			"timeline build, why, report inside it. See README.md for the whole walk.",
+		Flags: append(command.GlobalFlags(),
+			&cli.StringFlag{Name: "case", Usage: "case `DIR` (default: the one around the current directory)", EnvVars: []string{"EXHIBIT_CASE"}},
+			&cli.StringFlag{Name: "key", Usage: "sign with this SSH private key `FILE`, or agent:FINGERPRINT", EnvVars: []string{"EXHIBIT_KEY"}},
+			&cli.StringFlag{Name: "id", Usage: "sign as `WHO`, for example alice@lab", EnvVars: []string{"EXHIBIT_ID"}},
+			&cli.StringFlag{Name: "passphrase-file", Usage: "read the key's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_PASSPHRASE_FILE"}},
+		),
+		Commands: []*cli.Command{
+			collectCommand(), collectorsCommand(),
+			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
+			keyCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			timelineCommand(), whyCommand(), proveCommand(),
+			versionCommand(), completionCommand(),
+		},
+	}
+}

@@ -1,0 +1,430 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+const queryHelp = `The query language (docs/query.md):
+   words and "phrases"          anywhere in the event
+   user:root  exe:*/bash  cmdline:/wget|curl/  pid:[100 TO 200]  ip:203.0.113.0/24  ts:[2026-11-23 TO 2026-11-24]
+   AND OR NOT -  parentheses    put -- before a query that begins with a dash`
+
+func rangeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "from", Usage: "events at or after `TIME` (RFC 3339 or a date, UTC)"},
+		&cli.StringFlag{Name: "to", Usage: "events before `TIME`"},
+	}
+}
+
+func queryCommand() *cli.Command {
+	return &cli.Command{
+		Name: "query", Usage: "show the events that match", ArgsUsage: "[QUERY]",
+		Description: "Example:\n   exhibit timeline query 'action:user-login AND outcome:success' --from 2026-11-23\n\n" + queryHelp,
+		Flags: append(rangeFlags(),
+			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most this many events, 0 for all"},
+			&cli.IntFlag{Name: "last", Usage: "the last `N` dated events instead of the first"},
+			&cli.StringFlag{Name: "around", Usage: "events within 5 minutes of the event `ID`, or of `ID±10m`"},
+			&cli.StringFlag{Name: "fields", Usage: "show these columns, comma separated"},
+			&cli.StringFlag{Name: "tz", Value: "UTC", Usage: "show times in `ZONE`"},
+			&cli.BoolFlag{Name: "explain", Usage: "say how the query would run instead of running it"},
+		),
+		Action: timelineQuery,
+	}
+}
+
+// parseQuery joins the arguments and the flags that narrow them.
+func parseQuery(c *cli.Context, eng timeline.Engine) (timeline.Query, error) {
+	q, err := timeline.Parse(strings.Join(c.Args().Slice(), " "))
+	if err != nil {
+		return q, command.Fail(command.Usage, "see: exhibit timeline query --help", fmt.Errorf("query: %w", err))
+	}
+	from, to := c.String("from"), c.String("to")
+	if around := c.String("around"); around != "" {
+		if from, to, err = aroundEvent(c, eng, around); err != nil {
+			return q, err
+		}
+	}
+	if from != "" || to != "" {
+		span, err := timeline.Between(from, to)
+		if err != nil {
+			return q, command.Fail(command.Usage, "write 2026-11-23 or 2026-11-23T09:10:00Z", err)
+		}
+		if q.Where == nil {
+			q.Where = span
+		} else {
+			q.Where = timeline.And{span, q.Where}
+		}
+	}
+	return q, nil
+}
+
+// aroundEvent returns the bounds of the time around an event.
+func aroundEvent(c *cli.Context, eng timeline.Engine, arg string) (from, to string, err error) {
+	width := 5 * time.Minute
+	name, w, ok := strings.Cut(arg, "±")
+	if ok {
+		if width, err = time.ParseDuration(w); err != nil {
+			return "", "", command.Fail(command.Usage, "write ID±10m", err)
+		}
+	}
+	ev, err := findEvent(c, eng, name)
+	if err != nil {
+		return "", "", err
+	}
+	t, dated := ev.Time()
+	if !dated {
+		return "", "", command.Failf(command.Usage, "choose a dated event", "event %s has no time", name)
+	}
+	return t.Add(-width).Format(time.RFC3339Nano), t.Add(width).Format(time.RFC3339Nano), nil
+}
+
+// findEvent returns the event of an id, which may be shortened.
+func findEvent(c *cli.Context, eng timeline.Engine, id string) (*timeline.Event, error) {
+	full, err := timeline.ParseID(id)
+	if err != nil {
+		return nil, command.Fail(command.Usage, "an event id has 32 hexadecimal digits: exhibit timeline query --fields event_id,message", err)
+	}
+	ev, err := eng.Get(c.Context, full)
+	if errors.Is(err, timeline.ErrNoEvent) {
+		return nil, command.Fail(command.Failure, "exhibit timeline query 'words' --fields event_id,message finds ids", fmt.Errorf("%s: %w", id, err))
+	}
+	return ev, err
+}
+
+func timelineQuery(c *cli.Context) error {
+	_, eng, err := openTimeline(c)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	q, err := parseQuery(c, eng)
+	if err != nil {
+		return err
+	}
+	if c.Bool("explain") {
+		text, err := eng.Explain(c.Context, q)
+		if err == nil {
+			fmt.Fprintln(c.App.Writer, text)
+		}
+		return err
+	}
+	zone, err := time.LoadLocation(c.String("tz"))
+	if err != nil {
+		return command.Fail(command.Usage, "use a name such as Europe/Berlin or UTC", err)
+	}
+	q.Limit = max(c.Int("limit"), 0)
+	if n := c.Int("last"); n > 0 {
+		return lastEvents(c, eng, q, n, zone)
+	}
+	shown := 0
+	for ev, err := range eng.Events(c.Context, q, nil) {
+		if err != nil {
+			return err
+		}
+		if err := printEvent(c, ev, zone); err != nil {
+			return err
+		}
+		shown++
+	}
+	return sayMore(c, eng, q, shown)
+}
+
+// sayMore tells on standard error how many events a limit left out.
+func sayMore(c *cli.Context, eng timeline.Engine, q timeline.Query, shown int) error {
+	if q.Limit == 0 || shown < q.Limit || c.Bool("quiet") {
+		return nil
+	}
+	total, err := eng.Count(c.Context, q)
+	if err != nil {
+		return err
+	}
+	if total > int64(shown) {
+		fmt.Fprintf(c.App.ErrWriter, "%d of %d events shown: --limit 0 shows all\n", shown, total)
+	}
+	return nil
+}
+
+// lastEvents shows the newest n dated events. It keeps only those while it
+// reads, so that any number may match.
+func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zone *time.Location) error {
+	q.Limit = 0
+	dated := timeline.Expr(timeline.Match{Field: "ts", Op: timeline.OpExists})
+	if q.Where != nil {
+		dated = timeline.And{dated, q.Where}
+	}
+	q.Where = dated
+	var ring []*timeline.Event
+	for ev, err := range eng.Events(c.Context, q, nil) {
+		if err != nil {
+			return err
+		}
+		if ring = append(ring, ev.Clone()); len(ring) > 2*n {
+			ring = slices.Delete(ring, 0, len(ring)-n)
+		}
+	}
+	for _, ev := range ring[max(len(ring)-n, 0):] {
+		if err := printEvent(c, ev, zone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printEvent writes one event: JSON, chosen fields, or a line for people.
+func printEvent(c *cli.Context, ev *timeline.Event, zone *time.Location) error {
+	w := c.App.Writer
+	if c.Bool("json") {
+		return timeline.WriteJSONL(w, ev)
+	}
+	if fields := c.String("fields"); fields != "" {
+		var row []string
+		for name := range strings.SplitSeq(fields, ",") {
+			v, _ := timeline.Value1(ev, strings.TrimSpace(name))
+			row = append(row, term.Escape(v))
+		}
+		_, err := fmt.Fprintln(w, strings.Join(row, "\t"))
+		return err
+	}
+	return eventLine(w, ev, zone)
+}
+
+func eventLine(w io.Writer, ev *timeline.Event, zone *time.Location) error {
+	when := "(undated)" + strings.Repeat(" ", 21)
+	if t, ok := ev.Time(); ok {
+		when = t.In(zone).Format("2006-01-02T15:04:05.000000Z07:00")
+	}
+	what := ev.DataType
+	if ev.Action != "" {
+		what += " " + ev.Action
+	}
+	if ev.Outcome == "failure" {
+		what += " FAILED"
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  %-12s %-36s %s\n", ev.ID.String()[:12], when, term.Escape(ev.Host), term.Escape(what), term.Escape(ev.Message))
+	return err
+}
+
+func statsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "stats", Usage: "what is in the timeline", ArgsUsage: "[QUERY]",
+		Description: "Example:\n   exhibit timeline stats\n   exhibit timeline stats 'outcome:failure' --top src_ip\n   exhibit timeline stats --hist 1h\n   exhibit timeline stats --problems",
+		Flags: append(rangeFlags(),
+			&cli.StringFlag{Name: "top", Usage: "most frequent values of `FIELD`"},
+			&cli.IntFlag{Name: "n", Value: 20, Usage: "how many of them"},
+			&cli.StringFlag{Name: "hist", Usage: "events per `WIDTH`, for example 1h"},
+			&cli.BoolFlag{Name: "problems", Usage: "list what was lost or damaged"},
+			&cli.BoolFlag{Name: "sources", Usage: "list what was read and by which parser"},
+		),
+		Action: timelineStats,
+	}
+}
+
+func timelineStats(c *cli.Context) error {
+	_, eng, err := openTimeline(c)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	q, err := parseQuery(c, eng)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Bool("problems"):
+		return printProblems(c, eng)
+	case c.Bool("sources"):
+		return printSources(c, eng)
+	case c.String("top") != "":
+		values, err := eng.Top(c.Context, q, c.String("top"), c.Int("n"))
+		if err != nil {
+			return err
+		}
+		return printValues(c, values)
+	case c.String("hist") != "":
+		return printHist(c, eng, q)
+	}
+	return printOverview(c, eng, q)
+}
+
+func printValues(c *cli.Context, values []timeline.Value) error {
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, values)
+	}
+	for _, v := range values {
+		fmt.Fprintf(c.App.Writer, "%10d  %s\n", v.Count, term.Escape(v.Value))
+	}
+	return nil
+}
+
+func printHist(c *cli.Context, eng timeline.Engine, q timeline.Query) error {
+	width, err := time.ParseDuration(c.String("hist"))
+	if err != nil || width <= 0 {
+		return command.Failf(command.Usage, "write a width such as 10m, 1h or 24h", "bad width %q", c.String("hist"))
+	}
+	buckets, err := eng.Hist(c.Context, q, int64(width))
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, buckets)
+	}
+	most := int64(1)
+	for _, b := range buckets {
+		most = max(most, b.Count)
+	}
+	for _, b := range buckets {
+		fmt.Fprintf(c.App.Writer, "%s %10d  %s\n", time.Unix(0, b.Start).UTC().Format("2006-01-02T15:04:05Z"), b.Count,
+			strings.Repeat("█", int(max(b.Count*50/most, 1))))
+	}
+	return nil
+}
+
+func printProblems(c *cli.Context, eng timeline.Engine) error {
+	for p, err := range eng.Problems(c.Context) {
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			err = command.JSON(c.App.Writer, map[string]any{
+				"stage": p.Stage, "code": p.Code, "path": term.Escape(p.Path), "member": p.Ref.Member,
+				"offset": p.Ref.Offset, "length": p.Ref.Length, "detail": p.Detail,
+			})
+		} else {
+			where := ""
+			if p.Ref.Offset >= 0 {
+				where = " at " + strconv.FormatInt(p.Ref.Offset, 10)
+			}
+			_, err = fmt.Fprintf(c.App.Writer, "%-12s %-16s %s%s: %s\n", p.Code, p.Stage, term.Escape(p.Path), where, term.Escape(p.Detail))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printSources(c *cli.Context, eng timeline.Engine) error {
+	for s, err := range eng.Sources(c.Context) {
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			err = command.JSON(c.App.Writer, map[string]any{
+				"path": term.Escape(s.Source.Path), "member": s.Source.Member, "sha256": s.Source.SHA256.String(), "chain": s.Source.Chain,
+				"parser": s.Parser, "events": s.Events, "problems": s.Problems, "bundle": s.Source.Bundle.String(),
+			})
+		} else {
+			_, err = fmt.Fprintf(c.App.Writer, "%10d %6d  %-22s %s\n", s.Events, s.Problems, s.Parser, term.Escape(s.Source.Path))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exportCommand() *cli.Command {
+	return &cli.Command{
+		Name: "export", Usage: "write events for other tools", ArgsUsage: "[QUERY]",
+		Description: "Example:\n   exhibit timeline export --format timesketch -o web01.jsonl\n   exhibit timeline export 'user:root' --format csv -o root.csv\n\n" +
+			"Inside a case the export is recorded in the custody log of its exhibits.",
+		Flags: append(rangeFlags(),
+			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "jsonl, csv or timesketch"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: standard output)"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
+		),
+		Action: timelineExport,
+	}
+}
+
+func timelineExport(c *cli.Context) error {
+	cs, eng, err := openTimeline(c)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	q, err := parseQuery(c, eng)
+	if err != nil {
+		return err
+	}
+	format := timeline.ExportFormat(c.String("format"))
+	out, err := createOutput(c)
+	if err != nil {
+		return err
+	}
+	stats, err := timeline.Export(c.Context, out, format, eng.Events(c.Context, q, nil))
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%d events exported", stats.Events)
+	if stats.Undated > 0 {
+		fmt.Fprintf(c.App.ErrWriter, ", %d undated ones left out: the format needs a time", stats.Undated)
+	}
+	fmt.Fprintln(c.App.ErrWriter)
+	if path := c.String("output"); path != "" {
+		return recordExport(c, cs, path, fmt.Sprintf("%d events as %s", stats.Events, c.String("format")))
+	}
+	return nil
+}
+
+// createOutput opens the file of --output, or standard output.
+func createOutput(c *cli.Context) (io.WriteCloser, error) {
+	path := c.String("output")
+	if path == "" || path == "-" {
+		return nopCloser{c.App.Writer}, nil
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if c.Bool("force") {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil, command.Fail(command.Failure, "choose another file, or overwrite it with --force", err)
+	}
+	return f, err
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// recordExport notes in the custody log of every exhibit that something was
+// written out.
+func recordExport(c *cli.Context, cs *chainofcustody.Case, path, note string) error {
+	id, err := identity(c)
+	if err != nil {
+		return err
+	}
+	digest, err := command.FileDigest(path)
+	if err != nil {
+		return err
+	}
+	names, err := cs.Exhibits()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		ev := chainofcustody.Event{
+			Kind: chainofcustody.EventExported, Tool: tool(), Note: note,
+			Attach: []chainofcustody.Attachment{{Name: attachName(path), SHA256: digest}},
+		}
+		if _, err := cs.Append(name, ev, id); err != nil {
+			return caseError(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/parsers"
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+	"github.com/exhibit-dfir/exhibit/timeline/store/local"
+)
+
+func timelineCommand() *cli.Command {
+	return &cli.Command{
+		Name: "timeline", Usage: "one unified timeline of all exhibits", Category: catAnalyze,
+		Subcommands: []*cli.Command{
+			{
+				Name: "build", Usage: "read bundles into the timeline", ArgsUsage: "[EXHIBIT|BUNDLE...]",
+				Description: "Example:\n   exhibit timeline build            (every exhibit of the case)\n   exhibit timeline build EX-002 --tz Europe/Berlin\n\n" +
+					"What was built before is not built again. The result does not depend on --workers.",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "tz", Usage: "`ZONE` of records that state none (default: the host's own)"},
+					&cli.IntFlag{Name: "year", Usage: "year of logs that state none (default: inferred)"},
+					&cli.IntFlag{Name: "workers", Usage: "items read at the same time (default: one per processor)"},
+				},
+				Action: timelineBuild,
+			},
+			queryCommand(), statsCommand(), exportCommand(),
+			{
+				Name: "verify", Usage: "check the timeline's own files against its manifest", Action: timelineVerify,
+				Description: "Example:\n   exhibit timeline verify",
+			},
+			{
+				Name: "parsers", Usage: "what can be read", Action: timelineParsers,
+				Description: "Example:\n   exhibit timeline parsers --json",
+			},
+		},
+	}
+}
+
+func timelineParsers(c *cli.Context) error {
+	type row struct {
+		Name    string   `json:"name"`
+		Version int      `json:"version"`
+		Types   []string `json:"data_types"`
+		Doc     string   `json:"doc"`
+	}
+	for _, p := range parsers.All() {
+		r := row{p.Name, p.Version, p.Types, p.Doc}
+		if c.Bool("json") {
+			if err := command.JSON(c.App.Writer, r); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(c.App.Writer, "%-20s %s\n", r.Name, r.Doc)
+	}
+	return nil
+}
+
+// buildSummary is what `timeline build` reports of one bundle.
+type buildSummary struct {
+	Exhibit  string                         `json:"exhibit,omitempty"`
+	Bundle   string                         `json:"bundle"`
+	Seal     string                         `json:"seal"`
+	Host     string                         `json:"host"`
+	Zone     string                         `json:"zone"`
+	ZoneSrc  string                         `json:"zone_source"`
+	Items    int64                          `json:"items"`
+	Parsed   int64                          `json:"parsed"`
+	Reused   int64                          `json:"reused"`
+	Unparsed int64                          `json:"unparsed"`
+	Events   int64                          `json:"events"`
+	Problems int64                          `json:"problems"`
+	Bytes    int64                          `json:"bytes"`
+	Seconds  float64                        `json:"seconds"`
+	Parsers  map[string]analyze.ParserCount `json:"parsers"`
+}
+
+func timelineBuild(c *cli.Context) (err error) {
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	id, err := identity(c)
+	if err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	if len(args) == 0 {
+		if args, err = cs.Exhibits(); err != nil {
+			return err
+		}
+	}
+	if len(args) == 0 {
+		return command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
+	}
+	opt := analyze.Options{Parsers: parsers.All(), Workers: c.Int("workers"), Year: c.Int("year")}
+	if tz := c.String("tz"); tz != "" {
+		if opt.Zone, err = time.LoadLocation(tz); err != nil {
+			return command.Fail(command.Usage, "use a name such as Europe/Berlin or UTC", err)
+		}
+	}
+	store, err := local.Create(cs.Path(chainofcustody.TimelineDir))
+	if err != nil {
+		return timelineError(err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	var problems int64
+	for _, arg := range args {
+		sum, err := buildOne(c, cs, store, arg, opt)
+		if err != nil {
+			return err
+		}
+		problems += sum.Problems
+		if sum.Exhibit != "" {
+			ev := chainofcustody.Event{
+				Kind: chainofcustody.EventAnalysed, Tool: tool(), Seal: mustDigest(sum.Seal),
+				Purpose: "build the timeline",
+				Note: fmt.Sprintf("%d items read, %d events, %d problems, %d items no parser knows, zone %s (%s)",
+					sum.Parsed, sum.Events, sum.Problems, sum.Unparsed, sum.Zone, sum.ZoneSrc),
+			}
+			if _, err := cs.Append(sum.Exhibit, ev, id); err != nil {
+				return caseError(err)
+			}
+		}
+		if err := printBuild(c, sum); err != nil {
+			return err
+		}
+	}
+	if problems > 0 {
+		return command.Exit(command.Partial)
+	}
+	return nil
+}
+
+func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg string, opt analyze.Options) (*buildSummary, error) {
+	path, exhibit, err := bundlePath(cs, arg)
+	if err != nil {
+		return nil, err
+	}
+	f, r, err := openBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	seal := r.Seal()
+	opt.Bundle = seal.ID
+	progress, err := command.Progress(c, "building from "+filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	defer progress.Done()
+	opt.Progress = func(p analyze.Progress) {
+		progress.Set(term.Status{
+			Bytes: p.Bytes, BytesTotal: max(p.BytesTotal, p.Bytes), Items: p.Items, ItemsTotal: p.ItemsTotal,
+			Problems: p.Problems, Current: p.Current,
+		})
+	}
+	start := time.Now()
+	res, err := analyze.Run(c.Context, r.Evidence(), store, opt)
+	progress.Done()
+	if err != nil {
+		return nil, fmt.Errorf("build from %s: %w", path, err)
+	}
+	return &buildSummary{
+		Exhibit: exhibit, Bundle: path, Seal: seal.ID.String(), Host: res.Host.Name, Zone: res.Host.Zone.String(), ZoneSrc: res.Host.ZoneSrc,
+		Items: res.Items, Parsed: res.Parsed, Reused: res.Reused, Unparsed: res.Unparsed,
+		Events: res.Events, Problems: res.Problems, Bytes: res.Bytes, Seconds: time.Since(start).Seconds(), Parsers: res.PerParser,
+	}, nil
+}
+
+func printBuild(c *cli.Context, s *buildSummary) error {
+	w := c.App.Writer
+	if c.Bool("json") {
+		return command.JSON(w, s)
+	}
+	fmt.Fprintf(w, "%s: %d events from %d of %d items in %.1f s (%s read), host %s, zone %s (%s)\n",
+		filepath.Base(s.Bundle), s.Events, s.Parsed, s.Items, s.Seconds, term.Size(s.Bytes), term.Escape(s.Host), term.Escape(s.Zone), s.ZoneSrc)
+	if s.Reused > 0 {
+		fmt.Fprintf(w, "  %d items were built before\n", s.Reused)
+	}
+	names := make([]string, 0, len(s.Parsers))
+	for name := range s.Parsers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		n := s.Parsers[name]
+		fmt.Fprintf(w, "  %-20s %6d items %10d events", name, n.Items, n.Events)
+		if n.Problems > 0 {
+			fmt.Fprintf(w, " %8d problems", n.Problems)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "  %-20s %6d items\n", "(no parser)", s.Unparsed)
+	if s.Problems > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "%d problems: exhibit timeline stats --problems lists them\n", s.Problems)
+	}
+	return nil
+}
+
+func timelineVerify(c *cli.Context) error {
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir))
+	if err != nil {
+		return timelineError(err)
+	}
+	defer eng.Close()
+	if err := eng.Verify(c.Context); err != nil {
+		return command.Fail(command.Integrity, "delete the timeline folder and build it again: it is derived from the bundles", err)
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, map[string]any{"verdict": "INTACT"})
+	}
+	fmt.Fprintln(c.App.Writer, "INTACT: every file of the timeline is as its manifest says")
+	return nil
+}
+
+func openTimeline(c *cli.Context) (*chainofcustody.Case, *local.Engine, error) {
+	cs, err := openCase(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir))
+	return cs, eng, timelineError(err)
+}
+
+func timelineError(err error) error {
+	switch {
+	case errors.Is(err, local.ErrNoTimeline):
+		return command.Fail(command.NoCase, "build it first: exhibit timeline build", err)
+	case errors.Is(err, local.ErrNewer):
+		return command.Fail(command.NoCase, "use the newer exhibit that wrote it, or delete the timeline folder and build again", err)
+	case errors.Is(err, local.ErrBusy):
+		return command.Fail(command.NoCase, "wait for the other command to end", err)
+	}
+	return err
+}
+
+// openBundle opens a bundle and gives what goes wrong its exit code.
+func openBundle(path string) (*os.File, *bundle.Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, openError(err, path)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	if !st.Mode().IsRegular() {
+		f.Close()
+		return nil, nil, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
+	}
+	r, err := bundle.Open(f, st.Size())
+	if err != nil {
+		f.Close()
+		return nil, nil, command.Fail(command.Failure,
+			"exhibit verify "+path+" says how much of it is proven; exhibit recover saves it", fmt.Errorf("open %s: %w", path, err))
+	}
+	return f, r, nil
+}
+
+func openError(err error, path string) error {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return command.Fail(command.Privilege, "run this as a user who may read "+path, err)
+	case errors.Is(err, os.ErrNotExist) && strings.HasPrefix(path, "EX-"):
+		return command.Fail(command.NoCase, "exhibit numbers work inside a case: pass --case DIR or the bundle's path", err)
+	}
+	return err
+}
