@@ -214,7 +214,7 @@ func (e *Engine) countShare(ctx context.Context, p *plan, f timeline.Field, part
 	tallies := make([]*tally, e.opt.Workers)
 	err := e.each(ctx, p, func(worker int, s *scan, found bitset) error {
 		if tallies[worker] == nil {
-			tallies[worker] = &tally{field: f, part: part, parts: parts, counts: make(map[string]int64)}
+			tallies[worker] = &tally{field: f, part: part, parts: parts, counts: make(map[string]*int64)}
 		}
 		t := tallies[worker]
 		if err := t.block(s, found); err != nil {
@@ -231,12 +231,8 @@ func (e *Engine) countShare(ctx context.Context, p *plan, f timeline.Field, part
 			continue
 		}
 		t.flush()
-		if len(total) == 0 {
-			total = t.counts
-			continue
-		}
 		for v, n := range t.counts {
-			total[v] += n
+			total[v] += *n
 		}
 	}
 	if errors.Is(err, errTooMany) || err == nil && len(total) > valuesMax && part == 0 {
@@ -249,7 +245,7 @@ func (e *Engine) countShare(ctx context.Context, p *plan, f timeline.Field, part
 type tally struct {
 	field       timeline.Field
 	part, parts uint32
-	counts      map[string]int64
+	counts      map[string]*int64
 
 	dict  *dictionary // codes counts the rows of this dictionary's words
 	codes []int64
@@ -260,11 +256,13 @@ func (t *tally) add(v string, n int64) {
 	if v == "" || t.parts > 1 && uint32(hashWord(v)>>32)%t.parts != t.part {
 		return
 	}
-	if old, ok := t.counts[v]; ok {
-		t.counts[v] = old + n
+	// Through a pointer: storing under v itself would put memory of the page
+	// into the map.
+	if count := t.counts[v]; count != nil {
+		*count += n
 		return
 	}
-	t.counts[strings.Clone(v)] = n
+	t.counts[strings.Clone(v)] = &n
 }
 
 // flush turns counts of codes into counts of words.
