@@ -58,8 +58,9 @@ type caseRecord struct {
 // Case is a case folder. It holds no open files: many programs may have the
 // same case open, and writers take turns (ErrCaseLocked after ten seconds).
 type Case struct {
-	Info CaseInfo
-	dir  string
+	Info     CaseInfo
+	dir      string
+	lockWait time.Duration
 }
 
 // Dir is the folder as an absolute path.
@@ -114,7 +115,7 @@ func InitCase(dir string, info CaseInfo) (*Case, error) {
 			return nil, fmt.Errorf("make case: %w", err)
 		}
 	}
-	c := &Case{Info: info, dir: abs}
+	c := &Case{info, abs, defaultLockWait}
 	if err := c.writeFirstFiles(); err != nil {
 		return nil, fmt.Errorf("make case %s: %w", dir, err)
 	}
@@ -175,7 +176,7 @@ func OpenCase(dir string) (*Case, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open case %s: read %s: %w", dir, CaseFile, err)
 	}
-	return &Case{info, abs}, nil
+	return &Case{info, abs, defaultLockWait}, nil
 }
 
 func parseCase(data []byte) (CaseInfo, error) {

@@ -89,8 +89,8 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// lockWait is how long a writer waits for its turn.
-const lockWait = 10 * time.Second
+// defaultLockWait is how long a writer waits for its turn.
+const defaultLockWait = 10 * time.Second
 
 // lock takes the case's writer lock and opens the folder as a root. The lock
 // is the operating system's: it ends with its process and leaves nothing
@@ -105,7 +105,7 @@ func (c *Case) lock() (*os.Root, func(), error) {
 		root.Close()
 		return nil, nil, fmt.Errorf("lock case: %w", err)
 	}
-	for end := time.Now().Add(lockWait); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(c.lockWait); ; time.Sleep(20 * time.Millisecond) {
 		busy, err := tryLock(f)
 		if err == nil && !busy {
 			return root, func() { f.Close(); root.Close() }, nil

@@ -18,8 +18,9 @@ import (
 const (
 	eventSuffix = ".json"
 	sigSuffix   = ".sig"
-	maxSigFile  = 64 << 10
-	maxLogFiles = 1 << 20
+	maxSigFile  = 16 << 10
+	maxLogFiles = 1 << 18
+	maxLogBytes = 256 << 20 // of one exhibit's log: some 200,000 events
 )
 
 // node is one event file as found, readable or not.
@@ -56,12 +57,17 @@ func readLog(root *os.Root, exhibit string) (*logFiles, error) {
 	for _, entry := range entries {
 		have[entry.Name()] = true
 	}
+	total := 0
 	for _, entry := range entries {
 		name := entry.Name()
 		switch {
 		case strings.HasPrefix(name, "."):
 		case strings.HasSuffix(name, eventSuffix):
-			l.nodes = append(l.nodes, readNode(root, dir, name))
+			n := readNode(root, dir, name)
+			if total += len(n.data) + len(n.sig); total > maxLogBytes {
+				return nil, fmt.Errorf("%s: %w: more than %d bytes", dir, errTooBig, maxLogBytes)
+			}
+			l.nodes = append(l.nodes, n)
 		case strings.HasSuffix(name, eventSuffix+sigSuffix):
 			if !have[strings.TrimSuffix(name, sigSuffix)] {
 				l.orphans = append(l.orphans, name)

@@ -25,22 +25,23 @@ var styleText string
 const (
 	maxFailures = 200
 	maxEvents   = 2000
+	maxHands    = 60
 )
 
 // page is what the template sees: sanitized data and what follows from it.
 type page struct {
 	Data
-	Style                     template.CSS
-	StyleHash                 string
-	Headline, Meaning, Remark string
-	Proves, DoesNot           []string
-	Hands                     []hand
-	HandsFigure, QR           template.HTML
-	Recipe                    []step
-	FailuresLeft, EventsLeft  int64
-	DataSHA256                string
-	TakenCounts, MissedCounts []Count
-	Keys                      []keyLine
+	Style                               template.CSS
+	StyleHash                           string
+	Headline, Meaning, Remark           string
+	Proves, DoesNot                     []string
+	Hands                               []hand
+	HandsFigure, QR                     template.HTML
+	Recipe                              []step
+	FailuresLeft, EventsLeft, HandsLeft int64
+	DataSHA256                          string
+	TakenCounts, MissedCounts           []Count
+	Keys                                []keyLine
 }
 
 // Render writes the report as one HTML page. The same data gives the same
@@ -88,6 +89,8 @@ func newPage(d Data) *page {
 	p.Recipe = d.recipe()
 	p.Hands = handsOf(d.Events)
 	p.Remark = remark(p.Hands)
+	p.HandsLeft = int64(max(len(p.Hands)-maxHands, 0))
+	p.Hands = p.Hands[:min(len(p.Hands), maxHands)]
 	p.HandsFigure = handsFigure(p.Hands)
 	p.QR = qrCode(d.Bundle.SealCode)
 	for _, c := range d.Items.Counts {
