@@ -25,7 +25,7 @@ const (
 	maxServiceLog  = 4 << 30   // one file of a service
 	maxOtherLog    = 256 << 20 // one file below /var/log that no definition knows
 	maxTemporary   = 10 << 20  // one file of a temporary folder
-	totalTemporary = 1 << 30   // all files of one temporary folder
+	totalTemporary = 256 << 20 // all files of one temporary folder
 	maxCoreDump    = 64 << 20  // one core dump
 	totalCoreDumps = 1 << 30
 )
@@ -102,9 +102,9 @@ func serviceLogs() []definition {
 
 func temporaryFiles() []definition {
 	return []definition{
-		{rule: "files in /tmp", patterns: []string{"/tmp/**"}, max: maxTemporary, total: totalTemporary},
-		{rule: "files in /var/tmp", patterns: []string{"/var/tmp/**"}, max: maxTemporary, total: totalTemporary},
-		{rule: "files in /dev/shm", patterns: []string{"/dev/shm/**"}, max: maxTemporary, total: totalTemporary},
+		{rule: "files in /tmp", patterns: []string{"/tmp/**"}, max: maxTemporary, total: totalTemporary, asLinks: true},
+		{rule: "files in /var/tmp", patterns: []string{"/var/tmp/**"}, max: maxTemporary, total: totalTemporary, asLinks: true},
+		{rule: "files in /dev/shm", patterns: []string{"/dev/shm/**"}, max: maxTemporary, total: totalTemporary, asLinks: true},
 		{rule: "core dumps and crash reports", patterns: []string{
 			"/var/lib/systemd/coredump/*", "/var/crash/**", "/var/spool/abrt/**", "/var/lib/apport/coredump/*", "/core", "/core.*",
 		}, max: maxCoreDump, total: totalCoreDumps, quiet: true},

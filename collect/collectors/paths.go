@@ -18,6 +18,7 @@ type definition struct {
 	patterns []string // what to take
 	rest     bool     // takes only what no other definition of the table took
 	quiet    bool     // no "absent" records for names that are not there
+	asLinks  bool     // links are taken, what they lead to is not
 
 	// max and total bound the bytes on disk of one file and of all files of
 	// the definition; 0 is no bound. What is over is recorded as skipped.

@@ -34,6 +34,10 @@ func (w *pathWalk) takeFrom(ctx context.Context, path string, typ uint32, defs [
 			return nil
 		}
 		w.linked[path] = true
+		if w.secret != nil && typ == modeRegular && w.secret.wants(path) {
+			w.count(defs)
+			return w.note(ctx, path, w.table.defs[defs[0]].rule, "a link led to a secret; secrets are left out unless ordered", nil)
+		}
 	}
 	return w.take(ctx, path, typ, defs)
 }
@@ -91,8 +95,11 @@ func onDisk(st *evidence.Stat) int64 {
 }
 
 // skip records that everything the table has at and below a path is left out.
-func (w *pathWalk) skip(ctx context.Context, path string, at state, why string) error {
+func (w *pathWalk) skip(ctx context.Context, path string, defs []int, at state, why string) error {
 	rule := ""
+	if len(defs) > 0 {
+		rule = w.table.defs[defs[0]].rule
+	}
 	at.below(func(n *trieNode) {
 		n.hit = true // no looking for exact names there either
 		if rule == "" && len(n.ends) > 0 {

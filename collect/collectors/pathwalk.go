@@ -52,6 +52,7 @@ type pathWalk struct {
 	tree   tree // host, but for tests
 	table  *trie
 	fences fences
+	secret *trie // what a link may not lead to unless secrets are ordered; nil: nothing
 
 	matched []int   // per definition
 	spent   []int64 // bytes on disk, per definition with a total
@@ -64,7 +65,7 @@ type pathWalk struct {
 type followed struct {
 	path string
 	at   state
-	defs []int // definitions that matched the link itself
+	defs []int // definitions that matched the link itself and want its target
 	hops int
 }
 
@@ -76,6 +77,11 @@ func takePaths(ctx context.Context, run pathRun, defs []definition) error {
 		return err
 	}
 	w := &pathWalk{pathRun: run, tree: run.host, table: table, fences: readFences(run.host)}
+	if run.secrets == LeaveSecrets {
+		if w.secret, err = compile(secretPlaces(), run.homes...); err != nil {
+			return err
+		}
+	}
 	return w.run(ctx)
 }
 
@@ -174,7 +180,7 @@ func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries [
 func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state, hops int) error {
 	defs := at.matches()
 	if fence, ok := w.fences[path]; ok {
-		return w.skip(ctx, path, at, fence)
+		return w.skip(ctx, path, defs, at, fence)
 	}
 	if typ == 0 {
 		st, err := w.tree.Stat(path)
@@ -194,8 +200,10 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 		}
 	case modeLink:
 		// `**` does not follow links: they may lead to / and round in circles.
-		if inside := at.bounded().inside(); len(defs) > 0 || len(inside) > 0 {
-			w.links = append(w.links, followed{path, at.bounded(), defs, hops + 1})
+		inside := at.bounded().inside()
+		onward := slices.DeleteFunc(slices.Clone(defs), func(i int) bool { return w.table.defs[i].asLinks })
+		if len(onward) > 0 || len(inside) > 0 {
+			w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
 		}
 	}
 	return nil
@@ -208,12 +216,11 @@ func (w *pathWalk) followLink(ctx context.Context, l followed) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // the link itself is recorded and tells where it points
 	case errors.Is(err, errFenced):
-		return w.skip(ctx, l.path, l.at, err.Error())
+		return w.skip(ctx, l.path, l.defs, l.at, err.Error())
+	case errors.Is(err, errLoop) || l.hops > maxHops:
+		return nil // nothing is there: udev and locks use links as notes
 	case err != nil:
 		w.lost(l.path, "follow link", err)
-		return nil
-	case l.hops > maxHops:
-		w.lost(l.path, "follow link", errors.New("too many links"))
 		return nil
 	}
 	if st.Mode&modeType == modeDir {
@@ -234,7 +241,10 @@ func orRoot(dir string) string {
 	return dir
 }
 
-var errFenced = errors.New("not entered")
+var (
+	errFenced = errors.New("link")
+	errLoop   = errors.New("too many links")
+)
 
 // resolve follows all links of a path within the host.
 func (w *pathWalk) resolve(path string) (string, *evidence.Stat, error) {
@@ -267,7 +277,7 @@ func (w *pathWalk) resolve(path string) (string, *evidence.Stat, error) {
 			return "", nil, err
 		}
 		if hops++; hops > maxHops {
-			return "", nil, errors.New("too many links")
+			return "", nil, errLoop
 		}
 		if strings.HasPrefix(target, "/") {
 			done = ""

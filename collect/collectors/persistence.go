@@ -126,8 +126,9 @@ func startedByEvents() []definition {
 			"/var/lib/apt/extended_states", "/var/lib/rpm/{Packages,Packages.db,rpmdb.sqlite*}", "/usr/lib/sysimage/rpm/{Packages.db,rpmdb.sqlite*}", "/lib/apk/db/installed", "/var/lib/pacman/local/*/desc", "/var/lib/snapd/state.json", "/var/lib/flatpak/{repo/config,.changed}",
 		}, max: 512 << 20, quiet: true},
 		{rule: "power, network and device hooks", patterns: []string{
-			"/etc/{acpi,pm,apm,ppp,openvpn/scripts,if-up.d,wpa_supplicant/functions.sh}/**", "/{etc,usr/lib}/networkd-dispatcher/**", "/etc/{logrotate.conf,logrotate.d/*}", "/etc/usb_modeswitch.d/*", "/etc/{inetd.conf,xinetd.conf,inetd.d/*,xinetd.d/*}", "/etc/alternatives/*",
+			"/etc/{acpi,pm,apm,ppp,openvpn/scripts,if-up.d,wpa_supplicant/functions.sh}/**", "/{etc,usr/lib}/networkd-dispatcher/**", "/etc/{logrotate.conf,logrotate.d/*}", "/etc/usb_modeswitch.d/*", "/etc/{inetd.conf,xinetd.conf,inetd.d/*,xinetd.d/*}",
 		}, quiet: true},
+		{rule: "alternatives", patterns: []string{"/etc/alternatives/*"}, asLinks: true},
 		{rule: "interpreter start files", patterns: []string{
 			"/usr/{lib,local/lib}/python*/{site-packages,dist-packages}/{*.pth,sitecustomize.py,usercustomize.py}", "/usr/lib/python*/{sitecustomize,usercustomize}.py", "/etc/python*/*", "/etc/perl/**", "/etc/{vim,nanorc,emacs}/**", "/etc/vim/*", "/etc/php/**/*.ini", "/etc/php.ini", "/etc/php.d/*", "/etc/gitconfig", "/usr/share/git-core/templates/hooks/*",
 		}, quiet: true},

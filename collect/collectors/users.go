@@ -79,11 +79,7 @@ func passwdHomes(text string) []string {
 func userDefinitions() []definition {
 	defs := []definition{
 		// The first that matches takes: secrets come before what holds them.
-		{rule: "stored credentials", patterns: []string{
-			"~/{.netrc,.pgpass,.my.cnf,.mylogin.cnf,.git-credentials,.vault-token,.s3cfg,.boto,.smbcredentials,.npmrc,.pypirc}",
-			"~/.{aws/credentials,kube/config,docker/config.json}", "~/.config/{gh/hosts.yml,rclone/rclone.conf,gcloud/credentials.db,gcloud/access_tokens.db}",
-			"~/.gnupg/private-keys-v1.d/*", "~/.azure/{accessTokens.json,msal_token_cache.*}", "~/.password-store/**", "~/.local/share/keyrings/*",
-		}, take: takeSecret},
+		storedCredentials(),
 		{rule: "SSH of users", patterns: []string{"~/.ssh/**", "~/.ssh2/**", "~/.putty/**", "~/.dropbear/*"}, take: takeUnlessSecret},
 		{rule: "command histories", patterns: []string{
 			"~/.*history*", "~/.{histfile,zhistory,dbshell}*", "~/.{bash,zsh}_sessions/*", "~/.local/share/{fish/fish_history,powershell/PSReadLine/*,xonsh/*,atuin/history.db*,mc/history,nano/*_history,pgcli/*,mycli/*}",
@@ -109,3 +105,18 @@ func userDefinitions() []definition {
 	}
 	return defs
 }
+
+func storedCredentials() definition {
+	return definition{
+		rule: "stored credentials",
+		patterns: []string{
+			"~/{.netrc,.pgpass,.my.cnf,.mylogin.cnf,.git-credentials,.vault-token,.s3cfg,.boto,.smbcredentials,.npmrc,.pypirc}",
+			"~/.{aws/credentials,kube/config,docker/config.json}", "~/.config/{gh/hosts.yml,rclone/rclone.conf,gcloud/credentials.db,gcloud/access_tokens.db}",
+			"~/.gnupg/private-keys-v1.d/*", "~/.azure/{accessTokens.json,msal_token_cache.*}", "~/.password-store/**", "~/.local/share/keyrings/*",
+		},
+		quiet: true, take: takeSecret,
+	}
+}
+
+// secretPlaces are where secrets lie that are left out by their path.
+func secretPlaces() []definition { return append(hostSecrets(), storedCredentials()) }

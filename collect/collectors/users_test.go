@@ -109,6 +109,21 @@ func TestSecretsAreListedButNotTakenUnlessOrdered(t *testing.T) {
 	}
 }
 
+func TestLinkDoesNotLeadToASecret(t *testing.T) {
+	h := plant(t, "etc/shadow", "root/.bashrc -> /etc/shadow", "root/.profile -> ../home/a/.netrc", "home/a/.netrc")
+	write(t, h, "/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+	for secrets, taken := range map[Secrets]bool{LeaveSecrets: false, TakeSecrets: true} {
+		out := newMemoryTaker(h)
+		check(t, Users(secrets).Run(context.Background(), h, out))
+		if got := slices.Contains(out.paths(), "/etc/shadow"); got != taken {
+			t.Errorf("ordered %v: /etc/shadow taken %v", secrets, got)
+		}
+		if it, ok := out.note("/etc/shadow"); ok == taken || !taken && it.Kind != evidence.KindSkipped {
+			t.Errorf("ordered %v: record %+v", secrets, it)
+		}
+	}
+}
+
 func TestPrivateKeysOfEveryToolAreRecognised(t *testing.T) {
 	keygen := testenv.Tool(t, "ssh-keygen")
 	for _, tc := range []struct{ name, kind, args string }{

@@ -140,20 +140,20 @@ type hashPolicy struct {
 	since      time.Time // inode changes since then count as late
 	maxProgram int64     // largest file that can run
 	maxOther   int64     // largest of the rest
-	budget     int64     // bytes for all together
-	spent      int64
+	programs   int64     // bytes left for files that can run
+	others     int64     // bytes left for the rest
 }
 
 func defaultHashPolicy(now time.Time) hashPolicy {
-	return hashPolicy{since: now.AddDate(0, 0, -30), maxProgram: 512 << 20, maxOther: 64 << 20, budget: 32 << 30}
+	return hashPolicy{since: now.AddDate(0, 0, -30), maxProgram: 512 << 20, maxOther: 64 << 20, programs: 32 << 30, others: 8 << 30}
 }
 
 // leaveOut says why a file is not hashed, "" when it is.
 func (p *hashPolicy) leaveOut(path string, st *evidence.Stat) string {
-	limit := p.maxOther
+	limit, left := p.maxOther, &p.others
 	switch {
 	case st.Mode&(modeExec|modeSetID) != 0:
-		limit = p.maxProgram
+		limit, left = p.maxProgram, &p.programs
 	case st.Changed.After(p.since), suspectPlace(path):
 	default:
 		return "not asked for by policy"
@@ -161,10 +161,10 @@ func (p *hashPolicy) leaveOut(path string, st *evidence.Stat) string {
 	if st.Size > limit {
 		return fmt.Sprintf("larger than %d bytes", limit)
 	}
-	if p.spent+st.Size > p.budget {
-		return fmt.Sprintf("hashing used up its %d bytes", p.budget)
+	if st.Size > *left {
+		return "the walk has read as much as it may"
 	}
-	p.spent += st.Size
+	*left -= st.Size
 	return ""
 }
 

@@ -178,7 +178,7 @@ func TestHashPolicySaysWhyThereIsNoHash(t *testing.T) {
 		}
 	}
 	p := defaultHashPolicy(now)
-	p.budget = 10
+	p.others = 10
 	late10 := evidence.Stat{Mode: 0o100644, Changed: late, Size: 8}
 	if first, second := p.leaveOut("/a", &late10), p.leaveOut("/b", &late10); first != "" || second == "" {
 		t.Errorf("budget: first %q, second %q", first, second)
