@@ -108,9 +108,10 @@ func (x *index) guessingBefore(s int32) (guessing, bool) {
 		}
 		g.facts = append(g.facts, t.fact)
 	}
-	// Every source tells of the same attempts: the most complete one counts.
-	for _, n := range counts {
-		g.count = max(g.count, n)
+	// Every source tells of the same attempts: the more complete log counts.
+	// Audit writes several records for one attempt.
+	if g.count = max(counts[fromLog], counts[fromJournal]); g.count == 0 {
+		g.count = max(counts[fromUtmp], counts[fromAudit], counts[fromOther])
 	}
 	g.accounts = len(users)
 	slices.Reverse(g.facts)

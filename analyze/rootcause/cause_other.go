@@ -108,7 +108,7 @@ func (x *index) causesOfPackage(n int32) []cause {
 	}
 	i := -n - 1
 	f := &x.facts[i]
-	want := plainCommand(x.text[f.cmd])
+	want := commandKey(x.text[f.cmd])
 	var out []cause
 	for p := range x.procs {
 		q := &x.procs[p]
@@ -117,7 +117,7 @@ func (x *index) causesOfPackage(n int32) []cause {
 		}
 		cmd := x.text[q.cmd]
 		switch {
-		case want != "" && plainCommand(cmd) == want, want == "" && packagerOf(x.text[q.exe], cmd) != "" && !x.belowPackager(int32(p)):
+		case want != "" && commandKey(cmd) == want, want == "" && packagerOf(x.text[q.exe], cmd) != "" && !x.belowPackager(int32(p)):
 			out = append(out, cause{from: ref{KindProcess, int32(p)}, rule: packageCommand, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: 1})
 		}
 	}

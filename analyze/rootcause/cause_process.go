@@ -42,6 +42,9 @@ func (x *index) belowPackager(i int32) bool {
 // through the session, job, unit, request or connection they acted for.
 func (x *index) makersOf(i int32) []cause {
 	p := &x.procs[i]
+	if p.pid == 1 {
+		return nil
+	}
 	m, ok := x.maker(i)
 	if !ok {
 		return x.withoutParent(i)
@@ -83,14 +86,20 @@ func (x *index) makersOf(i int32) []cause {
 	if len(out) == 0 {
 		out = x.memberOf(i)
 	}
+	if len(out) > 0 {
+		return out
+	}
 	parent.rule, parent.mult = execDaemon, serviceWeight
-	return append(out, parent)
+	return []cause{parent}
 }
 
 // withoutParent explains an image whose parent no record names.
 func (x *index) withoutParent(i int32) []cause {
 	p := &x.procs[i]
 	if out := x.jobOf(i); len(out) > 0 {
+		return out
+	}
+	if out := x.sudoOf(i); len(out) > 0 {
 		return out
 	}
 	if out := x.memberOf(i); len(out) > 0 {
@@ -104,6 +113,33 @@ func (x *index) withoutParent(i int32) []cause {
 		return nil
 	}
 	return x.openSessions(&f, sessionUser, p.facts)
+}
+
+// sudoWindow is how long after its log line sudo starts the command: it may ask
+// for a password in between.
+const sudoWindow = 60 * second
+
+// sudoOf returns the use of sudo that ran image i: sudo starts its command from
+// a monitor process that no record names.
+func (x *index) sudoOf(i int32) []cause {
+	p := &x.procs[i]
+	key := commandKey(x.text[p.cmd])
+	if key == "" {
+		return nil
+	}
+	var out []cause
+	for _, s := range x.sudos[key] {
+		f := &x.facts[s]
+		if d := p.start - f.ts; f.host != p.host || f.fail || d < -5*second || d > sudoWindow || f.session != 0 && p.id != 0 && f.session != p.id {
+			continue
+		}
+		c := cause{from: ref{KindEvent, s}, rule: sudoCommand, ts: p.start, until: p.start, facts: append([]int32{s}, first(p.facts, 1)...), mult: 1}
+		if q := x.factOf[s]; q >= 0 && q != i && x.procs[q].start <= p.start && baseOf(x.text[x.procs[q].exe]) == "sudo" {
+			c.from = ref{KindProcess, q}
+		}
+		out = append(out, c)
+	}
+	return newest(out, 2)
 }
 
 func first(list []int32, n int) []int32 { return list[:min(len(list), n)] }
@@ -143,14 +179,14 @@ const jobWindow = 90 * second
 // command line, or the cron process that logged the run as parent.
 func (x *index) jobOf(i int32) []cause {
 	p := &x.procs[i]
-	cmd := plainCommand(x.text[p.cmd])
+	cmd := commandKey(x.text[p.cmd])
 	var out []cause
 	for n := range x.jobs {
 		j := &x.jobs[n]
 		if j.host != p.host {
 			continue
 		}
-		same := cmd != "" && x.text[j.cmd] == cmd
+		same := cmd != "" && commandKey(x.text[j.cmd]) == cmd
 		from, _ := slices.BinarySearchFunc(j.runs, p.start-jobWindow, func(r int32, t int64) int { return cmp.Compare(x.facts[r].ts, t) })
 		for _, r := range j.runs[from:] {
 			f := &x.facts[r]
@@ -175,7 +211,7 @@ func (x *index) unitOf(i int32) []cause {
 		n := x.unit(p.host, p.unit)
 		return []cause{{from: ref{KindUnit, n}, rule: unitMain, ts: p.start, until: p.start, facts: x.startNear(n, p.start), mult: 1}}
 	}
-	for _, d := range x.defs.of(x.defs.commands[plainCommand(x.text[p.cmd])], x.text[p.host]) {
+	for _, d := range x.defs.of(x.defs.commands[commandKey(x.text[p.cmd])], x.text[p.host]) {
 		if name, ok := unitOfFile(d.path); ok {
 			n := x.unit(p.host, x.of(name))
 			out = append(out, cause{

@@ -117,7 +117,7 @@ func (x *index) causesOfJob(n int32, until int64) []cause {
 	j := &x.jobs[n]
 	cmd, ran := x.text[j.cmd], x.firstRun(n)
 	var out []cause
-	for _, d := range x.defs.of(x.defs.commands[cmd], x.text[j.host]) {
+	for _, d := range x.defs.of(x.defs.commands[commandKey(cmd)], x.text[j.host]) {
 		if persistent(d.path) != "cron" {
 			continue
 		}

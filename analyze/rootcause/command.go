@@ -1,17 +1,14 @@
 package rootcause
 
-import (
-	"strings"
-)
-
 // findCommands collects commands of which a log or a history tells but no
 // process record, and the other acts that stand alone.
 func (x *index) findCommands() {
 	x.cmdOf = make(map[int32]int32)
+	x.sudos = make(map[string][]int32)
 	byCmd := make(map[string][]int32)
 	for i := range x.procs {
 		if p := &x.procs[i]; p.cmd != 0 && p.started {
-			c := plainCommand(x.text[p.cmd])
+			c := commandKey(x.text[p.cmd])
 			byCmd[c] = append(byCmd[c], int32(i))
 		}
 	}
@@ -19,6 +16,10 @@ func (x *index) findCommands() {
 		f := &x.facts[i]
 		switch f.act {
 		case actSudo, actCommand:
+			if f.act == actSudo && f.cmd != 0 {
+				k := commandKey(x.text[f.cmd])
+				x.sudos[k] = append(x.sudos[k], int32(i))
+			}
 			if f.cmd == 0 && f.act == actCommand {
 				continue
 			}
@@ -55,12 +56,7 @@ func (x *index) commandProcess(f *fact, byCmd map[string][]int32) (int32, bool) 
 	} else if hi == lo {
 		lo, hi = f.ts-5*second, f.ts+60*second
 	}
-	tries := []string{plainCommand(want)}
-	if head, rest, ok := strings.Cut(want, " "); ok {
-		tries = append(tries, plainCommand(baseOf(head)+" "+rest), plainCommand("sudo "+baseOf(head)+" "+rest))
-	} else {
-		tries = append(tries, baseOf(want))
-	}
+	tries := []string{commandKey(want), commandKey("sudo " + want)}
 	for _, t := range tries {
 		for _, p := range byCmd[t] {
 			e := &x.procs[p]

@@ -109,11 +109,12 @@ func (d *definitions) add(kind string, b []byte, def definition) {
 		switch kind {
 		case "cron":
 			if c := cronCommand(line, def.path); c != "" {
-				d.commands[c] = append(d.commands[c], def)
+				k := commandKey(c)
+				d.commands[k] = append(d.commands[k], def)
 			}
 		case "unit":
 			if k, v, ok := strings.Cut(line, "="); ok && strings.HasPrefix(strings.TrimSpace(k), "ExecStart") {
-				c := plainCommand(strings.TrimLeft(strings.TrimSpace(v), "-@:+!"))
+				c := commandKey(strings.TrimLeft(strings.TrimSpace(v), "-@:+!"))
 				d.commands[c] = append(d.commands[c], def)
 			}
 		case "key":

@@ -167,4 +167,116 @@ func TestLabEntryIsNamedFirstForEveryAlert(t *testing.T) {
 	recall(t, graphs)
 }
 
-func recall(t *testing.T, graphs map[string]*rootcause.Graph) {}
+// recall prints how much of the truth each graph shows: a step counts when a
+// node names one of its processes, files or addresses, an edge when both of its
+// steps do and a path leads from the one to the other.
+func recall(t *testing.T, graphs map[string]*rootcause.Graph) {
+	t.Helper()
+	var steps, edges []truth
+	for _, v := range readTruth(t) {
+		switch v.Type {
+		case "step":
+			steps = append(steps, v)
+		case "edge":
+			edges = append(edges, v)
+		}
+	}
+	all := make(map[string]bool)
+	for _, q := range questions {
+		g := graphs[q.name]
+		if g == nil {
+			continue
+		}
+		nodes := make(map[string][]int)
+		for _, st := range steps {
+			if nodes[st.ID] = showing(g, st); len(nodes[st.ID]) > 0 {
+				all[st.ID] = true
+			}
+		}
+		found, linked := 0, 0
+		for _, st := range steps {
+			if len(nodes[st.ID]) > 0 {
+				found++
+			}
+		}
+		for _, e := range edges {
+			if joined(g, nodes[e.From], nodes[e.To]) {
+				linked++
+			}
+		}
+		t.Logf("%-20s shows %2d of %d steps, %2d of %d edges of the truth, with %d nodes and %d edges", q.name, found, len(steps), linked, len(edges), len(g.Nodes), len(g.Edges))
+	}
+	var missed []string
+	for _, st := range steps {
+		if !all[st.ID] {
+			missed = append(missed, st.ID+" "+st.Name)
+		}
+	}
+	t.Logf("all graphs together: %d of %d steps; never shown: %s", len(steps)-len(missed), len(steps), strings.Join(missed, ", "))
+	if len(missed) > 3 {
+		t.Errorf("%d steps of the truth are in no graph", len(missed))
+	}
+}
+
+func showing(g *rootcause.Graph, st truth) []int {
+	var out []int
+	for i, n := range g.Nodes {
+		hit := st.ID == "A02" && n.Kind == rootcause.KindAttempts
+		hit = hit || n.Kind == rootcause.KindSession && st.Remote != "" && strings.HasSuffix(n.Label, "from "+st.Remote) && strings.Contains(st.Name, " as ")
+		hit = hit || st.Remote != "" && n.Kind == rootcause.KindFlow && strings.Contains(st.Remote, strings.ReplaceAll(n.Label, " port ", ":"))
+		for _, f := range st.Files {
+			hit = hit || n.Label == f || strings.Contains(n.Detail, f) && n.Kind == rootcause.KindProcess && within(n, st)
+		}
+		for _, p := range st.Processes {
+			hit = hit || n.Kind == rootcause.KindProcess && strings.HasSuffix(n.Label, fmt.Sprintf("(pid %d)", p.PID)) && within(n, st)
+		}
+		if hit {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func within(n rootcause.Node, st truth) bool {
+	t := n.Time.UnixNano()
+	return t >= st.Start-2e9 && t <= st.End+2e9
+}
+
+// joined reports whether a path leads from one of some nodes to one of others.
+func joined(g *rootcause.Graph, from, to []int) bool {
+	seen := make(map[int]bool)
+	queue := append([]int(nil), from...)
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		for _, k := range to {
+			if n == k {
+				return true
+			}
+		}
+		for _, e := range g.Edges {
+			if e.From == n && !seen[e.To] {
+				seen[e.To] = true
+				queue = append(queue, e.To)
+			}
+		}
+	}
+	return false
+}
+
+func TestLabWithoutSomeSourcesStillNamesTheEntry(t *testing.T) {
+	for name, without := range map[string][]string{
+		"no audit": {"audit"}, "no capture": {"pcap"}, "no file times": {"fs"}, "no audit, no capture": {"audit", "pcap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, right, _ := askLab(t, loadLab(t, without...), true, false)
+			t.Logf("%d of %d", right, asked)
+			if right*4 < asked*3 {
+				t.Errorf("only %d of %d alerts name the true entry first", right, asked)
+			}
+		})
+	}
+	t.Run("content of definitions not read", func(t *testing.T) {
+		askLab(t, loadLab(t), false, true)
+	})
+}

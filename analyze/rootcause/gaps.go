@@ -33,9 +33,10 @@ func (s *shower) findGaps(r *reader, top *arrival) {
 	}
 	slices.Sort(hosts)
 	for _, h := range hosts {
-		if run := r.serials[s.x.ids[h]]; run.missing > 0 {
-			s.gap(fmt.Sprintf("%s of audit serial numbers on %s: %s missing between %s and %s UTC.", plural(int(run.gaps), "gap"), orHost(h),
-				plural(int(run.missing), "record"), clock(run.firstTS), clock(run.lastTS)), nil)
+		run := r.serials[s.x.ids[h]]
+		if gaps, missing := run.count(); missing > 0 {
+			s.gap(fmt.Sprintf("Audit serial numbers on %s have %s, %s missing, between %s and %s UTC: records were lost, filtered or removed.",
+				orHost(h), plural(gaps, "gap"), plural(missing, "record"), clock(run.firstTS), clock(run.lastTS)), nil)
 		}
 	}
 	if r.dropped > 0 {
@@ -76,7 +77,7 @@ func (s *shower) removedLogins(top *arrival) {
 		if o.host != e.host || o.user != e.user || o.src != e.src || e.src == 0 || !o.login || o.start < top.first {
 			continue
 		}
-		for _, src := range [...]origin{fromLog, fromUtmp, fromJournal, fromAudit} {
+		for _, src := range [...]origin{fromLog, fromUtmp, fromJournal} {
 			if o.recorded&(1<<src) != 0 || !x.covered(int32(n), src) {
 				continue
 			}

@@ -45,6 +45,7 @@ type index struct {
 
 	commands []int32 // facts: sudo lines and history lines without a process
 	cmdOf    map[int32]int32
+	sudos    map[string][]int32 // command → sudo's records of it
 	flows    []flow
 	flowOf   map[int32]int32
 	byRemote map[sym][]int32 // address → flows

@@ -25,6 +25,7 @@ var told = [lastRule]string{
 	execSelf:       "%F became %T by running %C.",
 	execParent:     "%F ran %C as %T.",
 	execDaemon:     "The service %F ran %C as %T; nothing tells on whose behalf.",
+	sudoCommand:    "%F ran %C as %T through sudo.",
 	sessionMember:  "%T ran in the %F: %C.",
 	sessionUser:    "%T ran %C, probably in the %F: it was open then.",
 	unitMain:       "The service %F ran %C as %T.",
@@ -63,6 +64,7 @@ var told = [lastRule]string{
 	eventSession:   "In the %F: %T %D.",
 	eventUser:      "Probably in the %F, which was open then: %T %D.",
 	loginGuessed:   "After %F %d, the %T succeeded, %D.",
+	loginAgain:     "The %T followed from the same address, %D.",
 	loginFrom:      "%F: %T %D.",
 	requestFrom:    "%F: %T.",
 	flowTo:         "%F reached %T.",
@@ -166,7 +168,7 @@ func (s *shower) stage(i int) string {
 	e := &s.g.Edges[i]
 	t := s.refs[e.To]
 	switch s.rules[i] {
-	case loginGuessed, requestCommand, requestTime, requestFile, inboundTime, packageCommand:
+	case loginGuessed, loginAgain, requestCommand, requestTime, requestFile, inboundTime, packageCommand:
 		return stageAccess
 	case loginKey, loginKeyTime, loginAccount, jobTable, jobTime, jobCommand, unitFile, unitCommand:
 		return stagePersist
@@ -210,7 +212,7 @@ func (s *shower) explain(g *arrival) Entry {
 		}
 		en.Account, en.Address = x.text[e.user], x.text[e.src]
 		en.Kind, proof = s.loginKind(g), e.facts
-		en.Title = upperFirst(en.Kind) + ": " + x.sessionLabel(g.session)
+		en.Title = strings.ToUpper(en.Kind[:1]) + en.Kind[1:] + ": " + x.sessionLabel(g.session)
 		if e.method != 0 {
 			en.Title += " by " + x.text[e.method]
 		}

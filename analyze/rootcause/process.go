@@ -154,7 +154,8 @@ func (x *index) join(p, i int32) {
 	if e.cmd == 0 {
 		e.cmd = f.ownCommand()
 	}
-	if e.unit == 0 && f.act != actStart && f.act != actStop && strings.HasSuffix(x.text[f.unit], ".service") {
+	// What systemd says is about the services it starts, not about itself.
+	if e.unit == 0 && f.act != actStart && f.act != actStop && roleOf(x.text[e.exe]) != roleInit && strings.HasSuffix(x.text[f.unit], ".service") {
 		e.unit = f.unit
 	}
 	if e.tty == 0 {

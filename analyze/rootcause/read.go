@@ -34,13 +34,47 @@ type sighting struct {
 	pid                      int32
 }
 
-// serialRun follows the serial numbers of audit records of one host.
+// serialRun holds the serial numbers of audit records of one host, in the
+// order of time, boot by boot: they start again with every boot.
 type serialRun struct {
-	last    int64
-	missing int64
-	gaps    int64
+	runs    [][]int64
+	high    int64
+	held    int
 	firstTS int64
 	lastTS  int64
+}
+
+// maxSerials bounds how many serial numbers are held; beyond, gaps are not
+// looked for.
+const maxSerials = 16 << 20
+
+func (s *serialRun) add(serial int64) {
+	if s.held >= maxSerials {
+		return
+	}
+	// Records come slightly out of order; a large step back is a new boot.
+	if len(s.runs) == 0 || serial < s.high-maxSerialGap || serial < 64 && s.high > 512 {
+		s.runs = append(s.runs, nil)
+		s.high = serial
+	}
+	s.high = max(s.high, serial)
+	last := len(s.runs) - 1
+	s.runs[last] = append(s.runs[last], serial)
+	s.held++
+}
+
+// count returns how many gaps there are and how many numbers they miss.
+func (s *serialRun) count() (gaps, missing int) {
+	for _, run := range s.runs {
+		slices.Sort(run)
+		for i := 1; i < len(run); i++ {
+			if d := run[i] - run[i-1]; d > 1 && d <= maxSerialGap {
+				gaps++
+				missing += int(d - 1)
+			}
+		}
+	}
+	return gaps, missing
 }
 
 func newReader(opt Options, start []timeline.ID) *reader {
@@ -124,17 +158,10 @@ func (r *reader) note(ev *timeline.Event) {
 	h := r.of(ev.Host)
 	s := r.serials[h]
 	if s == nil {
-		r.serials[h] = &serialRun{last: ev.RecNo, firstTS: ev.TS, lastTS: ev.TS}
-		return
+		s = &serialRun{firstTS: ev.TS}
+		r.serials[h] = s
 	}
-	switch d := ev.RecNo - s.last; {
-	case d > 1 && d <= maxSerialGap:
-		s.missing += d - 1
-		s.gaps++
-		s.last = ev.RecNo
-	case d > 0, d < -maxSerialGap: // a restart of the counter
-		s.last = ev.RecNo
-	}
+	s.add(ev.RecNo)
 	s.lastTS = ev.TS
 }
 

@@ -46,6 +46,7 @@ const (
 	execSelf ruleID = iota
 	execParent
 	execDaemon
+	sudoCommand
 	sessionMember
 	sessionUser
 	unitMain
@@ -84,6 +85,7 @@ const (
 	eventSession
 	eventUser
 	loginGuessed
+	loginAgain
 	loginFrom
 	requestFrom
 	flowTo
@@ -95,6 +97,7 @@ var table = [lastRule]Rule{
 	execSelf:       {"exec.self", Stated, KindProcess, KindProcess, "the same process executed another program", false},
 	execParent:     {"exec.parent", Stated, KindProcess, KindProcess, "the record of the start names this parent process", false},
 	execDaemon:     {"exec.daemon", Stated, KindProcess, KindProcess, "the record of the start names this service as parent, but nothing tells on whose behalf it acted", false},
+	sudoCommand:    {"sudo.command", Joined, KindProcess, KindProcess, "sudo's record states exactly this command, in the same session", false},
 	sessionMember:  {"session.member", Joined, KindSession, KindProcess, "the process carries the number of this session, or descends from its login daemon", false},
 	sessionUser:    {"session.user", Inferred, KindSession, KindProcess, "the account had this session open at the time", true},
 	unitMain:       {"unit.main", Joined, KindUnit, KindProcess, "the process belongs to this service by name, or runs the command its unit file states", false},
@@ -133,6 +136,7 @@ var table = [lastRule]Rule{
 	eventSession:   {"event.session", Joined, KindSession, KindEvent, "the record carries the session's number, or its account and terminal", false},
 	eventUser:      {"event.user", Inferred, KindSession, KindEvent, "the account had this session open at the time", true},
 	loginGuessed:   {"login.guessed", Joined, KindAttempts, KindSession, "the failed logins came from the same address until one succeeded", false},
+	loginAgain:     {"login.again", Joined, KindAttempts, KindSession, "the same account logged in from the same address again, after the guessing", false},
 	loginFrom:      {"login.from", Stated, KindAddress, KindSession, "the record of the login names the address", false},
 	requestFrom:    {"request.from", Stated, KindAddress, KindRequest, "the record of the request names the address", false},
 	flowTo:         {"flow.to", Stated, KindProcess, KindFlow, "the record names the address", false},

@@ -267,13 +267,14 @@ func (sc *scope) traffic() {
 var tools = map[string]bool{
 	"curl": true, "wget": true, "scp": true, "sftp": true, "rsync": true, "nc": true, "ncat": true, "socat": true, "tar": true, "zip": true, "7z": true,
 	"touch": true, "shred": true, "useradd": true, "usermod": true, "passwd": true, "chpasswd": true, "crontab": true, "systemctl": true,
-	"insmod": true, "modprobe": true, "nmap": true, "ssh": true, "chattr": true, "base64": true, "gcc": true, "make": true, "docker": true, "iptables": true,
+	"insmod": true, "modprobe": true, "nmap": true, "ssh": true, "chattr": true, "base64": true, "gcc": true, "make": true, "docker": true, "iptables": true, "rm": true, "su": true, "sudo": true, "python": true, "setsid": true, "nohup": true,
 }
 
 // commands notes when the processes became root and the telling tools.
 func (sc *scope) commands() {
 	x := sc.x
 	rooted := make(map[int32]bool)
+	perTool := make(map[string]int)
 	for i := range x.procs {
 		n := int32(i)
 		p := &x.procs[i]
@@ -286,7 +287,11 @@ func (sc *scope) commands() {
 			sc.add(rankRoot, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
 			continue
 		}
-		if ok && tools[baseOf(x.text[p.exe])] && p.cmd != 0 {
+		name := baseOf(x.text[p.exe])
+		if tools[name] {
+			perTool[name]++
+		}
+		if ok && p.cmd != 0 && (tools[name] && perTool[name] <= 3 || sc.hiddenProgram(n)) {
 			sc.add(rankTool, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
 		}
 	}
@@ -299,6 +304,59 @@ func (sc *scope) commands() {
 			sc.add(rankRoot, cause{from: ref{KindSession, list[0]}, rule: eventSession, ts: f.ts, until: f.ts, facts: []int32{i}}, ref{KindEvent, i})
 		}
 	}
+}
+
+// hiddenProgram reports whether an image runs from, or interprets a script in,
+// a folder for temporary files or one whose name hides it.
+func (sc *scope) hiddenProgram(i int32) bool {
+	x := sc.x
+	p := &x.procs[i]
+	exe := x.text[p.exe]
+	if odd(exe) {
+		return true
+	}
+	if !interprets(exe) || roleOf(exe) == roleShell {
+		return false
+	}
+	return slices.ContainsFunc(pathsIn(x.text[p.cmd], x.text[p.cwd]), odd)
+}
+
+func odd(p string) bool {
+	for _, d := range [...]string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/"} {
+		if strings.HasPrefix(p, d) {
+			return true
+		}
+	}
+	return strings.Contains(p, "/.") && !strings.Contains(p, "/.local/") && !strings.Contains(p, "/.config/") && !strings.Contains(p, "/.cache/")
+}
+
+// rest counts the programs of the scope that are not shown, by name.
+func (s *shower) rest(sc *scope) {
+	counts := make(map[string]int)
+	total := 0
+	var proof []int32
+	for i := range s.x.procs {
+		n := int32(i)
+		if _, shown := s.at[ref{KindProcess, n}]; shown || !sc.procs[n] || !s.x.procs[i].started {
+			continue
+		}
+		counts[baseOf(s.x.text[s.x.procs[i].exe])]++
+		total++
+		proof = append(proof, first(s.x.procs[i].facts, 1)...)
+	}
+	if total == 0 {
+		return
+	}
+	names := make([]string, 0, len(counts))
+	for n := range counts {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(-cmp.Compare(counts[a], counts[b]), cmp.Compare(a, b)) })
+	text := "Besides, " + plural(total, "further program") + " of the same entry ran: " + strings.Join(names[:min(len(names), 16)], ", ")
+	if len(names) > 16 {
+		text += " and others"
+	}
+	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stageExecute, Text: plainText(text) + ".", Class: Joined, Time: utc(s.x.facts[proof[0]].ts), Events: s.ids(ends(proof, 4), maxCited)})
 }
 
 // showScope adds consequences while there is room, each hung on the nearest
@@ -325,12 +383,13 @@ func (s *shower) showScope(sc *scope) (hidden int) {
 		to := s.node(e.to, e.until, RoleScope)
 		s.edge(from, to, e.cause, 0, e.facts)
 	}
+	s.rest(sc)
 	return hidden
 }
 
 // rankMost bounds how many consequences of each rank are shown.
 var rankMost = map[int]int{
-	rankPersistence: 8, rankLogin: 4, rankLog: 4, rankService: 6, rankTraffic: 6, rankRoot: 3, rankTool: 10, rankFile: 6,
+	rankPersistence: 8, rankLogin: 4, rankLog: 4, rankService: 6, rankTraffic: 6, rankRoot: 3, rankTool: 14, rankFile: 6,
 }
 
 // hang returns the shown node for a cause: the node itself, hung on the

@@ -13,7 +13,7 @@ type unit struct {
 
 // job is one scheduled command of one account on one host.
 type job struct {
-	host, user, cmd sym
+	host, user, cmd sym     // the command as cron logged it
 	runs            []int32 // facts
 }
 
@@ -34,11 +34,11 @@ func (x *index) findServices() {
 			if f.cmd == 0 {
 				continue
 			}
-			k := jobKey{f.host, f.user, x.of(plainCommand(x.text[f.cmd]))}
+			k := jobKey{f.host, f.user, x.of(commandKey(x.text[f.cmd]))}
 			n, ok := x.jobByID[k]
 			if !ok {
 				n = int32(len(x.jobs))
-				x.jobs = append(x.jobs, job{host: k.host, user: k.user, cmd: k.cmd})
+				x.jobs = append(x.jobs, job{host: k.host, user: k.user, cmd: f.cmd})
 				x.jobByID[k] = n
 			}
 			x.jobs[n].runs = append(x.jobs[n].runs, int32(i))
@@ -108,4 +108,24 @@ func plainCommand(c string) string {
 		c = c[1 : len(c)-1]
 	}
 	return strings.Join(strings.Fields(c), " ")
+}
+
+// commandKey is what records of one command agree in, however they quote it
+// and whether or not they give the program its folder.
+func commandKey(c string) string {
+	c = strings.Map(func(r rune) rune {
+		if r == '\'' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, plainCommand(c))
+	head, rest, ok := strings.Cut(c, " ")
+	if !ok {
+		return baseOf(head)
+	}
+	if head == "sudo" {
+		p, args, _ := strings.Cut(rest, " ")
+		rest = strings.TrimSpace(baseOf(p) + " " + args)
+	}
+	return baseOf(head) + " " + strings.TrimSpace(rest)
 }

@@ -54,9 +54,13 @@ func (s *shower) node(r ref, until int64, role Role) int {
 	}
 	label, detail := s.x.label(r)
 	n := len(s.g.Nodes)
+	at := s.x.timeOf(r, until)
+	if r.kind == KindFile && until != timeline.None {
+		at = s.x.lastChange(r.n, until)
+	}
 	nd := Node{
 		Kind: r.kind, Role: role, Label: plainText(label), Detail: plainText(shorten(detail, 400)),
-		Host: s.x.text[s.x.hostOf(r)], Time: utc(s.x.timeOf(r, until)), Events: s.ids(s.x.proofOf(r), maxCited),
+		Host: s.x.text[s.x.hostOf(r)], Time: utc(at), Events: s.ids(s.x.proofOf(r), maxCited),
 	}
 	if k, ok := s.w.at[r]; ok {
 		nd.Impact = score(min(one, s.im.reach[k]))
@@ -325,7 +329,9 @@ func (s *shower) showEntry(top *arrival) {
 		s.edge(addr, from, cause{rule: loginFrom, ts: x.timeOf(s.refs[from], top.first)}, 0, append(ends(top.guess.facts, 1), first(e.facts, 1)...))
 		for _, n := range top.nodes {
 			if o := s.w.nodes[n].ref; o.n != top.session {
-				if k, ok := s.at[o]; ok {
+				if k, ok := s.at[o]; ok && top.guessed {
+					s.edge(from, k, cause{rule: loginAgain, ts: x.sessions[o.n].start}, 0, first(x.sessions[o.n].facts, 2))
+				} else if ok {
 					s.edge(addr, k, cause{rule: loginFrom, ts: x.sessions[o.n].start}, 0, first(x.sessions[o.n].facts, 2))
 				}
 			}
