@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
-	"golang.org/x/crypto/ssh"
 )
 
 // testTime is the clock of every fixed bundle.
@@ -115,7 +113,7 @@ func sample(t testing.TB) (file []byte, contents map[string][]byte, s Seal) {
 		t.Fatal(err)
 	}
 	put(it, sparse)
-	stream := bytes.Repeat([]byte("packet "), 3<<20)
+	stream := bytes.Repeat([]byte("packet "), 1400_000)
 	it, err = w.Add(context.Background(), evidence.Item{
 		Kind: evidence.KindStream, Source: "packet", Path: "network/capture.pcapng", Size: -1,
 	}, Input{R: io.MultiReader(bytes.NewReader(stream))})
@@ -198,6 +196,3 @@ func checkContent(t *testing.T, r *Reader, it evidence.Item, want []byte) {
 	}
 }
 
-func trustAll(ssh.PublicKey, time.Time) (string, bool) { return "tester", true }
-
-var _ = fmt.Sprint

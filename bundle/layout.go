@@ -24,6 +24,7 @@ const (
 	sshsigMember   = "exhibit/seal.txt.sig"
 	noteMember     = "exhibit/seal.note"
 	recoveryMember = "exhibit/recovery.json"
+	recoveryNote   = "exhibit/recovery.note"
 	locatorMember  = "exhibit/locator"
 	manifestPrefix = "exhibit/manifest/"
 	checkPrefix    = "exhibit/checkpoint/"

@@ -1,0 +1,428 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"golang.org/x/crypto/ssh"
+)
+
+// Limits of what an audit holds for a hostile bundle.
+const (
+	maxControl   = 32 << 20 // bytes of one member that is read as a whole
+	maxWaiting   = 1 << 18  // members whose record has not come yet
+	maxExpansion = 4 << 40  // bytes of content, holes included
+)
+
+// audit checks the members of one bundle as they pass by. It holds 48 bytes a
+// record and the members since the last manifest batch.
+type audit struct {
+	report *Report
+	frames *frameWalk  // for looking again at what was damaged
+	again  *frameCache // the same, made when first needed
+
+	// The member passing by.
+	cur     entry
+	at, off int64 // tar offsets of its header and data
+	damaged bool
+	buf     []byte // control members, and the map of a sparse file
+	sums    *digests
+	ranges  []evidence.Extent // stored ranges of a sparse file still to come
+	done    int64             // content bytes summed
+
+	waiting map[string]*passed   // content members without a record so far
+	joined  map[string]*digests  // running sums of segmented items
+	blocks  map[int64]*blockFile // block lists without a record so far
+
+	header     Header
+	headerData []byte // header.json
+	key        ed25519.PublicKey
+	sshKey     ssh.PublicKey
+	fixed      map[string]evidence.Digest
+	binding    []byte
+	pub        []byte
+	stamp      time.Time // mtime of the first member below exhibit/
+	trailer    *Trailer
+
+	leaves  []evidence.Digest // zero where the record was lost
+	lineAt  []int64           // tar offset of each record; -1 where lost
+	keys    []uint64          // name key and leaf of each member
+	rows    []row             // intact batches, one row each
+	batches int
+	notes   []passedNote
+	owed    bool // a batch waits for its checkpoint
+	seal    Seal
+	members map[string][]byte // small members of the tail
+	tail    []evidence.Digest // leaves.txt
+	hashes  map[string]evidence.Digest
+	where   map[string]place
+	last    string // name of the last member that ended
+
+	content   int64
+	lastEnd   int64          // tar offset behind the last whole member
+	torn      map[int64]bool // header offsets of members under exhibit/ that are damaged
+	gaps      bool
+	recovery  bool
+	notBundle bool
+}
+
+// passed is what was seen of a content member.
+type passed struct {
+	off    int64
+	size   int64 // of the content, holes included
+	stored int64
+	sum    evidence.Digest
+	blocks evidence.Digest
+	holes  []evidence.Extent
+	mtime  time.Time
+	bad    bool // part of it was lost
+	single bool // a whole item, not a segment
+}
+
+type blockFile struct {
+	root evidence.Digest
+	n    int
+}
+
+// passedNote is a checkpoint as found.
+type passedNote struct {
+	name string
+	note []byte
+}
+
+func newAudit(report *Report, frames *frameWalk) *audit {
+	return &audit{
+		report: report, frames: frames,
+		waiting: map[string]*passed{}, joined: map[string]*digests{}, blocks: map[int64]*blockFile{},
+		fixed: map[string]evidence.Digest{}, members: map[string][]byte{},
+		hashes: map[string]evidence.Digest{}, where: map[string]place{}, torn: map[int64]bool{},
+	}
+}
+
+// begin implements tarVisitor.
+func (a *audit) begin(e entry, at, data int64) {
+	a.cur, a.at, a.off, a.damaged = e, at, data, false
+	a.buf, a.sums, a.ranges, a.done = a.buf[:0], nil, nil, 0
+	if !strings.HasPrefix(e.name, "files/") {
+		a.sums = newDigests(false, false, false)
+		a.stampOf(e)
+		return
+	}
+	size := e.size
+	if e.sparse {
+		size = e.real
+	}
+	_, _, segment := cutSegment(e.name)
+	if a.content += size; a.content > maxExpansion || a.content < 0 {
+		a.report.altered(e.name, at, "bundle claims more than 4 TiB of content: not read")
+		a.damaged = true
+		return
+	}
+	switch {
+	case segment:
+		a.sums = a.segmentSums(e.name)
+	default:
+		a.sums = newDigests(false, false, size >= BlockMin && size <= blockLimit)
+	}
+}
+
+// stampOf checks the time of members below exhibit/: all have the same.
+func (a *audit) stampOf(e entry) {
+	if a.stamp.IsZero() {
+		a.stamp = e.mtime
+	}
+	if !e.mtime.Equal(a.stamp) || e.sparse {
+		a.report.altered(e.name, a.at, "header of the member was changed")
+	}
+}
+
+// cutSegment splits the name of a numbered member.
+func cutSegment(name string) (base string, n int, ok bool) {
+	i := len(name) - len(".seg00000")
+	if i <= 0 || !strings.HasPrefix(name[i:], ".seg") {
+		return name, 0, false
+	}
+	n, err := strconv.Atoi(name[i+4:])
+	return name[:i], n, err == nil && segmentName(name[:i], n) == name
+}
+
+// segmentSums returns the running sums of the item a segment belongs to.
+func (a *audit) segmentSums(name string) *digests {
+	base, _, _ := cutSegment(name)
+	d := a.joined[base]
+	if d == nil {
+		if len(a.joined) >= maxUnread {
+			a.report.altered(name, a.at, "too many segmented items at once")
+			return newDigests(false, false, false)
+		}
+		d = newDigests(false, false, true)
+		a.joined[base] = d
+	}
+	return d
+}
+
+// data implements tarVisitor.
+func (a *audit) data(p []byte) {
+	switch {
+	case a.sums == nil:
+	case !strings.HasPrefix(a.cur.name, "files/"):
+		a.sums.write(p)
+		a.control(p)
+	case a.cur.sparse:
+		a.sparse(p)
+	default:
+		a.sums.write(p)
+		a.done += int64(len(p))
+	}
+}
+
+// control keeps the bytes of a member that is read as a whole, and leaves.txt
+// as digests.
+func (a *audit) control(p []byte) {
+	if a.cur.name == namesMember {
+		return // compared by its digest
+	}
+	if len(a.buf)+len(p) > maxControl {
+		a.damaged = true
+		a.report.altered(a.cur.name, a.at, "member is too long")
+		a.sums, a.buf = nil, nil
+		return
+	}
+	a.buf = append(a.buf, p...)
+	if a.cur.name == leavesMember && !a.damaged {
+		whole := len(a.buf) / 65 * 65
+		var err error
+		if a.tail, err = parseLeaves(a.tail, a.buf[:whole]); err != nil || len(a.tail) > leafLimit {
+			a.damaged = true
+		}
+		a.buf = append(a.buf[:0], a.buf[whole:]...)
+	}
+}
+
+// sparse reads the map of a sparse file, then sums its ranges and holes.
+func (a *audit) sparse(p []byte) {
+	if a.ranges == nil {
+		if len(a.buf)+len(p) > maxControl {
+			p = p[:maxControl-len(a.buf)]
+		}
+		had := len(a.buf)
+		a.buf = append(a.buf, p...)
+		ranges, n, ok := parseSparseMap(a.buf, a.cur.real)
+		if !ok {
+			return
+		}
+		a.ranges, a.buf = ranges, a.buf[:n]
+		p = p[n-had:]
+	}
+	for len(p) > 0 && len(a.ranges) > 0 {
+		r := &a.ranges[0]
+		if r.Offset > a.done {
+			a.sums.writeZeros(r.Offset - a.done)
+			a.done = r.Offset
+		}
+		n := min(int64(len(p)), r.Length)
+		a.sums.write(p[:n])
+		a.done += n
+		p = p[n:]
+		if r.Offset, r.Length = r.Offset+n, r.Length-n; r.Length == 0 {
+			a.ranges = a.ranges[1:]
+		}
+	}
+}
+
+// parseSparseMap reads a GNU.sparse 1.0 map from the front of b. ok is false
+// while it is not whole, or when it is none.
+func parseSparseMap(b []byte, size int64) (ranges []evidence.Extent, length int, ok bool) {
+	at := 0
+	number := func() (int64, bool) {
+		i := bytes.IndexByte(b[at:], '\n')
+		if i < 0 {
+			return 0, false
+		}
+		v, err := strconv.ParseInt(string(b[at:at+i]), 10, 64)
+		at += i + 1
+		return v, err == nil && v >= 0
+	}
+	n, ok := number()
+	if !ok || n < 1 || n > maxHoles+1 {
+		return nil, 0, false
+	}
+	end := int64(0)
+	for range n {
+		off, ok1 := number()
+		size1, ok2 := number()
+		if !ok1 || !ok2 || off < end || off > size || size1 > size-off {
+			return nil, 0, false
+		}
+		end = off + size1
+		ranges = append(ranges, evidence.Extent{Offset: off, Length: size1})
+	}
+	length = (at + tarBlock - 1) &^ (tarBlock - 1)
+	return ranges, length, length <= len(b)
+}
+
+// holesOf is the complement of stored ranges.
+func holesOf(ranges []evidence.Extent, size int64) []evidence.Extent {
+	var holes []evidence.Extent
+	at := int64(0)
+	for _, r := range append(ranges[:len(ranges):len(ranges)], evidence.Extent{Offset: size}) {
+		if r.Offset > at {
+			holes = append(holes, evidence.Extent{Offset: at, Length: r.Offset - at})
+		}
+		at = r.Offset + r.Length
+	}
+	return holes
+}
+
+// lost implements tarVisitor.
+func (a *audit) lost(int64) { a.damaged, a.gaps = true, true }
+
+// gap implements tarVisitor.
+func (a *audit) gap(at, n int64) {
+	a.gaps = true
+	a.report.damage("", at, fmt.Sprintf("%d bytes of the tar are lost", n))
+}
+
+// stray implements tarVisitor.
+func (a *audit) stray(at int64, why string) { a.report.altered("", at, why) }
+
+// finish implements tarVisitor.
+func (a *audit) finish() {
+	name := a.cur.name
+	if strings.HasPrefix(name, "files/") {
+		a.finishContent()
+	} else if a.damaged {
+		a.torn[a.at] = true
+	} else {
+		a.finishControl(name)
+	}
+	a.last = name
+	a.lastEnd = a.off + (a.cur.size+tarBlock-1)&^(tarBlock-1)
+}
+
+// finishContent keeps what was seen of a content member until its record.
+func (a *audit) finishContent() {
+	name := a.cur.name
+	p := &passed{off: a.off, size: a.cur.size, stored: a.cur.size, mtime: a.cur.mtime, bad: a.damaged}
+	if _, dup := a.waiting[name]; dup || !inertName(name) {
+		a.report.altered(name, a.at, "member twice, or with a name that is not allowed")
+		return
+	}
+	if len(a.waiting) >= maxWaiting {
+		a.report.altered(name, a.at, "too many members without a record")
+		return
+	}
+	_, _, segment := cutSegment(name)
+	switch {
+	case a.sums == nil || a.damaged:
+		p.bad = true
+	case a.cur.sparse:
+		a.finishSparse(p)
+	case !segment:
+		p.single = true
+		p.summed(a.sums)
+	}
+	a.waiting[name] = p
+}
+
+func (p *passed) summed(d *digests) {
+	r := record{}
+	d.finish(&r)
+	p.sum, p.blocks = r.item.SHA256, r.blkRoot
+}
+
+func (a *audit) finishSparse(p *passed) {
+	ranges, n, ok := parseSparseMap(a.buf, a.cur.real)
+	if !ok || !bytes.Equal(a.buf[:n], sparseMap(ranges)) || (len(a.ranges) > 0 && a.ranges[0].Length > 0) {
+		a.report.altered(a.cur.name, a.at, "map of the sparse file is malformed")
+		p.bad = true
+		return
+	}
+	a.sums.writeZeros(a.cur.real - a.done)
+	p.single, p.size, p.holes = true, a.cur.real, holesOf(ranges, a.cur.real)
+	p.off, p.stored = a.off+int64(n), a.cur.size-int64(n)
+	p.summed(a.sums)
+}
+
+// finishControl handles a whole member below exhibit/.
+func (a *audit) finishControl(name string) {
+	b := bytes.Clone(a.buf)
+	a.hashes[name] = evidence.DigestOf(a.sums.sha256)
+	switch {
+	case strings.HasPrefix(name, manifestPrefix):
+		delete(a.hashes, name)
+		a.manifest(name, b)
+	case strings.HasPrefix(name, checkPrefix):
+		delete(a.hashes, name)
+		a.checkpoint(name, b)
+	case strings.HasPrefix(name, blocksPrefix):
+		delete(a.hashes, name)
+		a.blockFile(name, b)
+	case strings.HasPrefix(name, lostPrefix):
+		delete(a.hashes, name)
+		a.gaps = true
+		a.report.damage(name, a.at, fmt.Sprintf("%d bytes were lost before the bundle was recovered", a.cur.size))
+	case name == headerMember:
+		a.headerData = b
+	case fixedName(name):
+		a.fixedMember(name, b)
+	default:
+		a.tailMember(name, b)
+	}
+}
+
+// fixedMember handles a member that the header names.
+func (a *audit) fixedMember(name string, b []byte) {
+	if _, dup := a.fixed[name]; dup || a.headerData != nil {
+		a.report.altered(name, a.at, "member is not where the format has it")
+	}
+	a.fixed[name] = evidence.Sum(b)
+	switch name {
+	case bindingMember:
+		a.binding = b
+	case keyMember:
+		a.pub = b
+	}
+}
+
+// tailMember handles what follows the last checkpoint.
+func (a *audit) tailMember(name string, b []byte) {
+	what, ok := tailNames[name]
+	if _, dup := a.where[what]; !ok || dup {
+		a.report.altered(name, a.at, "member is not part of the format, or is there twice")
+		return
+	}
+	if name == recoveryMember {
+		a.recovery = true
+	}
+	a.where[what] = place{what, a.off, a.cur.size}
+	if a.cur.size <= tailLimit {
+		a.members[name] = b
+	} else if name == rowsMember {
+		a.members[name] = b
+	}
+}
+
+// tailNames are the members of the tail, by the word that the locator uses.
+var tailNames = map[string]string{
+	leavesMember: "leaves", rowsMember: "manifest-index", namesMember: "member-index",
+	sealMember: "seal", sshsigMember: "sshsig", noteMember: "note", locatorMember: "locator",
+	recoveryMember: "recovery", recoveryNote: "checkpoint",
+}
+
+// blockFile reads a list of block digests.
+func (a *audit) blockFile(name string, b []byte) {
+	digits := strings.TrimSuffix(strings.TrimPrefix(name, blocksPrefix), ".sha256")
+	leaf, err := strconv.ParseInt(digits, 10, 64)
+	list, err2 := parseLeaves(nil, b)
+	if err != nil || err2 != nil || blocksMember(leaf) != name || len(a.blocks) > maxWaiting || a.blocks[leaf] != nil {
+		a.report.altered(name, a.at, "list of blocks is malformed")
+		return
+	}
+	a.blocks[leaf] = &blockFile{blockRoot(list), len(list)}
+}

@@ -1,0 +1,282 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// manifest checks one batch of records against the members they describe.
+func (a *audit) manifest(name string, b []byte) {
+	number, ok := batchOf(name)
+	if !ok || number < a.batches || (number > a.batches && !a.gaps) {
+		a.report.altered(name, a.at, "batch of records is out of order")
+		return
+	}
+	if a.owed && !a.gaps {
+		a.report.altered(name, a.at, "batch of records follows another without a checkpoint")
+	}
+	a.batches, a.owed = number+1, true
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	lines = lines[:len(lines)-1]
+	if len(lines) == 0 || len(lines)%2 != 0 || b[len(b)-1] != '\n' {
+		a.report.altered(name, a.at, "batch does not hold whole records")
+		return
+	}
+	if number == 0 {
+		a.firstBatch(lines)
+	}
+	first, at := int64(-1), a.off
+	for i := 0; i < len(lines); i += 2 {
+		r, err := parseRecord(lines[i], lines[i+1])
+		if err == nil {
+			err = a.place(r.item.Index)
+		}
+		if err != nil {
+			a.report.altered(name, at, err.Error())
+			return
+		}
+		if first < 0 {
+			first = r.item.Index
+		}
+		a.leaves = append(a.leaves, LeafHash(lines[i], lines[i+1]))
+		a.lineAt = append(a.lineAt, at)
+		at += int64(len(lines[i]) + len(lines[i+1]))
+		a.record(r)
+	}
+	a.rows = append(a.rows, row{first, int64(len(lines) / 2), a.off, a.cur.size, number})
+}
+
+// place makes room for the next record: after a gap records may be missing.
+func (a *audit) place(index int64) error {
+	next := int64(len(a.leaves))
+	if index < next || index >= leafLimit || (index > next && !a.gaps) {
+		return fmt.Errorf("record %d stands where %d belongs", index, next)
+	}
+	for ; next < index; next++ {
+		a.leaves = append(a.leaves, evidence.Digest{})
+		a.lineAt = append(a.lineAt, -1)
+		a.report.LostRecords++
+	}
+	return nil
+}
+
+// firstBatch checks the header against the copy before it and the members it
+// names.
+func (a *audit) firstBatch(lines [][]byte) {
+	if a.headerData != nil && !bytes.Equal(a.headerData, bytes.Join(lines[:2], nil)) {
+		a.report.altered(headerMember, a.at, "header.json is not what the manifest says")
+	}
+	if a.headerData == nil && !a.gaps {
+		a.report.altered(headerMember, a.at, "header.json is missing")
+	}
+	r, err := parseRecord(lines[0], lines[1])
+	if err != nil {
+		return // reported with the batch
+	}
+	if a.header, a.key, a.sshKey, err = parseHeaderRecord(r); err != nil {
+		a.report.altered(headerMember, a.at, err.Error())
+		return
+	}
+	for name, sum := range a.fixed {
+		if a.header.Members[name] != sum.String() {
+			a.report.altered(name, 0, "member is not the one the header names")
+		}
+	}
+	for name := range a.header.Members {
+		if _, ok := a.fixed[name]; !ok && !a.gaps {
+			a.report.altered(name, 0, "the header names this member, but it is missing")
+		}
+	}
+	if !a.header.Started.Truncate(time.Second).Equal(a.stamp) {
+		a.report.altered(headerMember, 0, "members do not carry the time of the header")
+	}
+	if a.pub != nil && !bytes.Equal(a.pub, CollectorPub(a.sshKey)) {
+		a.report.altered(keyMember, 0, "public key is not the one the header names")
+	}
+}
+
+// record checks one record against its member.
+func (a *audit) record(r *record) {
+	it := &r.item
+	a.report.Records++
+	if a.report.Kinds == nil {
+		a.report.Kinds = map[string]int64{}
+	}
+	a.report.Kinds[string(it.Kind)]++
+	switch {
+	case it.Kind == evidence.KindTrailer:
+		t := new(Trailer)
+		if json.Unmarshal(r.body, t) != nil || a.trailer != nil {
+			a.report.altered("", a.at, "trailer is malformed or there twice")
+			return
+		}
+		a.trailer = t
+		return
+	case a.trailer != nil:
+		a.report.altered("", a.at, fmt.Sprintf("record %d follows the trailer", it.Index))
+	case (it.Kind == evidence.KindHeader) != (it.Index == 0):
+		a.report.altered("", a.at, fmt.Sprintf("record %d is of kind %s", it.Index, clip(string(it.Kind))))
+	}
+	if !it.Kind.HasContent() {
+		return
+	}
+	a.keys = append(a.keys, nameKey(it.Member)<<24|uint64(it.Index+1))
+	p := a.take(r)
+	err := a.matches(r, p)
+	if err == nil {
+		a.report.Contents++
+		a.report.ContentBytes += it.Size
+		return
+	}
+	a.broken(r, err)
+}
+
+// take returns what passed by for a record and forgets it. It is nil when
+// there was nothing.
+func (a *audit) take(r *record) *passed {
+	name := r.item.Member
+	if len(r.segs) == 0 {
+		p := a.waiting[name]
+		delete(a.waiting, name)
+		return p
+	}
+	whole := &passed{off: -1, single: true}
+	sums := a.joined[name]
+	delete(a.joined, name)
+	for n, s := range r.segs {
+		key := segmentName(name, n)
+		p := a.waiting[key]
+		delete(a.waiting, key)
+		if p == nil {
+			return nil
+		}
+		whole.bad = whole.bad || p.bad || p.off != s.Offset || p.size != s.Length
+		whole.size += p.size
+		whole.mtime = p.mtime
+	}
+	whole.stored = whole.size
+	if sums == nil {
+		return nil
+	}
+	if whole.size < BlockMin {
+		sums.block, sums.blocks = nil, nil
+	}
+	whole.summed(sums)
+	return whole
+}
+
+// matches compares a record with the member that passed by.
+func (a *audit) matches(r *record, p *passed) error {
+	it := &r.item
+	block := a.blocks[it.Index]
+	delete(a.blocks, it.Index)
+	want := time.Time{}
+	if p != nil {
+		want = r.modified(a.header.Started)
+	}
+	switch {
+	case p == nil:
+		return fmt.Errorf("content is missing")
+	case p.bad:
+		return fmt.Errorf("content is damaged")
+	case !p.single || p.off != r.off || p.size != it.Size || p.stored != it.Stored:
+		return fmt.Errorf("content is not where the record has it, or of another size")
+	case p.sum != it.SHA256:
+		return fmt.Errorf("content was changed: its SHA-256 is not the recorded one")
+	case !slices.Equal(p.holes, it.Holes):
+		return fmt.Errorf("holes differ from the recorded ones")
+	case a.key != nil && !p.mtime.Equal(want):
+		return fmt.Errorf("time of the member is not the recorded one")
+	case r.blkRoot != p.blocks && !(r.blkRoot.IsZero() && len(it.Holes) > 0):
+		return fmt.Errorf("digests of the blocks do not belong to the content")
+	case !r.blkRoot.IsZero() && !a.gaps && (block == nil || block.root != r.blkRoot):
+		return fmt.Errorf("list of blocks is missing or differs")
+	}
+	return nil
+}
+
+// lookAgain reads the content of a record straight from where the record has
+// it. Behind a damaged place the walk may have missed what is whole.
+func (a *audit) lookAgain(r *record) lookResult {
+	if !a.gaps || r.item.Size > maxExpansion {
+		return lookChanged
+	}
+	if a.again == nil {
+		a.again = newFrameCache(a.frames.r, nil)
+	}
+	a.again.frames = a.frames.frames
+	for _, p := range r.pieces() {
+		if p.tar < 0 || p.length < 0 || p.tar > a.at-p.length {
+			return lookChanged
+		}
+		if a.frames.lostIn(p.tar, p.length) {
+			return lookLost
+		}
+	}
+	h := evidence.NewHash()
+	if _, err := io.Copy(h, r.content(a.again)); err != nil {
+		return lookLost
+	}
+	if evidence.DigestOf(h) != r.item.SHA256 {
+		return lookChanged
+	}
+	return lookWhole
+}
+
+// lookResult is what lookAgain found.
+type lookResult int
+
+const (
+	lookChanged lookResult = iota
+	lookLost
+	lookWhole
+)
+
+// lostIn reports whether a tar range touches a frame that could not be decoded.
+func (f *frameWalk) lostIn(off, n int64) bool {
+	for _, i := range f.bad {
+		b := f.frames[i]
+		if off < b.tar+int64(b.plain) && b.tar < off+n {
+			return true
+		}
+	}
+	return false
+}
+
+// maxNotes bounds the checkpoints kept until the end.
+const maxNotes = 1 << 17
+
+// checkpoint keeps a checkpoint for the time when all leaves are known.
+func (a *audit) checkpoint(name string, b []byte) {
+	if !a.gaps && (!a.owed || name != checkpointMember(a.batches-1)) {
+		a.report.altered(name, a.at, "checkpoint is out of order")
+	}
+	a.owed = false
+	if len(a.notes) == maxNotes || len(b) > 4096 {
+		a.report.altered(name, a.at, "too many checkpoints, or one too long")
+		return
+	}
+	a.notes = append(a.notes, passedNote{name, b})
+}
+
+// broken notes an item whose content is not what its record says.
+func (a *audit) broken(r *record, why error) {
+	it := &r.item
+	again := a.lookAgain(r)
+	if again == lookWhole {
+		a.report.Contents++
+		a.report.ContentBytes += it.Size
+		return
+	}
+	f := ItemFinding{Index: it.Index, Member: it.Member, Path: plainText(it.Path), Detail: why.Error()}
+	for _, p := range r.pieces() {
+		f.ranges = append(f.ranges, evidence.Extent{Offset: p.tar, Length: p.length})
+	}
+	a.report.broken(f, again == lookLost)
+}

@@ -1,0 +1,338 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// conclusion draws the verdict from what an audit gathered.
+type conclusion struct {
+	*audit
+	walk *frameWalk
+	tar  *tarWalk
+	opt  VerifyOptions
+
+	origin   string
+	proven   int64 // leaves that a signed root covers
+	signed   Seal  // the statement that covers them
+	complete bool  // the tar ends as it must
+}
+
+func (c *conclusion) draw() {
+	r := c.report
+	c.container()
+	c.explainLosses()
+	c.identity()
+	c.joinLeaves()
+	c.checkpoints()
+	c.sealed()
+	c.leftovers()
+	c.indexes()
+	c.count()
+	c.contentsLayer()
+	c.trust()
+	if len(r.AlteredList) > listLimit {
+		r.AlteredList = r.AlteredList[:listLimit]
+	}
+}
+
+// container judges how the file and the tar end.
+func (c *conclusion) container() {
+	r := c.report
+	c.complete = c.tar.zero == 2 && !c.tar.inside && len(c.tar.head) == 0 && !c.tar.broken
+	switch c.walk.end {
+	case endTable:
+		if table, err := readSeekTable(c.walk.r, c.walk.size); err != nil || !slices.Equal(table, c.walk.frames) {
+			r.damage("", c.walk.endAt, "seek table does not fit the frames")
+		}
+		if !c.complete && !c.gaps && !c.notBundle {
+			r.altered("", c.tar.pos, "tar has no proper end")
+		}
+	case endCut:
+		r.Prefix = true
+	case endStray, endUnknown:
+		r.damage("", c.walk.endAt, fmt.Sprintf("bytes from %d of the file on are no frames of a bundle", c.walk.endAt))
+		c.gaps = true
+	}
+	switch {
+	case r.Prefix:
+		r.layer("container", "lost", fmt.Sprintf("the file ends early, at byte %d", c.walk.size))
+	case r.damaged:
+		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), len(c.walk.frames)))
+	default:
+		r.layer("container", "ok", fmt.Sprintf("%d frames", len(c.walk.frames)))
+	}
+}
+
+// recoveryStatement is exhibit/recovery.json: what Recover found and left out.
+// Nobody signed it: it explains losses, it proves nothing.
+type recoveryStatement struct {
+	Format  int               `json:"format"`
+	From    int64             `json:"from_size"` // size of the original file
+	Verdict Verdict           `json:"verdict"`   // of the original
+	Cut     bool              `json:"cut"`       // the end of the original was missing
+	Lost    []evidence.Extent `json:"-"`
+	Ranges  [][2]int64        `json:"lost"` // tar ranges filled with zeros
+	Left    int64             `json:"left"` // tar bytes of a last member that was cut off
+}
+
+// explainLosses takes what a recovery says was lost for damage instead of
+// alteration.
+func (c *conclusion) explainLosses() {
+	b, ok := c.members[recoveryMember]
+	if !ok {
+		return
+	}
+	var s recoveryStatement
+	if strictJSON(b) != nil || json.Unmarshal(b, &s) != nil {
+		c.report.altered(recoveryMember, 0, "statement of the recovery is malformed")
+		return
+	}
+	for _, l := range s.Ranges {
+		s.Lost = append(s.Lost, evidence.Extent{Offset: l[0], Length: l[1]})
+	}
+	if len(s.Lost) > 0 {
+		c.gaps = true
+		c.report.damaged = true
+	}
+	c.report.explain(s.Lost)
+	c.report.Prefix = c.report.Prefix || s.Cut
+}
+
+// identity settles the run's key and origin; with the header lost, from the
+// seal's own signature.
+func (c *conclusion) identity() {
+	r := c.report
+	if c.key != nil {
+		c.origin = OriginPrefix + c.header.Bundle
+		r.Bundle, r.Case, r.Exhibit = c.header.Bundle, plainText(c.header.Case), plainText(c.header.Exhibit)
+		r.Grade, r.Started = c.header.Grade, c.header.Started
+		r.Key = chainofcustody.Fingerprint(c.sshKey)
+	} else if text, sig := c.members[sealMember], c.members[sshsigMember]; c.gaps && text != nil && sig != nil {
+		s, err := ParseSeal(text)
+		key, err2 := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
+		if err == nil && err2 == nil && strings.HasPrefix(s.Origin, OriginPrefix) {
+			if ed, err := ed25519Key(key); err == nil {
+				c.key, c.sshKey, c.origin = ed, key, s.Origin
+				r.Bundle, r.Key = strings.TrimPrefix(s.Origin, OriginPrefix), chainofcustody.Fingerprint(key)
+			}
+		}
+	}
+	if c.trailer != nil {
+		r.Finished, r.Reason, r.Complete = c.trailer.Finished, plainText(c.trailer.Reason), c.trailer.Complete
+	}
+}
+
+// joinLeaves fills in the leaves of lost records from leaves.txt.
+func (c *conclusion) joinLeaves() {
+	r := c.report
+	if _, ok := c.where["leaves"]; !ok {
+		if !r.Prefix && !c.gaps {
+			r.altered(leavesMember, 0, "list of leaves is missing")
+		}
+		return
+	}
+	for i := range min(len(c.tail), len(c.leaves)) {
+		switch {
+		case c.leaves[i].IsZero():
+			c.leaves[i] = c.tail[i]
+		case c.leaves[i] != c.tail[i]:
+			r.altered(leavesMember, 0, fmt.Sprintf("leaf %d is not that of its record", i))
+			return
+		}
+	}
+	if extra := len(c.tail) - len(c.leaves); extra > 0 && c.gaps {
+		c.leaves = append(c.leaves, c.tail[len(c.leaves):]...)
+		r.LostRecords += int64(extra)
+	} else if extra != 0 && (extra > 0 || !c.recovery) {
+		r.altered(leavesMember, 0, "number of leaves is not that of the records")
+	}
+}
+
+// checkpoints checks every signed checkpoint against the leaves before it.
+func (c *conclusion) checkpoints() {
+	r := c.report
+	var t tree
+	for _, n := range c.notes {
+		s, err := c.statement(n.note)
+		if err != nil {
+			if c.key != nil {
+				r.altered(n.name, 0, err.Error())
+			}
+			continue
+		}
+		if s.Size < t.size {
+			r.altered(n.name, 0, "checkpoint goes back")
+			continue
+		}
+		switch ok, known := c.grow(&t, s.Size); {
+		case !known && c.gaps:
+			continue // its leaves are lost
+		case !ok || t.root() != s.Root:
+			r.altered(n.name, 0, "checkpoint does not agree with the records")
+			continue
+		}
+		r.Checkpoints++
+		c.proven, c.signed = s.Size, s
+	}
+	state := "ok"
+	if r.Checkpoints < len(c.notes) || r.Checkpoints == 0 {
+		state = "failed"
+	}
+	r.layer("checkpoints", state, fmt.Sprintf("%d of %d hold", r.Checkpoints, len(c.notes)))
+}
+
+// statement reads a signed note of this bundle.
+func (c *conclusion) statement(note []byte) (Seal, error) {
+	if c.key == nil {
+		return Seal{}, fmt.Errorf("key of the run is not known")
+	}
+	s, err := parseNote(note, c.key)
+	if err == nil && s.Origin != c.origin {
+		err = fmt.Errorf("statement is of another bundle")
+	}
+	return s, err
+}
+
+// grow extends the tree to a size. known is false where leaves are missing.
+func (c *conclusion) grow(t *tree, size int64) (ok, known bool) {
+	if size > int64(len(c.leaves)) {
+		return false, false
+	}
+	for t.size < size {
+		leaf := c.leaves[t.size]
+		if leaf.IsZero() {
+			return false, false
+		}
+		t.add(leaf)
+	}
+	return true, true
+}
+
+// sealed checks the three members of the seal.
+func (c *conclusion) sealed() {
+	r := c.report
+	text, note, sig := c.members[sealMember], c.members[noteMember], c.members[sshsigMember]
+	if text == nil || note == nil || sig == nil {
+		if !r.Prefix && !c.gaps {
+			r.altered(sealMember, 0, "seal is missing")
+		}
+		r.layer("seal", "absent", "the bundle ends without its seal")
+		return
+	}
+	if err := c.checkSeal(text, note, sig); err != nil {
+		r.altered(sealMember, 0, err.Error())
+		r.layer("seal", "failed", err.Error())
+		return
+	}
+	if c.proven == int64(len(c.leaves)) && c.signed.Size == c.proven {
+		r.Sealed = true
+		r.layer("seal", "ok", "both signatures hold")
+		return
+	}
+	r.layer("seal", "lost", "the signatures hold, but leaves are lost: the root cannot be computed")
+}
+
+func (c *conclusion) checkSeal(text, note, sig []byte) error {
+	s, err := c.statement(note)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(s.Text, text) {
+		return fmt.Errorf("seal.txt and seal.note differ")
+	}
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
+	if err != nil {
+		return err
+	}
+	ed, err := ed25519Key(key)
+	if err != nil || !bytes.Equal(ed, c.key) {
+		return fmt.Errorf("seal was signed by another key than the run's")
+	}
+	var t tree
+	ok, known := c.grow(&t, s.Size)
+	if !known && c.gaps {
+		return nil
+	}
+	if !ok || t.root() != s.Root || (s.Size != int64(len(c.leaves)) && !c.recovery) {
+		return fmt.Errorf("seal does not agree with the records")
+	}
+	s.SSHSig = sig
+	c.proven, c.signed = s.Size, s
+	return nil
+}
+
+// leftovers judges members that no record describes.
+func (c *conclusion) leftovers() {
+	r := c.report
+	open := r.Prefix || c.gaps
+	r.Unsealed = int64(len(c.waiting))
+	if open {
+		return
+	}
+	for _, name := range sortedKeys(c.waiting) {
+		r.altered(name, c.waiting[name].off, "member has no record")
+	}
+	if len(c.blocks) > 0 {
+		r.altered(blocksPrefix, 0, "lists of blocks without a record")
+	}
+	if c.owed {
+		r.altered(manifestPrefix, 0, "last records have no checkpoint")
+	}
+	if c.trailer == nil && len(c.leaves) > 0 {
+		r.altered("", 0, "records have no trailer")
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// count settles how many records are proven.
+func (c *conclusion) count() {
+	r := c.report
+	for i, at := range c.lineAt {
+		switch {
+		case at < 0:
+		case int64(i) < c.proven:
+			r.Proven++
+		default:
+			r.Unproven++
+		}
+	}
+	if c.proven > 0 {
+		r.SealID, r.SealCode = c.signed.ID.String(), c.signed.Code()
+	}
+}
+
+func (c *conclusion) contentsLayer() {
+	r := c.report
+	state := "ok"
+	if r.DamagedItems > 0 {
+		state = "lost"
+	}
+	if r.AlteredItems > 0 {
+		state = "failed"
+	}
+	r.layer("contents", state, fmt.Sprintf("%d items, %d bytes agree with their records; %d damaged, %d altered",
+		r.Contents, r.ContentBytes, r.DamagedItems, r.AlteredItems))
+	state = "ok"
+	if r.LostRecords > 0 {
+		state = "lost"
+	}
+	if r.wrong {
+		state = "failed"
+	}
+	r.layer("records", state, fmt.Sprintf("%d proven, %d unproven, %d lost", r.Proven, r.Unproven, r.LostRecords))
+}

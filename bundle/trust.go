@@ -1,0 +1,149 @@
+package bundle
+
+import (
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"golang.org/x/crypto/ssh"
+)
+
+// trust settles whose signature it is and draws the verdict.
+func (c *conclusion) trust() {
+	r := c.report
+	at := r.Finished
+	if at.IsZero() {
+		at = r.Started
+	}
+	known, timely := c.signer(at)
+	switch {
+	case r.wrong || r.AlteredItems > 0:
+		r.Verdict = Altered
+	case c.notBundle || (c.proven == 0 && !r.damaged):
+		r.Verdict = Unreadable
+	case r.damaged || r.DamagedItems > 0 || r.LostRecords > 0:
+		r.Verdict = Damaged
+	case !known:
+		r.Verdict = SignerUnknown
+	case !timely:
+		r.Verdict = TimeUnproven
+	case r.Prefix || !r.Sealed:
+		r.Verdict = VerifiedPrefix
+	default:
+		r.Verdict = Verified
+	}
+	if c.notBundle {
+		r.Verdict = Unreadable
+	}
+	c.sentences()
+}
+
+// signer asks who stands behind the run's key, and whether that holds without
+// believing the time in the bundle.
+func (c *conclusion) signer(at time.Time) (known, timely bool) {
+	r := c.report
+	if c.proven == 0 {
+		r.layer("signer", "unknown", "nothing is proven")
+		return false, false
+	}
+	if c.opt.Confirmed != nil {
+		if by, ok := c.opt.Confirmed(c.signed); ok {
+			r.Signer, r.SignedBy = by, "confirmation of the seal code"
+			r.layer("signer", "ok", by+" vouches for this seal")
+			return true, true
+		}
+	}
+	key, how := c.sshKey, "the run's own key"
+	name, ok := c.trusted(key, at)
+	if examiner := c.binder(); !ok && examiner != nil {
+		key, how = examiner, "the examiner's key, which signed the run's key"
+		name, ok = c.trusted(key, at)
+	}
+	if !ok {
+		r.layer("signer", "unknown", "no trusted key stands behind "+r.Key)
+		return false, false
+	}
+	r.Signer, r.SignedBy = plainText(name), how
+	r.layer("signer", "ok", r.Signer+", by "+how)
+	return true, c.timely(key)
+}
+
+func (c *conclusion) trusted(key ssh.PublicKey, at time.Time) (string, bool) {
+	if c.opt.Trusted == nil {
+		return "", false
+	}
+	return c.opt.Trusted(key, at)
+}
+
+// binder returns the key that signed the run's key, nil when none did.
+func (c *conclusion) binder() ssh.PublicKey {
+	if c.binding == nil {
+		return nil
+	}
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, CollectorPub(c.sshKey), c.binding)
+	if err != nil {
+		c.report.altered(bindingMember, 0, "signature over the run's key does not hold")
+		return nil
+	}
+	return key
+}
+
+// timely reports whether the key is trusted at a time that does not rest on
+// the bundle's own word: a proven time, or now.
+func (c *conclusion) timely(key ssh.PublicKey) bool {
+	r := c.report
+	at, by := time.Now(), "the present"
+	if c.opt.Now != nil {
+		at = c.opt.Now()
+	}
+	if c.opt.TimeProof != nil {
+		if t, who, ok := c.opt.TimeProof(c.signed); ok {
+			at, by = t, who
+		}
+	}
+	if _, ok := c.trusted(key, at); !ok {
+		r.layer("time", "unknown", "the key is trusted at the time that the bundle states, and nothing else proves that time")
+		return false
+	}
+	r.layer("time", "ok", "the key is trusted at "+by)
+	return true
+}
+
+// sentences puts the verdict into plain words.
+func (c *conclusion) sentences() {
+	r := c.report
+	switch r.Verdict {
+	case Verified:
+		r.say("Nothing in this bundle has changed since %s sealed it.", r.Signer)
+	case VerifiedPrefix:
+		r.say("The collection was interrupted. Everything up to its last signed checkpoint is unchanged, signed by %s.", r.Signer)
+	case SignerUnknown:
+		r.say("Nothing in this bundle has changed since it was sealed, but nobody you trust is known to have sealed it.")
+		r.say("Compare the seal code %s with the one written down at the scene.", r.SealCode)
+	case TimeUnproven:
+		r.say("Nothing in this bundle has changed since it was sealed. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", r.Signer)
+	case Damaged:
+		r.say("Parts of this bundle are lost. %d items are whole and agree with their records; %d are damaged.", r.Contents, r.DamagedItems)
+	case Altered:
+		r.say("This bundle is not as it was sealed: something was changed, added or removed.")
+	case Unreadable:
+		if c.notBundle || c.walk.size == 0 || len(c.walk.frames) == 0 {
+			r.say("This is not an evidence bundle, or nothing of one can be read.")
+		} else {
+			r.say("The file ends before the first signed checkpoint: nothing in it is proven.")
+		}
+		return
+	}
+	if r.Prefix && r.Verdict != VerifiedPrefix {
+		r.say("The end of the bundle is missing.")
+	}
+	r.say("%d records are proven by the signature.", r.Proven)
+	if r.Unproven > 0 || (r.Unsealed > 0 && r.Prefix) {
+		r.say("%d further records and %d further files are present but not covered by any signature.", r.Unproven, r.Unsealed)
+	}
+	if r.LostRecords > 0 {
+		r.say("%d records are lost.", r.LostRecords)
+	}
+	if c.trailer != nil && !r.Complete {
+		r.say("The run did not look at everything it was asked for: %s.", r.Reason)
+	}
+}
