@@ -70,8 +70,12 @@ func TestNewKeyNeverOverwrites(t *testing.T) {
 
 func TestKeysOfOpenSSHSignAndOpenSSHVerifies(t *testing.T) {
 	tests := []struct{ kind, bits, pass, format string }{
-		{"ed25519", "256", "", ""}, {"ed25519", "256", "pass word", ""}, {"ecdsa", "384", "xyzzy", ""},
-		{"rsa", "3072", "", ""}, {"rsa", "3072", "xyzzy", "PEM"}, {"ecdsa", "256", "", "PKCS8"},
+		{"ed25519", "256", "", ""},
+		{"ed25519", "256", "pass word", ""},
+		{"ecdsa", "384", "xyzzy", ""},
+		{"rsa", "3072", "", ""},
+		{"rsa", "3072", "xyzzy", "PEM"},
+		{"ecdsa", "256", "", "PKCS8"},
 	}
 	for _, test := range tests {
 		t.Run(strings.Join([]string{test.kind, test.pass, test.format}, " "), func(t *testing.T) {

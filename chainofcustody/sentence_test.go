@@ -26,10 +26,14 @@ func TestSentenceNamesWhoWhatWhereWhy(t *testing.T) {
 		want  string
 	}{
 		{Event{Kind: EventSealed, Actor: Person{ID: "bob"}}, "bob sealed the exhibit."},
-		{Event{Kind: EventTransferred, Actor: alice, To: &Person{ID: "bob"}, Place: "Zurich"},
-			"Alice Example (examiner, Lab) handed the exhibit over to bob at Zurich."},
-		{Event{Kind: EventVerified, Actor: alice, Tool: &ToolInfo{Name: "exhibit", Ver: "1.0"}, Purpose: "receipt.", Check: &Check{Result: "VERIFIED"}},
-			"Alice Example (examiner, Lab) checked the exhibit against its seal with exhibit 1.0. Purpose: receipt. Result: VERIFIED."},
+		{
+			Event{Kind: EventTransferred, Actor: alice, To: &Person{ID: "bob"}, Place: "Zurich"},
+			"Alice Example (examiner, Lab) handed the exhibit over to bob at Zurich.",
+		},
+		{
+			Event{Kind: EventVerified, Actor: alice, Tool: &ToolInfo{Name: "exhibit", Ver: "1.0"}, Purpose: "receipt.", Check: &Check{Result: "VERIFIED"}},
+			"Alice Example (examiner, Lab) checked the exhibit against its seal with exhibit 1.0. Purpose: receipt. Result: VERIFIED.",
+		},
 	}
 	for _, test := range tests {
 		if got := test.event.Sentence(); got != test.want {

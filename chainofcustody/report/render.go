@@ -83,6 +83,9 @@ func fingerprint(d Data) (string, error) {
 }
 
 func newPage(d Data) *page {
+	for _, l := range d.Layers { // never better than what it lists
+		d.Verdict = d.Verdict.Worse(l.Verdict)
+	}
 	p := &page{Data: d}
 	p.Headline, p.Meaning = d.headline(), d.Verdict.Sentence()
 	p.Proves, p.DoesNot = d.proves(), d.doesNotProve()

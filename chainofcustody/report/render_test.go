@@ -1,6 +1,9 @@
 package report
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"html"
 	"os"
 	"strings"
 	"testing"
@@ -79,5 +82,27 @@ func TestGapIsShownWhereNobodySignedTheHandover(t *testing.T) {
 	page := render(t, d)
 	if !strings.Contains(page, "both parties signed") || !strings.Contains(page, "No hand-over signed by both sides is recorded between the last act of Robert Haas") {
 		t.Error("hand-over or gap is not told")
+	}
+}
+
+func TestVerdictIsNeverBetterThanALayer(t *testing.T) {
+	d := sample(t)
+	d.Layers[2].Verdict = chainofcustody.VerdictDamaged
+	if page := render(t, d); !strings.Contains(page, `<p class="badge">DAMAGED</p>`) || strings.Contains(page, `<p class="badge">VERIFIED</p>`) {
+		t.Error("one layer is damaged, and the page says otherwise")
+	}
+}
+
+func TestPolicyAllowsThisStyleAlone(t *testing.T) {
+	page := render(t, sample(t))
+	_, rest, _ := strings.Cut(page, "<style>")
+	style, _, ok := strings.Cut(rest, "</style>")
+	if !ok {
+		t.Fatal("no style")
+	}
+	sum := sha256.Sum256([]byte(style))
+	want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if !strings.Contains(html.UnescapeString(page), want) {
+		t.Errorf("policy does not hold %s", want)
 	}
 }

@@ -112,12 +112,18 @@ func sample(t testing.TB) Data {
 		},
 		Items: Items{
 			Counts: []Count{
-				{"files", 46_120, 548_201_113, true}, {"record sets and streams", 223, 9_120_004, true}, {"folders, links and devices (metadata)", 1_766, -1, true},
-				{"not there", 412, -1, false}, {"access refused", 2, -1, false}, {"could not be read", 1, -1, false}, {"left out by the rules of the profile", 37, -1, false},
+				{"files", 46_120, 548_201_113, true},
+				{"record sets and streams", 223, 9_120_004, true},
+				{"folders, links and devices (metadata)", 1_766, -1, true},
+				{"not there", 412, -1, false},
+				{"access refused", 2, -1, false},
+				{"could not be read", 1, -1, false},
+				{"left out by the rules of the profile", 37, -1, false},
 			},
 			Content: 557_321_117, Unread: 4096,
 			Failures: []Failure{
-				{"refused", "/proc/1412/mem", "EPERM"}, {"refused", "/var/lib/private/keys", "EACCES"},
+				{"refused", "/proc/1412/mem", "EPERM"},
+				{"refused", "/var/lib/private/keys", "EACCES"},
 				{"error", "/var/log/nginx/access.log.3.gz", "EIO at offset 81920"},
 			},
 			FailuresTotal: 452,
