@@ -339,7 +339,7 @@ func (t *tally) row(p *page, i int) {
 		t.add(bytesAsString(t.text[:2*p.size]), 1)
 	case t.field.Kind == timeline.FieldAttr:
 		var room [32]timeline.Attr
-		attrs, _ := parseAttrs(room[:0], p.text(i), "")
+		attrs, _ := timeline.ParseAttrs(room[:0], p.text(i), "")
 		for k := range attrs {
 			if attrs[k].Key == t.field.Name {
 				t.add(attrs[k].Value, 1)

@@ -53,7 +53,7 @@ func (a *access) event(row int64, sources map[string]*timeline.Source) (e *timel
 			types = text
 		}
 	}
-	if e.Attrs, err = parseAttrs(nil, attrs, types); err != nil {
+	if e.Attrs, err = timeline.ParseAttrs(nil, attrs, types); err != nil {
 		return nil, err
 	}
 	return e, nil

@@ -19,10 +19,10 @@ type attrNode struct {
 func newAttrNode(t *timeline.Test) *attrNode {
 	n := &attrNode{test: t}
 	if t.Field.Kind == timeline.FieldAttr {
-		n.key = append(appendQuoted(nil, t.Field.Name), ':')
+		n.key = append(append(timeline.AppendEscaped([]byte{'"'}, t.Field.Name), '"'), ':')
 		return n
 	}
-	n.needle = newNeedle(string(appendEscaped(nil, literal(t))))
+	n.needle = newNeedle(string(timeline.AppendEscaped(nil, literal(t))))
 	return n
 }
 
@@ -56,7 +56,7 @@ func (n *attrNode) filter(s *scan, in bitset) error {
 
 func (n *attrNode) anyValue(json string) bool {
 	var room [32]timeline.Attr
-	attrs, _ := parseAttrs(room[:0], json, "")
+	attrs, _ := timeline.ParseAttrs(room[:0], json, "")
 	for i := range attrs {
 		if attrs[i].Value != "" && n.test.Text(attrs[i].Value) {
 			return true
@@ -85,7 +85,7 @@ func (n *attrNode) searchKey(s *scan, in, found bitset, p *page, from, to int) {
 		json := p.text(i)
 		inside := at - int(p.offsets[i])
 		at += len(n.key)
-		value, ok := attrValue(json, inside, len(n.key))
+		value, ok := timeline.AttrValue(json, inside, len(n.key))
 		if !ok || value == "" {
 			continue
 		}
@@ -95,22 +95,4 @@ func (n *attrNode) searchKey(s *scan, in, found bitset, p *page, from, to int) {
 			at = int(p.offsets[i+1])
 		}
 	}
-}
-
-// attrValue returns the value of the key that begins at byte at of an object;
-// ok is false where the bytes there are no key.
-func attrValue(json string, at, keyLen int) (value string, ok bool) {
-	if at == 0 || json[at-1] != '{' && json[at-1] != ',' || at+keyLen >= len(json) {
-		return "", false
-	}
-	at += keyLen
-	if json[at] == '"' {
-		value, _, ok = quoted(json, at)
-		return value, ok
-	}
-	end := at
-	for end < len(json) && json[end] != ',' && json[end] != '}' {
-		end++
-	}
-	return json[at:end], isNumber(json[at:end])
 }

@@ -89,13 +89,10 @@ func (r *rows) special(which specialColumn, e *timeline.Event) string {
 		if len(e.Attrs) == 0 {
 			return ""
 		}
-		r.attrs = appendAttrs(r.attrs[:0], e.Attrs)
+		r.attrs = timeline.AppendAttrs(r.attrs[:0], e.Attrs)
 		return bytesAsString(r.attrs)
 	}
-	r.attrs = r.attrs[:0] // specialAttrTypes
-	for i := range e.Attrs {
-		r.attrs = append(r.attrs, e.Attrs[i].Type)
-	}
+	r.attrs = timeline.AttrTypes(r.attrs[:0], e.Attrs) // specialAttrTypes
 	return bytesAsString(r.attrs)
 }
 

@@ -71,10 +71,13 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 	for i := range schema {
 		c := &r.cols[i]
 		perPage := pageRows
-		switch {
-		case c.empty():
-			perPage = math.MaxInt
-		case c.kind == kindText:
+		if c.empty() {
+			if err := w.nulls(leaves[leavesBefore+i], leavesBefore+i, len(order)); err != nil {
+				return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
+			}
+			continue
+		}
+		if c.kind == kindText {
 			perPage = textPageRows
 		}
 		if err := w.column(leaves[leavesBefore+i], order, perPage, w.value(r, i)); err != nil {
@@ -92,8 +95,6 @@ func (w *segmentWriter) value(r *rows, i int) func(uint32) parquet.Value {
 	c, leaf := &r.cols[i], leavesBefore+i
 	null := parquet.NullValue().Level(0, 0, leaf)
 	switch {
-	case c.empty():
-		return func(uint32) parquet.Value { return null }
 	case c.kind == kindInt:
 		return func(row uint32) parquet.Value {
 			n := c.int(row)
@@ -121,6 +122,23 @@ func (w *segmentWriter) value(r *rows, i int) func(uint32) parquet.Value {
 		}
 		return parquet.ByteArrayValue(stringAsBytes(s)).Level(0, 1, leaf)
 	}
+}
+
+// nulls writes a column without values as one page.
+func (w *segmentWriter) nulls(out *parquet.ColumnWriter, leaf, n int) error {
+	w.chunk = w.chunk[:min(n, cap(w.chunk))]
+	for i := range w.chunk {
+		w.chunk[i] = parquet.NullValue().Level(0, 0, leaf)
+	}
+	for n > 0 {
+		k := min(n, len(w.chunk))
+		if _, err := out.WriteRowValues(w.chunk[:k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	w.chunk = w.chunk[:0]
+	return out.Flush()
 }
 
 // column writes one column with page ends at multiples of perPage.

@@ -1,20 +1,16 @@
-package local
+package timeline
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
-// Attributes are stored as one JSON object in source order, beside a text of
-// one type letter each. A value of type 'i' or 'f' whose spelling is a JSON
-// number is written bare, everything else as a string. Keys may repeat.
-
-// appendAttrs writes attrs as JSON.
-func appendAttrs(dst []byte, attrs []timeline.Attr) []byte {
+// AppendAttrs writes attributes as one JSON object in source order. A value of
+// type 'i' or 'f' whose spelling is a JSON number is written bare, everything
+// else as a string; keys may repeat. AttrTypes holds what is lost by that.
+func AppendAttrs(dst []byte, attrs []Attr) []byte {
 	dst = append(dst, '{')
 	for i := range attrs {
 		if i > 0 {
@@ -32,15 +28,17 @@ func appendAttrs(dst []byte, attrs []timeline.Attr) []byte {
 	return append(dst, '}')
 }
 
-// appendQuoted writes a JSON string, escaping only what JSON demands, so that
-// every character has one spelling and a search can look at the JSON itself.
+// appendQuoted writes a JSON string.
 func appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, s)
+	dst = AppendEscaped(dst, s)
 	return append(dst, '"')
 }
 
-func appendEscaped(dst []byte, s string) []byte {
+// AppendEscaped writes the inside of a JSON string as AppendAttrs does: only
+// what JSON demands is escaped, so that every character has one spelling and
+// a search can look at the JSON itself.
+func AppendEscaped(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	from := 0
 	for i := range len(s) {
@@ -71,10 +69,18 @@ func isNumber(s string) bool {
 	return strings.Trim(whole, "0123456789") == "" && strings.Trim(fraction, "0123456789") == ""
 }
 
-// parseAttrs is the inverse of appendAttrs. types may be too short, then
+// AttrTypes returns the types of attributes, one letter each.
+func AttrTypes(dst []byte, attrs []Attr) []byte {
+	for i := range attrs {
+		dst = append(dst, attrs[i].Type)
+	}
+	return dst
+}
+
+// ParseAttrs is the inverse of AppendAttrs. types, from AttrTypes, may be too short, then
 // strings are text and numbers are integers or fractions by their spelling.
-func parseAttrs(dst []timeline.Attr, s, types string) ([]timeline.Attr, error) {
-	bad := func(at int) ([]timeline.Attr, error) {
+func ParseAttrs(dst []Attr, s, types string) ([]Attr, error) {
+	bad := func(at int) ([]Attr, error) {
 		return dst, fmt.Errorf("attributes are no JSON object of texts and numbers at byte %d", at)
 	}
 	if s == "" || s == "{}" {
@@ -95,7 +101,7 @@ func parseAttrs(dst []timeline.Attr, s, types string) ([]timeline.Attr, error) {
 		if !ok || next >= len(s) || s[next] != ':' {
 			return bad(at)
 		}
-		a := timeline.Attr{Key: key, Type: 's'}
+		a := Attr{Key: key, Type: 's'}
 		if at = next + 1; s[at] == '"' {
 			a.Value, next, ok = quoted(s, at)
 		} else {
@@ -150,4 +156,23 @@ func escapedText(s string, at, i int) (text string, next int, ok bool) {
 		}
 	}
 	return "", 0, false
+}
+
+// AttrValue returns the value of the key that begins at byte at of an object
+// that AppendAttrs wrote and takes keyLen bytes with its quotes and colon;
+// ok is false where the bytes there are no key.
+func AttrValue(json string, at, keyLen int) (value string, ok bool) {
+	if at == 0 || json[at-1] != '{' && json[at-1] != ',' || at+keyLen >= len(json) {
+		return "", false
+	}
+	at += keyLen
+	if json[at] == '"' {
+		value, _, ok = quoted(json, at)
+		return value, ok
+	}
+	end := at
+	for end < len(json) && json[end] != ',' && json[end] != '}' {
+		end++
+	}
+	return json[at:end], isNumber(json[at:end])
 }

@@ -1,0 +1,238 @@
+package timeline_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
+	"github.com/exhibit-dfir/exhibit/timeline/store/memory"
+	"github.com/exhibit-dfir/exhibit/timeline/storetest"
+)
+
+func sample(t *testing.T) *memory.Engine {
+	t.Helper()
+	events, problems, sources := storetest.Collect(t, storetest.Jobs(9, 6, 300))
+	sources[0].Source.Modified = time.Date(2026, 11, 23, 9, 0, 0, 5, time.UTC)
+	m := memory.New(events, sources...)
+	m.AddProblems(problems...)
+	return m
+}
+
+func all(e timeline.Engine) iter.Seq2[*timeline.Event, error] {
+	return e.Events(context.Background(), timeline.Query{}, nil)
+}
+
+func TestJSONLGivesBackEveryEventWhole(t *testing.T) {
+	m := sample(t)
+	want := storetest.Slice(t, all(m))
+	var buf bytes.Buffer
+	n, err := timeline.WriteJSONL(&buf, all(m))
+	if err != nil || n != int64(len(want)) {
+		t.Fatalf("%d rows, %v; want %d", n, err, len(want))
+	}
+	for line := range bytes.Lines(buf.Bytes()) {
+		if !json.Valid(line) {
+			t.Fatalf("no JSON: %s", line)
+		}
+	}
+	got := storetest.Slice(t, timeline.ReadJSONL(&buf))
+	if len(got) != len(want) {
+		t.Fatalf("%d events, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if d := storetest.Diff(got[i], want[i]); d != "" {
+			t.Fatalf("event %d: %s", i, d)
+		}
+	}
+}
+
+func TestReadJSONLNamesTheBadLine(t *testing.T) {
+	for _, bad := range []string{"{", `{"event_id":"x"}`, `{"event_id":"00000000000000000000000000000000","pid":"a"}`, `[]`} {
+		var last error
+		for _, err := range timeline.ReadJSONL(strings.NewReader("\n" + bad + "\n")) {
+			last = err
+		}
+		if last == nil || !strings.Contains(last.Error(), "line 2") {
+			t.Errorf("%s: error %v, want one that names line 2", bad, last)
+		}
+	}
+}
+
+func TestCSVIsReadBackByTheStandardReader(t *testing.T) {
+	m := sample(t)
+	columns := []string{"message", "ts", "pid", "attr.user", "flags", "source_path"}
+	var buf bytes.Buffer
+	if _, err := timeline.WriteCSV(&buf, all(m), columns); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(buf.String(), "\r\n") < 100 {
+		t.Fatal("lines do not end in CRLF")
+	}
+	// The standard reader turns CRLF inside a field into LF, so compare so.
+	plain := func(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
+	rows, err := csv.NewReader(&buf).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := storetest.Slice(t, all(m))
+	if len(rows) != len(want)+1 || strings.Join(rows[0], " ") != strings.Join(columns, " ") {
+		t.Fatalf("%d rows, head %v", len(rows), rows[0])
+	}
+	for i, e := range want {
+		if got := rows[i+1][0]; got != plain(timeline.NeutralizeFormula(e.Message)) {
+			t.Fatalf("row %d: message %q, want %q", i, got, e.Message)
+		}
+	}
+}
+
+func TestNoCSVFieldIsAFormula(t *testing.T) {
+	var events []*timeline.Event
+	for _, start := range []string{"=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"} {
+		events = append(events, &timeline.Event{Message: start + `cmd|'/c calc'!A0`, TZOff: -60, Attrs: []timeline.Attr{{Key: "x", Value: start + "1", Type: 'i'}}})
+	}
+	var buf bytes.Buffer
+	if _, err := timeline.WriteCSV(&buf, all(memory.New(events)), []string{"message", "x", "=evil", "tz_off_min"}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&buf).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows[0][2] != "'=evil" {
+		t.Errorf("head %q", rows[0])
+	}
+	for _, row := range rows[1:] {
+		if row[0][0] != '\'' || row[1][0] != '\'' {
+			t.Errorf("row %q could be a formula", row)
+		}
+		if row[3] != "-60" {
+			t.Errorf("number %q, want -60", row[3])
+		}
+	}
+}
+
+func TestTimesketchRowsHaveWhatItsImporterWants(t *testing.T) {
+	m := sample(t)
+	var buf bytes.Buffer
+	res, err := timeline.WriteTimesketch(&buf, all(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	undated := int64(0)
+	for _, e := range storetest.Slice(t, all(m)) {
+		if e.TSState != timeline.TimeOK {
+			undated++
+		}
+	}
+	if res.Undated != undated || undated == 0 || res.Rows+undated != int64(len(storetest.Slice(t, all(m)))) {
+		t.Fatalf("%+v, want %d undated", res, undated)
+	}
+	rows := int64(0)
+	for line := range bytes.Lines(buf.Bytes()) {
+		rows++
+		checkTimesketch(t, line)
+	}
+	if rows != res.Rows {
+		t.Fatalf("%d lines, %d reported", rows, res.Rows)
+	}
+}
+
+func checkTimesketch(t *testing.T, line []byte) {
+	t.Helper()
+	keys := make(map[string]bool)
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.Token()
+	for d.More() {
+		key, err := d.Token()
+		if err != nil || keys[key.(string)] {
+			t.Fatalf("key %v twice or %v: %s", key, err, line)
+		}
+		keys[key.(string)] = true
+		d.Token()
+	}
+	var row struct {
+		Message, Datetime string
+		Timestamp         int64
+		TimestampDesc     string `json:"timestamp_desc"`
+		DataType          string `json:"data_type"`
+		ID                string `json:"exhibit_event_id"`
+		Offset            *int64
+	}
+	if err := json.Unmarshal(line, &row); err != nil {
+		t.Fatal(err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, row.Datetime)
+	if err != nil || at.UnixMicro() != row.Timestamp {
+		t.Fatalf("datetime %s and timestamp %d disagree (%v)", row.Datetime, row.Timestamp, err)
+	}
+	if row.Message == "" || row.TimestampDesc == "" || row.DataType == "" || len(row.ID) != 32 || row.Offset == nil {
+		t.Fatalf("incomplete row %s", line)
+	}
+}
+
+func TestExportsStopAtTheFirstError(t *testing.T) {
+	bad := errors.New("segment is damaged")
+	events := func(yield func(*timeline.Event, error) bool) { yield(nil, bad) }
+	if _, err := timeline.WriteJSONL(&bytes.Buffer{}, events); !errors.Is(err, bad) {
+		t.Errorf("JSONL: %v", err)
+	}
+	if _, err := timeline.WriteCSV(&bytes.Buffer{}, events, nil); !errors.Is(err, bad) {
+		t.Errorf("CSV: %v", err)
+	}
+	if _, err := timeline.WriteTimesketch(&bytes.Buffer{}, events); !errors.Is(err, bad) {
+		t.Errorf("Timesketch: %v", err)
+	}
+}
+
+func TestSummaryCountsWhatIsThere(t *testing.T) {
+	m := sample(t)
+	s, err := timeline.Summarize(context.Background(), m, timeline.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := storetest.Slice(t, all(m))
+	var dated []int64
+	types := int64(0)
+	for _, e := range events {
+		if e.TS != timeline.None {
+			dated = append(dated, e.TS)
+		}
+		if e.DataType == s.DataTypes[0].Value {
+			types++
+		}
+	}
+	if s.Events != int64(len(events)) || s.Undated != int64(len(events)-len(dated)) ||
+		s.First != dated[0] || s.Last != dated[len(dated)-1] || s.DataTypes[0].Count != types || s.Sources != 6 {
+		t.Errorf("summary %+v", s)
+	}
+	problems := len(storetest.Slice(t, m.Problems(context.Background())))
+	if s.Problems != int64(problems) || problems == 0 {
+		t.Errorf("%d problems, want %d", s.Problems, problems)
+	}
+}
+
+func TestContentIDLeavesOutWhereARecordWasFound(t *testing.T) {
+	a := &timeline.Event{Message: "m", Host: "h", TS: 5, RecOff: 10, Line: 2, Seq: 1, Parser: "p"}
+	b := &timeline.Event{Message: "m", Host: "h", TS: 5, RecOff: 99, Line: 7, Seq: 3, Parser: "q", TSRaw: "raw", Source: &timeline.Source{Path: "/b"}}
+	if timeline.ContentID(a) != timeline.ContentID(b) {
+		t.Error("copies of one record differ")
+	}
+	for name, change := range map[string]func(*timeline.Event){
+		"time": func(e *timeline.Event) { e.TS++ }, "host": func(e *timeline.Event) { e.Host = "x" },
+		"attribute":  func(e *timeline.Event) { e.Attrs = []timeline.Attr{{Key: "k", Value: "v", Type: 's'}} },
+		"moved text": func(e *timeline.Event) { e.User, e.Message = e.Message, "" },
+	} {
+		c := a.Clone()
+		change(c)
+		if timeline.ContentID(a) == timeline.ContentID(c) {
+			t.Errorf("a different %s gives the same identity", name)
+		}
+	}
+}
