@@ -1,0 +1,94 @@
+package collectors
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"golang.org/x/sys/unix"
+)
+
+// maxPID is the kernel's own bound on pid_max (PID_MAX_LIMIT).
+const maxPID = 4 << 20
+
+// hidden asks for every process number and records those that answer without
+// being listed.
+func (s *sweep) hidden() error {
+	highest := int64(maxPID)
+	if text, err := s.h.ReadFile("/proc/sys/kernel/pid_max", 64); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
+			highest = min(n, maxPID)
+		}
+	}
+	var suspects []int64
+	for pid := int64(1); pid < highest; pid++ {
+		if pid%4096 == 0 {
+			if err := s.ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if !s.known[pid] && answers(pid) {
+			suspects = append(suspects, pid)
+		}
+	}
+	// Processes and threads that began since the first listing are listed now.
+	again, err := s.list()
+	if err != nil {
+		return err
+	}
+	for _, pid := range again {
+		s.listed[pid] = true
+	}
+	found := 0
+	for _, pid := range suspects {
+		hidden, err := s.suspect(pid)
+		if err != nil {
+			return err
+		}
+		if hidden {
+			found++
+		}
+	}
+	s.out.Seen("processes that answer but are not listed", found)
+	return nil
+}
+
+// answers reports whether there is a process or thread of this number: signal
+// 0 is checked and not sent (kill(2)).
+func answers(pid int64) bool {
+	err := unix.Kill(int(pid), 0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
+
+// suspect looks at a number that answered. Threads answer, too, and are never
+// listed: they are told by the process they belong to.
+func (s *sweep) suspect(pid int64) (hidden bool, err error) {
+	if s.listed[pid] {
+		return false, s.one(pid, false)
+	}
+	p, err := s.proc.process(pid)
+	if err == nil {
+		text, rerr := p.read("status", maxStatus)
+		p.close()
+		status := parseStatus(text)
+		if rerr == nil && status.tgid != pid && (s.listed[status.tgid] || s.known[status.tgid]) {
+			return false, nil
+		}
+		if rerr == nil {
+			before := s.lines.Count()
+			if err := s.one(pid, true); err != nil || s.lines.Count() > before {
+				return true, err
+			}
+		}
+	}
+	if !answers(pid) {
+		return false, nil // it ended
+	}
+	return true, s.lines.Write(record.Process{
+		Taken: time.Now().UnixNano(), PID: pid, Hidden: true, Args: []record.Bytes{},
+		LoginUID: 4294967295, SessionID: 4294967295,
+		Errors: []string{"answers to its number, but procfs shows nothing of it"},
+	})
+}

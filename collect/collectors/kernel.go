@@ -1,0 +1,184 @@
+package collectors
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+)
+
+// linuxKernel writes live/modules.jsonl, which holds every module that one of
+// three views knows - a module that hides from one of them is told by the
+// others -, live/taint.jsonl, and keeps the kernel's own files.
+var linuxKernel = register(collect.Collector{
+	Name: "linux_kernel",
+	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, eBPF and tracing state",
+	Tier: collect.TierKernel,
+	Live: true,
+	Run:  collectKernel,
+})
+
+// Taint is the name of the record set with the decoded taint of the kernel:
+// one TaintRecord.
+const Taint = "live/taint.jsonl"
+
+// TaintRecord is /proc/sys/kernel/tainted in words.
+type TaintRecord struct {
+	Value uint64     `json:"value"`
+	Flags []TaintBit `json:"flags"`
+}
+
+// TaintBit is one bit of it (admin-guide/tainted-kernels).
+type TaintBit struct {
+	Bit    int    `json:"bit"`
+	Letter string `json:"letter"`
+	Means  string `json:"means"`
+}
+
+var taintBits = [...]struct{ letter, means string }{
+	{"P", "a proprietary module was loaded"},
+	{"F", "a module was force loaded"},
+	{"S", "the kernel runs on a processor or system out of specification"},
+	{"R", "a module was force unloaded"},
+	{"M", "a machine check exception was reported"},
+	{"B", "a bad page was met"},
+	{"U", "taint was requested by a user-space program"},
+	{"D", "the kernel died (oops or BUG)"},
+	{"A", "an ACPI table was overridden"},
+	{"W", "the kernel issued a warning"},
+	{"C", "a staging driver was loaded"},
+	{"I", "a workaround for a firmware bug is in use"},
+	{"O", "a module built outside the kernel's tree was loaded"},
+	{"E", "an unsigned module was loaded"},
+	{"L", "a soft lockup happened"},
+	{"K", "the kernel was live patched"},
+	{"X", "auxiliary taint, set by the distribution"},
+	{"T", "the kernel was built with the struct randomisation plugin"},
+	{"N", "an in-kernel test ran"},
+	{"J", "a user-space program used a mutating debug operation (fwctl)"},
+}
+
+func decodeTaint(value uint64) TaintRecord {
+	r := TaintRecord{Value: value, Flags: []TaintBit{}}
+	for bit := range 64 {
+		if value&(1<<bit) == 0 {
+			continue
+		}
+		b := TaintBit{Bit: bit, Letter: "?", Means: "not known to this program"}
+		if bit < len(taintBits) {
+			b.Letter, b.Means = taintBits[bit].letter, taintBits[bit].means
+		}
+		r.Flags = append(r.Flags, b)
+	}
+	return r
+}
+
+// parseModules reads /proc/modules:
+//
+//	ext4 954368 1 jbd2,mbcache, Live 0xffffffffc0a00000 (OE)
+func parseModules(text []byte) []record.Module {
+	var list []record.Module
+	for line := range bytes.Lines(text) {
+		f := strings.Fields(string(line))
+		if len(f) < 6 {
+			continue
+		}
+		m := record.Module{Name: f[0], State: f[4], Address: f[5], InProc: true}
+		m.Size, _ = strconv.ParseInt(f[1], 10, 64)
+		m.RefCount, _ = strconv.ParseInt(f[2], 10, 64)
+		for user := range strings.SplitSeq(f[3], ",") {
+			if user != "" && user != "-" {
+				m.UsedBy = append(m.UsedBy, user)
+			}
+		}
+		if len(f) > 6 {
+			m.Taint = strings.Trim(f[6], "()")
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// symbolModule returns the module of one line of /proc/kallsyms:
+//
+//	ffffffffc0a01000 t ext4_open	[ext4]
+//
+// "" for the kernel itself and for what it calls modules but are none: eBPF
+// programs and its own trampolines.
+func symbolModule(line []byte) string {
+	open := bytes.IndexByte(line, '[')
+	end := bytes.LastIndexByte(line, ']')
+	if open < 0 || end < open {
+		return ""
+	}
+	name := string(line[open+1 : end])
+	if name == "bpf" || strings.HasPrefix(name, "__builtin__") {
+		return ""
+	}
+	return name
+}
+
+// mergeModules joins the views by name.
+func mergeModules(proc []record.Module, sysfs, symbols map[string]bool) []record.Module {
+	byName := map[string]*record.Module{}
+	for _, m := range proc {
+		byName[m.Name] = &m
+	}
+	get := func(name string) *record.Module {
+		if byName[name] == nil {
+			byName[name] = &record.Module{Name: name}
+		}
+		return byName[name]
+	}
+	for name := range sysfs {
+		get(name).InSysfs = true
+	}
+	for name := range symbols {
+		get(name).InKsyms = true
+	}
+	list := make([]record.Module, 0, len(byName))
+	for _, m := range byName {
+		list = append(list, *m)
+	}
+	slices.SortFunc(list, func(a, b record.Module) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// kernelFiles are kept as they are. Nothing below /sys/kernel/debug/tracing is
+// asked for: the look would mount tracefs there. /dev/kmsg is read by the journal; reading
+// it here would need a device to be opened.
+var kernelFiles = []string{
+	"/proc/version", "/proc/version_signature", "/proc/cmdline", "/proc/bootconfig", "/proc/modules", "/proc/kallsyms",
+	"/proc/sys/kernel/tainted", "/proc/cpuinfo", "/proc/meminfo", "/proc/vmstat", "/proc/loadavg", "/proc/iomem", "/proc/ioports",
+	"/proc/interrupts", "/proc/softirqs", "/proc/devices", "/proc/misc", "/proc/filesystems", "/proc/keys",
+	"/proc/key-users", "/proc/crypto", "/proc/locks", "/proc/timer_list", "/proc/swaps", "/proc/partitions",
+	"/proc/consoles", "/proc/config.gz", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg", "/proc/buddyinfo",
+	"/sys/kernel/security/lockdown", "/sys/kernel/security/lsm", "/sys/kernel/security/ima/ascii_runtime_measurements",
+	"/sys/kernel/security/apparmor/profiles", "/sys/fs/selinux/enforce",
+	"/sys/kernel/tracing/enabled_functions",
+	"/sys/kernel/tracing/kprobe_events", "/sys/kernel/tracing/uprobe_events", "/sys/kernel/tracing/current_tracer",
+	"/sys/kernel/kexec_loaded", "/sys/kernel/kexec_crash_loaded", "/sys/kernel/uevent_helper",
+	"/sys/firmware/efi/fw_platform_size",
+}
+
+// sysctlTrees are taken whole: they are small, and what an intruder changes
+// (core_pattern, modprobe, randomize_va_space, forwarding …) is in them.
+var sysctlTrees = []string{
+	"/proc/sys/kernel", "/proc/sys/fs", "/proc/sys/vm", "/proc/sys/net/core",
+	"/proc/sys/net/ipv4", "/proc/sys/net/ipv6/conf/all", "/proc/sys/net/ipv6/conf/default", "/proc/sys/user", "/proc/sys/dev",
+}
+
+// Sysctl is the name of the record set with the values of sysctlTrees: one
+// SysctlRecord a line. A file for each would take more space in the bundle
+// than its value does.
+const Sysctl = "live/sysctl.jsonl"
+
+// SysctlRecord is one kernel parameter.
+type SysctlRecord struct {
+	Path  string       `json:"path"`
+	Value record.Bytes `json:"value"`
+	Error string       `json:"error,omitempty"`
+}

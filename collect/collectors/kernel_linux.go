@@ -1,0 +1,157 @@
+package collectors
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"golang.org/x/sys/unix"
+)
+
+func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	if err := collectModules(ctx, h, out); err != nil {
+		return err
+	}
+	if err := collectTaint(ctx, h, out); err != nil {
+		return err
+	}
+	if err := takeFiles(ctx, out, "kernel files", kernelFiles); err != nil {
+		return err
+	}
+	return collectSysctl(ctx, h, out)
+}
+
+func collectModules(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	lose := func(err error) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			out.Problem(problemOf(err, record.Modules))
+		}
+	}
+	text, err := h.ReadFile("/proc/modules", 4<<20)
+	lose(err)
+	sysfs, err := sysfsModules(h)
+	lose(err)
+	symbols, err := symbolModules(h)
+	lose(err)
+	lines := collect.NewRecords(ctx, out, evidence.Item{Path: record.Modules, Source: "proc"})
+	for _, m := range mergeModules(parseModules(text), sysfs, symbols) {
+		if v, err := h.ReadFile("/sys/module/"+m.Name+"/srcversion", 4096); err == nil {
+			m.Version = strings.TrimSpace(string(v))
+		}
+		if m.InProc != m.InSysfs || m.InSysfs && !m.InKsyms && len(symbols) > 0 {
+			out.Problem(evidence.Problem{
+				Code: evidence.Inconsistent, Path: "/proc/modules", Ref: evidence.Ref{Offset: -1, Length: -1},
+				Detail: "module " + strconv.Quote(m.Name) + " is not in all views: /proc/modules " + strconv.FormatBool(m.InProc) +
+					", /sys/module " + strconv.FormatBool(m.InSysfs) + ", /proc/kallsyms " + strconv.FormatBool(m.InKsyms),
+			})
+		}
+		if err := lines.Write(m); err != nil {
+			return errors.Join(err, lines.Close())
+		}
+	}
+	return lines.Close()
+}
+
+// sysfsModules lists the loaded modules of /sys/module. What is built into
+// the kernel has a folder there too when it has parameters or a version, but
+// no initstate.
+func sysfsModules(h *collect.Host) (map[string]bool, error) {
+	entries, err := h.ReadDir("/sys/module")
+	names := map[string]bool{}
+	for _, e := range entries {
+		if _, err := h.Stat("/sys/module/" + e.Name + "/initstate"); err == nil {
+			names[e.Name] = true
+		}
+	}
+	return names, err
+}
+
+func symbolModules(h *collect.Host) (map[string]bool, error) {
+	f, err := h.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names := map[string]bool{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if line := lines.Bytes(); bytes.IndexByte(line, '[') >= 0 {
+			if name := symbolModule(line); name != "" {
+				names[name] = true
+			}
+		}
+	}
+	return names, lines.Err()
+}
+
+func collectTaint(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	text, err := h.ReadFile("/proc/sys/kernel/tainted", 64)
+	if err != nil {
+		out.Problem(problemOf(err, Taint))
+		return nil
+	}
+	value, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		out.Problem(problemOf(err, Taint))
+		return nil
+	}
+	lines := collect.NewRecords(ctx, out, evidence.Item{Path: Taint, Source: "proc"})
+	return errors.Join(lines.Write(decodeTaint(value)), lines.Close())
+}
+
+func collectSysctl(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	lines := collect.NewRecords(ctx, out, evidence.Item{Path: Sysctl, Source: "proc"})
+	var err error
+	for _, tree := range sysctlTrees {
+		before := lines.Count()
+		if err = sysctlTree(ctx, h, tree, lines); err != nil {
+			break
+		}
+		out.Seen("sysctl "+tree, int(lines.Count()-before))
+	}
+	return errors.Join(err, lines.Close())
+}
+
+func sysctlTree(ctx context.Context, h *collect.Host, dir string, lines *collect.Records) error {
+	entries, err := h.ReadDir(dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return ctx.Err()
+		}
+		return lines.Write(SysctlRecord{Path: dir, Error: err.Error()})
+	}
+	for _, e := range entries {
+		path := dir + "/" + e.Name
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.Type == unix.S_IFDIR {
+			if err := sysctlTree(ctx, h, path, lines); err != nil {
+				return err
+			}
+			continue
+		}
+		st, err := h.Stat(path)
+		if err == nil && st.Mode&0o444 == 0 { // only for writing: reading it could be an action
+			continue
+		}
+		r := SysctlRecord{Path: path}
+		if err == nil {
+			r.Value, err = h.ReadFile(path, 64<<10)
+		}
+		if err != nil {
+			r.Error = err.Error()
+		}
+		if err := lines.Write(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

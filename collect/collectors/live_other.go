@@ -1,0 +1,42 @@
+//go:build !linux
+
+package collectors
+
+import (
+	"context"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+)
+
+// What asks a running Linux kernel. collect.OpenHost refuses on other
+// systems, so that these are never called; they keep the shelf the same on
+// all of them.
+func notHere(context.Context, *collect.Host, collect.Taker) error { return collect.ErrUnsupported }
+
+func collectClocks(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectNetwork(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectDeleted(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectMounts(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectSessions(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
