@@ -55,7 +55,7 @@ func Render(w io.Writer, d Data) error {
 	p.DataSHA256 = digest
 	functions := template.FuncMap{
 		"moment": moment, "count": count, "size": size, "plural": plural,
-		"tone": tone, "layerTone": layerTone, "answer": answer, "question": question, "shell": shell,
+		"tone": tone, "layerTone": layerTone, "answer": answer, "question": question, "sentence": sentence, "shell": shell,
 		"clip": clipLines, "len64": func(f []Failure) int64 { return int64(len(f)) },
 	}
 	t, err := template.New("page").Funcs(functions).Parse(pageText)

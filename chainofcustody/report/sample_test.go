@@ -130,9 +130,9 @@ func sample(t testing.TB) Data {
 		},
 		Verdict: custody.Verdict,
 		Layers: []Layer{
-			{"bundle", "Is the sealed file complete and readable?", chainofcustody.VerdictVerified, false, "Every frame, member and record of the bundle was read.", nil},
-			{"bundle", "Is every record what was sealed?", chainofcustody.VerdictVerified, false, "All 48,112 records give the root that the seal states.", nil},
-			{"bundle", "Is the seal's signature good?", chainofcustody.VerdictVerified, false, "Signed by the key of this run, which the examiner's key signed.", nil},
+			{"bundle", "container", chainofcustody.VerdictVerified, false, "12 frames", nil},
+			{"bundle", "records", chainofcustody.VerdictVerified, false, "All 48,112 records give the root that the seal states.", nil},
+			{"bundle", "seal", chainofcustody.VerdictVerified, false, "both signatures hold", nil},
 		},
 		Timeline: &Timeline{
 			Events: 1_204_881, Undated: 312, First: time.Date(2025, 11, 2, 4, 1, 9, 0, time.UTC), Last: time.Date(2026, 3, 1, 9, 13, 58, 0, time.UTC),

@@ -195,9 +195,11 @@ func reason(s string) string {
 	return " (" + s + ")"
 }
 
-// question is a layer's name as a question.
+// question is a layer's name as a question. The names are those of
+// chainofcustody's layers and of a bundle's verification; others are shown as
+// they are.
 func question(l Layer) string {
-	questions := map[string]string{
+	custody := map[string]string{
 		chainofcustody.LayerFiles:      "Is the custody log complete and readable?",
 		chainofcustody.LayerSignatures: "Is every custody event as it was signed?",
 		chainofcustody.LayerSigners:    "Are the signers known?",
@@ -207,13 +209,39 @@ func question(l Layer) string {
 		chainofcustody.LayerTime:       "Do the clocks agree with the order?",
 		chainofcustody.LayerExhibit:    "Does the log speak of this bundle?",
 	}
-	if q := questions[l.Name]; q != "" && l.Subject == "custody" {
-		return q
+	bundle := map[string]string{
+		"container":   "Is the sealed file complete?",
+		"tar":         "Is the archive inside it well formed?",
+		"contents":    "Is every item what its record says?",
+		"records":     "Is every record what was sealed?",
+		"checkpoints": "Do the checkpoints signed on the way hold?",
+		"seal":        "Is the seal's signature good?",
+		"signer":      "Is it known who sealed it?",
+		"time":        "Was the sealing key valid at that time?",
 	}
-	name := strings.TrimSpace(l.Name)
-	if name == "" {
-		return "Bundle"
+	q := bundle[l.Name]
+	if l.Subject == "custody" {
+		q = custody[l.Name]
 	}
-	first, n := utf8.DecodeRuneInString(name)
-	return string(unicode.ToUpper(first)) + name[n:]
+	if q == "" {
+		q = capital(strings.TrimSpace(l.Name))
+	}
+	return q
+}
+
+// sentence makes of a clause what can stand alone on paper.
+func sentence(s string) string {
+	s = capital(s)
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
+}
+
+func capital(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(first)) + s[n:]
 }
