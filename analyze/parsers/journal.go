@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ import (
 // name, repeated fields repeatedly. Messages of login, privilege, account and
 // service programs are read by package authmsg. The sender chooses
 // SYSLOG_IDENTIFIER: where the kernel's _COMM names another program, attr
-// identifier_not_confirmed says so.
+// identifier_not_confirmed says so, unless the unit confirms it.
 var linuxJournal = register(analyze.Parser{
 	Name:    "linux_journal",
 	Doc:     "journal files of systemd-journald, unlinked entries included",
@@ -258,6 +259,7 @@ func (j *journalEvents) interpret(ev *timeline.Event) {
 	if program == nil && ev.Channel == "kernel" {
 		program = []byte("kernel")
 	}
+	service := ev.Unit
 	if j.unit != nil && len(j.unit) <= valueMax {
 		// What the service manager writes about a unit is about that unit.
 		ev.Unit = j.out.Intern(j.unit)
@@ -269,7 +271,9 @@ func (j *journalEvents) interpret(ev *timeline.Event) {
 		return
 	}
 	applyMessage(ev, j.out, &j.said)
-	if j.comm != nil && !sameProgram(program, j.comm) {
+	// A short-lived child (cron's shell) may have another name by the time
+	// journald looks; its service is then the witness.
+	if j.comm != nil && !sameProgram(program, j.comm) && !sameProgram(program, []byte(strings.TrimSuffix(service, ".service"))) {
 		j.out.Attr("identifier_not_confirmed", j.comm)
 	}
 }

@@ -57,10 +57,19 @@ func messageAttrs(out *timeline.Appender, f *authmsg.Fields) {
 		key   string
 		value []byte
 	}{
-		{"target_user", f.TargetUser}, {"src_host", f.SrcHost}, {"method", f.Method},
-		{"key_type", f.KeyType}, {"key_fingerprint", f.Fingerprint}, {"tty", f.TTY},
-		{"session_name", f.SessionName}, {"group", f.Group}, {"device", f.Device},
-		{"module", f.Module}, {"process", f.Process}, {"pam_service", f.Service}, {"reason", f.Reason},
+		{"target_user", f.TargetUser},
+		{"src_host", f.SrcHost},
+		{"method", f.Method},
+		{"key_type", f.KeyType},
+		{"key_fingerprint", f.Fingerprint},
+		{"tty", f.TTY},
+		{"session_name", f.SessionName},
+		{"group", f.Group},
+		{"device", f.Device},
+		{"module", f.Module},
+		{"process", f.Process},
+		{"pam_service", f.Service},
+		{"reason", f.Reason},
 	} {
 		if len(a.value) > 0 {
 			out.Attr(a.key, a.value)

@@ -71,8 +71,11 @@ func export(n int) []byte {
 	w := bufio.NewWriter(&buf)
 	rnd := rand.New(rand.NewPCG(7, 7))
 	programs := [][2]string{
-		{"sshd", "ssh.service"}, {"cron", "cron.service"},
-		{"systemd-logind", "systemd-logind.service"}, {"nginx", "nginx.service"}, {"systemd", "init.scope"},
+		{"sshd", "ssh.service"},
+		{"cron", "cron.service"},
+		{"systemd-logind", "systemd-logind.service"},
+		{"nginx", "nginx.service"},
+		{"systemd", "init.scope"},
 	}
 	const start = 1_700_000_000_000_000
 	at := int64(start)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -153,7 +152,7 @@ func TestOtherContentIsRefused(t *testing.T) {
 	}
 }
 
-type failingAt struct{ after int64 }
+type failingAt struct{}
 
 func (f failingAt) ReadAt([]byte, int64) (int, error) { return 0, os.ErrPermission }
 
@@ -231,7 +230,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatal(n, err)
 			}
 			if e.Offset < end || e.Offset+e.Length > int64(len(b)) {
-				t.Fatal(fmt.Sprintf("entry at %d+%d after one that ends at %d", e.Offset, e.Length, end))
+				t.Fatalf("entry at %d+%d after one that ends at %d", e.Offset, e.Length, end)
 			}
 			end = e.Offset + e.Length
 			for _, field := range e.Fields {

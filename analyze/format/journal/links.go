@@ -89,17 +89,17 @@ func (r *Reader) array(o object, sorted *bool) bool {
 	return true
 }
 
-// missed returns the first linked entry before pos that the walk has passed.
+// missed returns the next linked entry before pos that was not yielded.
 func (l *links) missed(pos int64) (int64, bool) {
-	for l.next < len(l.at) {
-		off := int64(l.at[l.next]) << 3
-		if off >= pos {
-			return 0, false
-		}
-		l.next++ // taken or not, it is behind
-		return off, true
+	if l.next == len(l.at) {
+		return 0, false
 	}
-	return 0, false
+	off := int64(l.at[l.next]) << 3
+	if off >= pos {
+		return 0, false
+	}
+	l.next++ // taken or not, it is behind
+	return off, true
 }
 
 // seen takes note that the entry at off is yielded.
