@@ -21,7 +21,8 @@ type definition struct {
 	asLinks  bool     // links are taken, what they lead to is not
 
 	// max and total bound the bytes on disk of one file and of all files of
-	// the definition; 0 is no bound. What is over is recorded as skipped.
+	// the definition; 0 is no bound. What is over is recorded as skipped. Small
+	// files have a total of their own, so that large ones cannot use it up.
 	max, total int64
 
 	// take replaces the plain taking of a regular file; nil for that.
@@ -103,7 +104,7 @@ func (t *trie) add(def int, pattern string) error {
 		switch {
 		case err != nil:
 			return err
-		case component == "" || literal == "." || literal == "..":
+		case component == "" || plain && (literal == "." || literal == ".."):
 			return fmt.Errorf("%w: component %q in %q", errGlob, component, pattern)
 		case plain:
 			at = at.child(literal)

@@ -306,6 +306,17 @@ func TestFilesOverALimitAreListedWithTheReason(t *testing.T) {
 	}
 }
 
+func TestLargeFilesDoNotUseUpTheRoomOfSmallOnes(t *testing.T) {
+	h := plant(t, "tmp/z-script")
+	for _, name := range []string{"a", "b"} {
+		check(t, os.WriteFile(filepath.Join(h.Root, "tmp", name), make([]byte, 100_000), 0o644))
+	}
+	out, _ := walkTable(t, h, []definition{{rule: "tmp", patterns: []string{"/tmp/**"}, total: 110_000}})
+	if got, want := out.paths(), []string{"/tmp/a", "/tmp/z-script"}; !slices.Equal(got, want) {
+		t.Errorf("took %q, want %q", got, want)
+	}
+}
+
 // hidingTree leaves a name out of listings, as a rootkit does.
 type hidingTree struct {
 	tree

@@ -62,6 +62,9 @@ func (w *pathWalk) count(defs []int) int {
 	return chosen
 }
 
+// smallFile bounds a file that counts as small: scripts, notes, keys.
+const smallFile = 64 << 10
+
 // overLimit says which limit of its definition a file exceeds, "" for none.
 // Bytes on disk count, not the stated size: a sparse lastlog is small.
 func (w *pathWalk) overLimit(def int, path string) (string, *evidence.Stat) {
@@ -77,10 +80,14 @@ func (w *pathWalk) overLimit(def int, path string) (string, *evidence.Stat) {
 	if d.max > 0 && size > d.max {
 		return fmt.Sprintf("%d bytes on disk are over the limit of %d bytes a file for %q", size, d.max, d.rule), st
 	}
-	if d.total > 0 && w.spent[def]+size > d.total {
+	spent := &w.spent[def][0]
+	if size > smallFile {
+		spent = &w.spent[def][1]
+	}
+	if d.total > 0 && *spent+size > d.total {
 		return fmt.Sprintf("%d bytes on disk do not fit into the limit of %d bytes in all for %q", size, d.total, d.rule), st
 	}
-	w.spent[def] += size
+	*spent += size
 	return "", nil
 }
 

@@ -54,8 +54,8 @@ type pathWalk struct {
 	fences fences
 	secret *trie // what a link may not lead to unless secrets are ordered; nil: nothing
 
-	matched []int   // per definition
-	spent   []int64 // bytes on disk, per definition with a total
+	matched []int      // per definition
+	spent   [][2]int64 // bytes on disk, per definition with a total: small files, the rest
 	links   []followed
 	linked  map[string]bool // paths taken because a link led there
 }
@@ -87,7 +87,7 @@ func takePaths(ctx context.Context, run pathRun, defs []definition) error {
 
 func (w *pathWalk) run(ctx context.Context) error {
 	w.matched = make([]int, len(w.table.defs))
-	w.spent = make([]int64, len(w.table.defs))
+	w.spent = make([][2]int64, len(w.table.defs))
 	w.linked = make(map[string]bool)
 	err := w.dir(ctx, "", state{w.table.root}.inside(), 0)
 	for err == nil && len(w.links) > 0 {

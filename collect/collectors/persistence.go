@@ -40,6 +40,7 @@ func persistenceDefinitions() []definition {
 	defs = append(defs, startedByEvents()...)
 	defs = append(defs, accessControl()...)
 	defs = append(defs, serviceConfiguration()...)
+	defs = append(defs, placedPrograms()...)
 	for i := range defs {
 		if defs[i].max == 0 {
 			defs[i].max = maxConfiguration
@@ -162,5 +163,22 @@ func serviceConfiguration() []definition {
 		{rule: "cloud instance data", patterns: []string{"/etc/cloud/**", "/var/lib/cloud/{instance,data}/*", "/var/lib/cloud/instances/*/{user-data.txt,scripts/*,vendor-data.txt,datasource}"}, quiet: true, take: takeUnlessSecret},
 		{rule: "other configuration", patterns: []string{"/etc/**", "/usr/local/etc/**"}, rest: true, max: maxOtherConfiguration, take: takeUnlessSecret},
 		{rule: "file transfer and remote access", patterns: []string{"/etc/{vsftpd*,proftpd/**,rsyncd.conf,exports.d/*}", "/etc/vsftpd/*", "/etc/{xrdp,x11vnc,tigervnc,cockpit}/**", "/etc/{anydesk,teamviewer,rustdesk}/*.conf"}, quiet: true, take: takeUnlessSecret},
+	}
+}
+
+// placedPrograms are where programs and scripts lie that no package brought.
+// The walk hashes all that can run; these are worth having whole.
+func placedPrograms() []definition {
+	const most, all = 20 << 20, 256 << 20
+	return []definition{
+		// RPM systems keep thousands of links below /usr/lib/.build-id.
+		{rule: "hidden files among programs", patterns: []string{
+			"/{usr,boot}/**/{.[!b]*,.b,.b[!u]*}", "/{usr,boot}/**/{.[!b]*,.b,.b[!u]*}/**", "/dev/**/.*", "/dev/.*/**",
+		}, max: most, total: all, asLinks: true},
+		{rule: "locally installed programs", patterns: []string{"/usr/local/{bin,sbin,lib,libexec}/*", "/opt/*", "/opt/*/{bin,sbin}/*"}, max: most, total: all, asLinks: true},
+		{rule: "web root scripts", patterns: []string{
+			"/{var/www,srv/www,srv/http,usr/share/nginx,usr/local/apache2/htdocs}/**/*.{php,php?,phtml,phar,inc,jsp,jspx,war,asp,aspx,ashx,cgi,pl,py,rb,sh}",
+			"/home/*/public_html/**/*.{php,php?,phtml,phar,cgi,pl,py,sh}", "/{opt,var/lib,usr/share}/tomcat*/webapps/**/*.{jsp,jspx,war}",
+		}, max: 2 << 20, total: all, quiet: true, asLinks: true},
 	}
 }
