@@ -195,4 +195,3 @@ func checkContent(t *testing.T, r *Reader, it evidence.Item, want []byte) {
 		t.Errorf("%s: leaf %d, want %d: %v", it.Member, leaf, it.Index, err)
 	}
 }
-

@@ -154,6 +154,13 @@ type place struct {
 	off, size int64
 }
 
+// recovery notes the statement of a recovery in the locator.
+func (t *tailWriter) recovery(text []byte) {
+	t.w.cut(false)
+	at := t.w.member(recoveryMember, text)
+	t.places = append(t.places, place{"recovery", at, int64(len(text))})
+}
+
 // indexes writes the leaves and the two indexes, each from a fresh frame.
 func (t *tailWriter) indexes() {
 	t.long("leaves", leavesMember, int64(len(t.leaves))*65, MaxFrame, func(put func([]byte)) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"golang.org/x/crypto/ssh"
 )
@@ -27,16 +28,18 @@ var (
 // the manifest, and the manifest against the seal by Prove and Verify. It is
 // safe for concurrent use.
 type Reader struct {
-	frames  *frameCache
-	header  Header
-	key     ed25519.PublicKey
-	sshKey  ssh.PublicKey
-	seal    Seal
-	sealed  bool // false: a recovered bundle, closed by a checkpoint only
-	trailer Trailer
-	rows    []row
-	names   place // member index
-	leafLoc place // leaves.txt
+	frames *frameCache
+	header Header
+	key    ed25519.PublicKey
+	sshKey ssh.PublicKey
+	seal   Seal
+	sealed bool // false: a recovered bundle, closed by a checkpoint only
+
+	recovered bool // records may be missing
+	trailer   Trailer
+	rows      []row
+	names     place // member index
+	leafLoc   place // leaves.txt
 
 	mu     sync.Mutex
 	leaves []evidence.Digest // loaded by Prove
@@ -79,11 +82,14 @@ func looksLikeBundle(r io.ReaderAt, size int64) bool {
 	return beginsLikeBundle(b)
 }
 
-// beginsLikeBundle reports whether tar bytes begin with exhibit/format.
+// beginsLikeBundle reports whether tar bytes begin with exhibit/format, or in
+// a recovered bundle with what replaces it.
 func beginsLikeBundle(b []byte) bool {
 	e, n, err := parseHeader(b)
-	return err == nil && n > 0 && e.name == formatMember && len(b) >= n+len(formatText) &&
-		string(b[n:n+len(formatText)]) == formatText
+	if err != nil || n > len(b) {
+		return false
+	}
+	return strings.HasPrefix(e.name, lostPrefix) || e.name == formatMember && bytes.HasPrefix(b[n:], []byte(formatText))
 }
 
 // load reads what locates everything else.
@@ -92,28 +98,37 @@ func (r *Reader) load() error {
 	if err != nil {
 		return err
 	}
+	_, r.recovered = places["recovery"]
 	if r.rows, err = r.readRows(places["manifest-index"]); err != nil {
 		return err
 	}
 	r.names, r.leafLoc = places["member-index"], places["leaves"]
-	first, err := r.record(0)
-	if err != nil {
-		return err
-	}
-	if r.header, r.key, r.sshKey, err = parseHeaderRecord(first); err != nil {
+	if first, err := r.record(0); err == nil {
+		if r.header, r.key, r.sshKey, err = parseHeaderRecord(first); err != nil {
+			return err
+		}
+	} else if !r.recovered {
 		return err
 	}
 	if err := r.loadSeal(places); err != nil {
 		return err
 	}
-	if last := r.rows[len(r.rows)-1]; last.leaf+last.count != r.seal.Size {
+	if last := r.rows[len(r.rows)-1]; last.leaf+last.count != r.seal.Size && !r.recovered {
 		return fmt.Errorf("%w: manifest index and seal disagree on the number of records", ErrMismatch)
 	}
+	return r.loadTrailer()
+}
+
+// loadTrailer reads the last record of a sealed bundle.
+func (r *Reader) loadTrailer() error {
 	if !r.sealed {
 		return nil
 	}
 	last, err := r.record(r.seal.Size - 1)
 	if err != nil {
+		if r.recovered {
+			return nil // lost
+		}
 		return err
 	}
 	if last.item.Kind != evidence.KindTrailer || last.body == nil {
@@ -139,16 +154,17 @@ func (r *Reader) loadSeal(places map[string]place) error {
 	}
 	note := members[noteMember]
 	if !sealed {
-		for name, b := range members {
-			if strings.HasPrefix(name, checkPrefix) {
-				note = b
-			}
+		note = members[recoveryNote]
+	}
+	if r.key == nil {
+		if err := r.keyFromSeal(members); err != nil {
+			return err
 		}
 	}
 	if r.seal, err = parseNote(note, r.key); err != nil {
 		return fmt.Errorf("read seal: %w", err)
 	}
-	if r.seal.Origin != OriginPrefix+r.header.Bundle {
+	if r.header.Bundle != "" && r.seal.Origin != OriginPrefix+r.header.Bundle {
 		return fmt.Errorf("%w: seal is of another bundle", ErrMismatch)
 	}
 	if sealed {
@@ -158,6 +174,18 @@ func (r *Reader) loadSeal(places map[string]place) error {
 		}
 	}
 	return nil
+}
+
+// keyFromSeal takes the run's key from the seal's signature when the header is
+// lost. Whether that key is to be trusted is no more known than before.
+func (r *Reader) keyFromSeal(members map[string][]byte) error {
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, members[sealMember], members[sshsigMember])
+	if err != nil {
+		return fmt.Errorf("read seal: %w", err)
+	}
+	r.sshKey = key
+	r.key, err = ed25519Key(key)
+	return err
 }
 
 // locator reads the last member: where the seal and the indexes are.
@@ -231,10 +259,11 @@ func (r *Reader) readRows(p place) ([]row, error) {
 	if _, err := r.frames.ReadAt(b, p.off); err != nil {
 		return nil, fmt.Errorf("read manifest index: %w", err)
 	}
-	return parseRows(b, r.frames.size())
+	return parseRows(b, r.frames.size(), r.recovered)
 }
 
-func parseRows(b []byte, size int64) ([]row, error) {
+// parseRows reads a manifest index. With gaps, records may be missing.
+func parseRows(b []byte, size int64, gaps bool) ([]row, error) {
 	var rows []row
 	next, end := int64(0), int64(0)
 	for line := range bytes.Lines(b) {
@@ -248,8 +277,9 @@ func parseRows(b []byte, size int64) ([]row, error) {
 		}
 		w := row{v[0], v[1], v[2], v[3], int(v[4])}
 		switch {
-		case bad, w.leaf != next, w.count < 1, w.off < end, w.size < 1, w.size > rowSize+2*maxLine, w.off > size-w.size:
+		case bad, w.leaf != next && (!gaps || w.leaf < next), w.leaf > leafLimit, w.count < 1, w.off < end, w.size < 1, w.size > rowSize+2*maxLine, w.off > size-w.size:
 			return nil, fmt.Errorf("%w: bad line %d in manifest index", ErrMismatch, len(rows)+1)
+		case gaps:
 		case len(rows) > 0 && w.batch != rows[len(rows)-1].batch && w.batch != rows[len(rows)-1].batch+1,
 			len(rows) == 0 && w.batch != 0:
 			return nil, fmt.Errorf("%w: manifest index skips a batch", ErrMismatch)
@@ -282,7 +312,7 @@ func (r *Reader) Key() ssh.PublicKey { return r.sshKey }
 // rowOf returns the row that holds a leaf.
 func (r *Reader) rowOf(leaf int64) (row, bool) {
 	i := sort.Search(len(r.rows), func(i int) bool { return r.rows[i].leaf+r.rows[i].count > leaf })
-	if leaf < 0 || i == len(r.rows) {
+	if leaf < 0 || i == len(r.rows) || leaf < r.rows[i].leaf {
 		return row{}, false
 	}
 	return r.rows[i], true

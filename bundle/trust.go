@@ -26,7 +26,7 @@ func (c *conclusion) trust() {
 		r.Verdict = SignerUnknown
 	case !timely:
 		r.Verdict = TimeUnproven
-	case r.Prefix || !r.Sealed:
+	case r.Prefix || !r.Sealed || c.recovery:
 		r.Verdict = VerifiedPrefix
 	default:
 		r.Verdict = Verified
@@ -115,6 +115,10 @@ func (c *conclusion) sentences() {
 	case Verified:
 		r.say("Nothing in this bundle has changed since %s sealed it.", r.Signer)
 	case VerifiedPrefix:
+		if r.Sealed {
+			r.say("The end of the file was lost after sealing, but the seal and everything it covers is unchanged, signed by %s.", r.Signer)
+			break
+		}
 		r.say("The collection was interrupted. Everything up to its last signed checkpoint is unchanged, signed by %s.", r.Signer)
 	case SignerUnknown:
 		r.say("Nothing in this bundle has changed since it was sealed, but nobody you trust is known to have sealed it.")

@@ -1,0 +1,104 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
+)
+
+// ErrChanged says that an extracted item's bytes are not those of its record.
+var ErrChanged = errors.New("content is not the recorded one")
+
+// ExtractOptions tune Extract.
+type ExtractOptions struct {
+	// Done is called after each item, with nil or what went wrong with it. It
+	// returns an error to stop.
+	Done func(it evidence.Item, err error) error
+	// Manifest also writes the manifest batches.
+	Manifest bool
+}
+
+// Extract writes the contents of the selected items below root, under their
+// member names. Nothing but regular files of mode 0444 and folders comes into
+// being, existing files are not replaced, holes stay holes where the file
+// system can, and each content is hashed on the way and compared with its
+// record: an item that differs is written and reported as ErrChanged. Without
+// opt.Done the first error ends the extraction.
+func Extract(ctx context.Context, r *Reader, root *os.Root, selected func(evidence.Item) bool, opt ExtractOptions) error {
+	for it, err := range r.Evidence().Items() {
+		if err != nil {
+			return fmt.Errorf("extract: %w", err)
+		}
+		manifest := it.Kind == evidence.KindManifest
+		switch {
+		case !it.Kind.HasContent(), manifest && !opt.Manifest, !manifest && selected != nil && !selected(it):
+			continue
+		}
+		err = r.extract(ctx, root, it)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if opt.Done != nil {
+			err = opt.Done(it, err)
+		}
+		if err != nil {
+			return fmt.Errorf("extract %s: %w", it.Member, err)
+		}
+	}
+	return nil
+}
+
+func (r *Reader) extract(ctx context.Context, root *os.Root, it evidence.Item) (err error) {
+	c, err := r.Open(it.Member)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := root.MkdirAll(path.Dir(it.Member), 0o755); err != nil {
+		return err
+	}
+	f, err := root.OpenFile(it.Member, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := evidence.NewHash()
+	pos := int64(0)
+	buf := make([]byte, len(zeros))
+	for pos < it.Size {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		rec := record{item: it}
+		hole, n := rec.next(pos)
+		n = min(n, int64(len(buf)))
+		part := buf[:n]
+		if hole {
+			part = zeros[:n]
+		} else if m, err := c.ReadAt(part, pos); m < len(part) {
+			return fmt.Errorf("read at %d: %w", pos+int64(m), noEOF(err))
+		} else if _, err := f.WriteAt(part, pos); err != nil {
+			return err
+		}
+		h.Write(part)
+		pos += n
+	}
+	if err := f.Truncate(it.Size); err != nil {
+		return err
+	}
+	if it.Kind != evidence.KindManifest && evidence.DigestOf(h) != it.SHA256 {
+		return ErrChanged
+	}
+	if it.Stat != nil && !it.Stat.Modified.IsZero() {
+		// A file system that cannot hold the time is no reason to fail.
+		if err := root.Chtimes(it.Member, it.Stat.Modified, it.Stat.Modified); err != nil && errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
