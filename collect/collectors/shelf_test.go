@@ -1,0 +1,56 @@
+package collectors
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/collecttest"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
+)
+
+func TestEveryCollectorKeepsTheRules(t *testing.T) {
+	for _, c := range All() {
+		t.Run(c.Name, func(t *testing.T) { collecttest.Run(t, c) })
+	}
+}
+
+func TestTheShelfIsACopyInOrderOfVolatility(t *testing.T) {
+	all := All()
+	if len(all) < 8 || !slices.IsSortedFunc(all, func(a, b collect.Collector) int { return int(a.Tier - b.Tier) }) {
+		t.Errorf("%d collectors, or not in order", len(all))
+	}
+	all[0].Name = "changed"
+	if All()[0].Name == "changed" {
+		t.Error("the shelf itself was handed out")
+	}
+}
+
+var tierNames = map[collect.Tier]string{
+	collect.TierClocks: "clocks and self", collect.TierNetwork: "network", collect.TierProcesses: "processes",
+	collect.TierKernel: "kernel", collect.TierMemory: "memory", collect.TierSessions: "mounts and sessions",
+	collect.TierLogs: "temporary and rotating", collect.TierPersistence: "persistence and configuration",
+	collect.TierUsers: "users", collect.TierFiles: "file system", collect.TierAlongside: "alongside, from first to last",
+}
+
+// The reference of collectors is made of the shelf, so that it cannot differ.
+func TestTheReferenceNamesEveryCollector(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("# Collectors\n\nWhat a run collects, in the order in which it is collected: what is lost soonest comes\n" +
+		"first. This file is generated from the program (`go test ./collect/collectors -update`).\n\n" +
+		"*Running host* says that a collector needs the machine itself; under `--root` it is left\n" +
+		"out, which the bundle records. Every look leaves a record, whether it found something or\n" +
+		"not: see `collection/ledger.jsonl` in each bundle.\n\n" +
+		"| order | collector | what it takes | running host |\n|---|---|---|---|\n")
+	for _, c := range All() {
+		live := ""
+		if c.Live {
+			live = "needed"
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", tierNames[c.Tier], c.Name, c.Doc, live)
+	}
+	testenv.Golden(t, filepath.Join(testenv.Root(t), "docs", "collectors.md"), b.Bytes())
+}
