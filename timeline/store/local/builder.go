@@ -20,6 +20,7 @@ import (
 // Open, and a build that dies leaves its finished jobs to the next Builder.
 type Builder struct {
 	dir     string
+	limits  limits
 	pending *pendingLog
 	base    *manifest // nil where there is no manifest yet
 
@@ -42,7 +43,7 @@ func Create(dir string) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{dir: dir, pending: pending, done: make(map[string]bool)}
+	b := &Builder{dir: dir, limits: standard, pending: pending, done: make(map[string]bool)}
 	if b.base, err = readManifest(dir, nil); err != nil && !errors.Is(err, ErrNoTimeline) {
 		pending.file.Close()
 		return nil, err

@@ -69,7 +69,7 @@ func (w *jobWriter) event(e *timeline.Event) error {
 	content := w.contents.Of(e)
 	if w.rows == nil {
 		w.small = appendRecord(w.small, e, content)
-		if w.events <= smallRows && len(w.small) <= smallBytes {
+		if w.events <= int64(w.b.limits.smallRows) && len(w.small) <= w.b.limits.smallBytes {
 			return nil
 		}
 		return w.grow()
@@ -107,7 +107,7 @@ func addRecords(r *rows, records []byte, source *timeline.Source) error {
 
 // cut writes a segment when one is full or the job is at its end.
 func (w *jobWriter) cut(end bool) error {
-	if !w.rows.full() && !end || w.rows.n == 0 {
+	if !w.rows.full(w.b.limits) && !end || w.rows.n == 0 {
 		return nil
 	}
 	name := fmt.Sprintf("%s-%d", w.job.Key[:32], len(w.segments))

@@ -29,15 +29,21 @@ const (
 // FormatVersion is the value of "format" in the first line of a manifest.
 const FormatVersion = "exhibit.timeline.v1"
 
-// Limits of a segment and of its parts. They are part of the format's
-// promise of equal bytes: other values give other files.
+// limits of a segment. They are part of the promise of equal bytes: other
+// values give other files.
+type limits struct {
+	segmentRows  int // rows of a segment
+	segmentBytes int // memory of its rows before writing
+	smallRows    int // a job of at most this many rows ...
+	smallBytes   int // ... and bytes shares a segment with others
+}
+
+var standard = limits{segmentRows: 250_000, segmentBytes: 64 << 20, smallRows: 16_384, smallBytes: 4 << 20}
+
+// Pages of a segment end where either bound is reached.
 const (
-	segmentRows  = 250_000  // rows of a segment
-	segmentBytes = 64 << 20 // memory of its rows before writing
-	smallRows    = 16_384   // a job of at most this many rows ...
-	smallBytes   = 4 << 20  // ... and bytes shares a segment with others
-	textPageRows = 4096     // rows of a page of text
-	pageRows     = 8192     // rows of a page of numbers or dictionary codes
+	textPageRows = 4096 // rows of a page of text
+	pageRows     = 8192 // rows of a page of numbers or dictionary codes
 	pageBytes    = 256 << 10
 )
 

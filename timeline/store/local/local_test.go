@@ -1,22 +1,85 @@
 package local_test
 
 import (
+	"context"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/exhibit-dfir/exhibit/timeline"
 	"github.com/exhibit-dfir/exhibit/timeline/store/local"
+	"github.com/exhibit-dfir/exhibit/timeline/store/memory"
 	"github.com/exhibit-dfir/exhibit/timeline/storetest"
 )
 
-func build(t testing.TB, dir string, jobs []storetest.Job, workers int) {
+// create opens a builder with segments of at most 700 rows, in which jobs of
+// more than 120 events do not share.
+func create(t testing.TB, dir string) *local.Builder {
 	t.Helper()
 	b, err := local.Create(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.SetLimits(700, 120)
+	return b
+}
+
+func build(t testing.TB, dir string, jobs []storetest.Job, workers int) {
+	t.Helper()
+	b := create(t, dir)
 	storetest.Build(t, b, jobs, workers)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, dir string) *local.Engine {
+	t.Helper()
+	e, err := local.Open(dir, local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// files reads a folder into one text per file.
+func files(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		out[filepath.ToSlash(rel)] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sameFiles(t testing.TB, got, want map[string]string) {
+	t.Helper()
+	for name, text := range want {
+		if other, ok := got[name]; !ok {
+			t.Errorf("%s is missing", name)
+		} else if other != text {
+			t.Errorf("%s differs", name)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s is too much", name)
+		}
 	}
 }
 
@@ -30,4 +93,229 @@ func TestEngine(t *testing.T) {
 		}
 		return e
 	})
+}
+
+func TestEngineOverSharedSegments(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, jobs []storetest.Job) timeline.Engine {
+		dir := t.TempDir()
+		b, err := local.Create(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		storetest.Build(t, b, jobs, 2)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(segments(t, dir)); n != 3 && len(jobs) > 0 {
+			t.Fatalf("%d segments, want one per family", n)
+		}
+		e, err := local.Open(dir, local.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+}
+
+func segments(t testing.TB, dir string) []string {
+	t.Helper()
+	var out []string
+	for name := range files(t, dir) {
+		if strings.HasSuffix(name, ".parquet") {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestSegmentsOfManyBlocksAnswerAlike(t *testing.T) {
+	jobs := storetest.Jobs(21, 2, 75_000)
+	dir := t.TempDir()
+	b, err := local.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Build(t, b, jobs, 2)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, dir)
+	events, _, _ := storetest.Collect(t, jobs)
+	if len(events) < 80_000 {
+		t.Fatalf("%d events are too few for several blocks", len(events))
+	}
+	m := memory.New(events)
+	ctx := context.Background()
+	r := rand.New(rand.NewPCG(8, 8))
+	for range 12 {
+		q := timeline.Query{Where: storetest.RandomExpr(r, 2)}
+		want, err := m.Count(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Count(ctx, q); err != nil || got != want {
+			t.Fatalf("%s: %d, %v; want %d", timeline.Format(q.Where), got, err, want)
+		}
+	}
+	got := storetest.Slice(t, e.Events(ctx, timeline.Query{}, nil))
+	storetest.Ordered(t, got)
+	if len(got) != len(events) {
+		t.Fatalf("%d events, want %d", len(got), len(events))
+	}
+	for _, i := range []int{0, 32767, 32768, 65535, 65536, len(got) - 2} {
+		c := &timeline.Cursor{TS: got[i].TS, ID: got[i].ID}
+		next := storetest.Slice(t, e.Events(ctx, timeline.Query{Limit: 1}, c))
+		if len(next) != 1 || next[0].ID != got[i+1].ID {
+			t.Fatalf("after event %d comes not event %d", i, i+1)
+		}
+	}
+}
+
+func TestWorkersDoNotShowInTheBytes(t *testing.T) {
+	jobs := storetest.Jobs(2, 40, 400)
+	one, many := t.TempDir(), t.TempDir()
+	build(t, one, jobs, 1)
+	build(t, many, jobs, 5)
+	sameFiles(t, files(t, many), files(t, one))
+	if len(segments(t, one)) < 20 {
+		t.Fatal("too few segments to mean something")
+	}
+}
+
+func TestSuspendedBuildEndsInTheSameBytes(t *testing.T) {
+	jobs := storetest.Jobs(4, 30, 400)
+	whole, parts := t.TempDir(), t.TempDir()
+	build(t, whole, jobs, 1)
+	for _, part := range [][]storetest.Job{jobs[20:], jobs[5:25]} {
+		b := create(t, parts)
+		storetest.Build(t, b, part, 2)
+		if err := b.Suspend(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := local.Open(parts, local.Options{}); !errors.Is(err, local.ErrNoTimeline) {
+			t.Fatalf("suspended build: %v, want ErrNoTimeline", err)
+		}
+	}
+	build(t, parts, jobs, 3)
+	sameFiles(t, files(t, parts), files(t, whole))
+}
+
+func TestLaterBuildsOnlyAdd(t *testing.T) {
+	jobs := storetest.Jobs(5, 20, 300)
+	dir := t.TempDir()
+	build(t, dir, jobs[:8], 2)
+	before := files(t, dir)
+	build(t, dir, jobs[:8], 2)
+	sameFiles(t, files(t, dir), before)
+
+	build(t, dir, jobs, 2)
+	after := files(t, dir)
+	for name, text := range before {
+		if name != "MANIFEST" && after[name] != text {
+			t.Errorf("%s changed", name)
+		}
+	}
+	if !strings.HasPrefix(after["MANIFEST"], before["MANIFEST"]) {
+		t.Error("the manifest does not begin with what it was")
+	}
+	events, _, _ := storetest.Collect(t, jobs)
+	n, err := open(t, dir).Count(context.Background(), timeline.Query{})
+	if err != nil || n != int64(len(events)) {
+		t.Errorf("%d events, %v; want %d", n, err, len(events))
+	}
+}
+
+func TestTwoBuildersCannotWorkInOneFolder(t *testing.T) {
+	dir := t.TempDir()
+	b := create(t, dir)
+	if _, err := local.Create(dir); !errors.Is(err, local.ErrBusy) {
+		t.Errorf("error %v, want ErrBusy", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	create(t, dir).Close()
+}
+
+func TestAbortedAndFailedJobsLeaveNothing(t *testing.T) {
+	jobs := storetest.Jobs(6, 4, 400)
+	dir, clean := t.TempDir(), t.TempDir()
+	b := create(t, dir)
+	ctx := context.Background()
+	for i := range jobs {
+		w, err := b.Begin(ctx, jobs[i].Job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := jobs[i].Run(ctx, w); err != nil {
+			t.Fatal(err)
+		}
+		w.Abort()
+		if err := w.Commit(ctx); err == nil {
+			t.Fatal("an aborted job was committed")
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	create(t, clean).Close()
+	sameFiles(t, files(t, dir), files(t, clean))
+}
+
+func TestEqualEventsOfASegmentAreKeptOnce(t *testing.T) {
+	dir := t.TempDir()
+	b := create(t, dir)
+	job := storetest.Jobs(7, 1, 50)[0]
+	job.Events = 40
+	ctx := context.Background()
+	w, err := b.Begin(ctx, job.Job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := job.Run(ctx, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := open(t, dir).Count(ctx, timeline.Query{}); n != 40 || err != nil {
+		t.Errorf("%d events, %v; want 40", n, err)
+	}
+}
+
+func TestBuilderRefusesNamesThatLeadElsewhere(t *testing.T) {
+	b := create(t, t.TempDir())
+	defer b.Close()
+	good := storetest.Jobs(1, 1, 1)[0].Job
+	for name, change := range map[string]func(*timeline.Job){
+		"key": func(j *timeline.Job) { j.Key = "../x" }, "family": func(j *timeline.Job) { j.Family = "../x" },
+		"no family": func(j *timeline.Job) { j.Family = "" }, "no source": func(j *timeline.Job) { j.Source = nil },
+	} {
+		job := good
+		change(&job)
+		if _, err := b.Begin(context.Background(), job); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestManyProblemsAreCountedNotListed(t *testing.T) {
+	dir := t.TempDir()
+	b := create(t, dir)
+	job := storetest.Jobs(8, 1, 0)[0]
+	job.Problems = 10_500
+	storetest.Build(t, b, []storetest.Job{job}, 1)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := storetest.Slice(t, open(t, dir).Problems(context.Background()))
+	if len(got) != 10_001 || !strings.Contains(got[10_000].Detail, "500 more problems") {
+		t.Errorf("%d problems, the last %+v", len(got), got[len(got)-1])
+	}
 }

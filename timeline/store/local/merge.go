@@ -55,7 +55,7 @@ func (b *Builder) Suspend() error {
 }
 
 func (b *Builder) list(jobs []*pendingJob) error {
-	groups := groupSmall(jobs)
+	groups := groupSmall(jobs, b.limits)
 	if err := b.writeGroups(groups); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (b *Builder) list(jobs []*pendingJob) error {
 }
 
 // groupSmall forms groups in the order of the jobs, families by name.
-func groupSmall(jobs []*pendingJob) []*group {
+func groupSmall(jobs []*pendingJob, l limits) []*group {
 	open := make(map[string]*group)
 	var groups []*group
 	for _, job := range jobs {
@@ -111,7 +111,7 @@ func groupSmall(jobs []*pendingJob) []*group {
 			continue
 		}
 		g := open[job.Family]
-		if g == nil || g.rows+job.Small > segmentRows || g.bytes+job.Records > segmentBytes/2 {
+		if g == nil || g.rows+job.Small > int64(l.segmentRows) || g.bytes+job.Records > int64(l.segmentBytes/2) {
 			g = &group{family: job.Family}
 			open[job.Family] = g
 			groups = append(groups, g)

@@ -53,7 +53,7 @@ func newRows() *rows {
 	return r
 }
 
-func (r *rows) full() bool { return r.n >= segmentRows || r.bytes >= segmentBytes }
+func (r *rows) full(l limits) bool { return r.n >= l.segmentRows || r.bytes >= l.segmentBytes }
 
 // add copies one event, which must be normal.
 func (r *rows) add(e *timeline.Event, content timeline.ID) {

@@ -18,31 +18,31 @@ type segmentInfo struct {
 	min, max      int64 // ts of the dated rows; None without any
 }
 
-// segmentWriter writes segments one after the other with the same buffers.
+// segmentWriter writes segments one after the other.
 type segmentWriter struct {
-	parquet *parquet.GenericWriter[any]
 	chunk   []parquet.Value
 	digests []byte
 }
 
-func newSegmentWriter() *segmentWriter {
+func newSegmentWriter() *segmentWriter { return &segmentWriter{chunk: make([]parquet.Value, 0, 1024)} }
+
+// newFile returns a writer for one segment. parquet-go's Reset is of no use:
+// it forgets the columns' paths, and the second file has none.
+func newFile(out io.Writer) *parquet.GenericWriter[any] {
 	filters := []parquet.BloomFilterColumn{parquet.SplitBlockFilter(10, "event_id")}
 	for i := range schema {
 		if schema[i].bloom {
 			filters = append(filters, parquet.SplitBlockFilter(10, schema[i].name))
 		}
 	}
-	return &segmentWriter{
-		parquet: parquet.NewGenericWriter[any](io.Discard, parquetSchema,
-			parquet.CreatedBy("exhibit", "1", "0"),
-			parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}),
-			parquet.PageBufferSize(pageBytes),
-			parquet.DataPageStatistics(false),
-			parquet.MaxRowsPerRowGroup(math.MaxInt64),
-			parquet.BloomFilters(filters...),
-		),
-		chunk: make([]parquet.Value, 0, 1024),
-	}
+	return parquet.NewGenericWriter[any](out, parquetSchema,
+		parquet.CreatedBy("exhibit", "1", "0"),
+		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}),
+		parquet.PageBufferSize(pageBytes),
+		parquet.DataPageStatistics(false),
+		parquet.MaxRowsPerRowGroup(math.MaxInt64),
+		parquet.BloomFilters(filters...),
+	)
 }
 
 // write writes the rows of r in the order given.
@@ -58,8 +58,8 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 		}
 		info.max = order[i].ts
 	}
-	w.parquet.Reset(out)
-	leaves := w.parquet.ColumnWriters()
+	file := newFile(out)
+	leaves := file.ColumnWriters()
 	for leaf, ids := range [][]timeline.ID{idLeaf: r.ids, contentLeaf: r.cids} {
 		err := w.column(leaves[leaf], order, textPageRows, func(row uint32) parquet.Value {
 			return parquet.FixedLenByteArrayValue(ids[row][:]).Level(0, 0, leaf)
@@ -84,7 +84,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 			return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
 		}
 	}
-	if err := w.parquet.Close(); err != nil {
+	if err := file.Close(); err != nil {
 		return info, fmt.Errorf("finish segment: %w", err)
 	}
 	return info, nil
