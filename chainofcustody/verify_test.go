@@ -347,3 +347,33 @@ func TestEmptyAndAbsentLogsAreNotVerified(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkVerifyCustody(b *testing.B) {
+	c, ex, id, _ := testLog(b)
+	for range 95 {
+		if _, err := c.Append(ex, Event{Kind: EventVerified}, id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := verify(b, c, ex, VerifyOptions{}); r.Verdict != VerdictVerified || len(r.Events) != 100 {
+			b.Fatalf("%s, %d events", r.Verdict, len(r.Events))
+		}
+	}
+	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	c, id := testCase(b), testIdentity(b, "alice@lab")
+	ex, err := c.NextExhibit()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Append(ex, Event{Kind: EventVerified}, id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -73,6 +73,7 @@ type Exhibit struct {
 // Bundle is the sealed container.
 type Bundle struct {
 	File         string // file name, without folder
+	Path         string // where it lies in the case folder, "/" between names; "" means File
 	Size         int64
 	SHA256       string // of the file
 	SealID       string // SHA-256 of seal.txt; "" when it was not sealed

@@ -42,7 +42,10 @@ func (d *Data) recipe() []step {
 }
 
 func (d *Data) bundleSteps() []step {
-	file := d.Bundle.File
+	file := d.Bundle.Path
+	if file == "" {
+		file = d.Bundle.File
+	}
 	steps := []step{{
 		Title:    "The file is the one described here",
 		Commands: "sha256sum " + shell("./"+file),
@@ -79,6 +82,7 @@ func (d *Data) bundleSteps() []step {
 		Title:    "Every file, and the seal over all of them",
 		Text:     "Programs of a few lines that come with the bundle recompute every hash and the root in the seal. Read them first: they need nothing but a Python or a POSIX shell.",
 		Commands: "python3 check/exhibit/verify.py check",
+		Expect:   "contents and root agree with exhibit/seal.txt",
 	})
 }
 
@@ -107,7 +111,7 @@ func (d *Data) signatureSteps() []step {
 	if by := d.Bundle.BoundBy; by != "" {
 		steps = append(steps, step{
 			Title: "The person behind that key",
-			Text:  "The examiner's own key signed the key of the run. allowed_signers lies in the case folder.",
+			Text:  "The examiner's own key signed the key of the run.",
 			Commands: "ssh-keygen -Y verify -f allowed_signers -I " + shell(by) +
 				" -n exhibit-custody -s check/exhibit/collector-key.sig < check/exhibit/collector.pub",
 			Expect: `Good "exhibit-custody" signature for ` + by,
@@ -119,7 +123,7 @@ func (d *Data) signatureSteps() []step {
 func (d *Data) custodySteps() []step {
 	return []step{{
 		Title: "Every custody event is signed and names its predecessors",
-		Text: "Run in the case folder. allowed_signers is the list of keys: compare its fingerprints with those on letterhead or paper. " +
+		Text: "allowed_signers is the list of keys: compare its fingerprints with those on letterhead or paper. " +
 			"Each event prints one line; any other line is a finding.",
 		Commands: CustodyLoop(d.Exhibit.Number),
 		Expect:   plural(int64(len(d.Events)), "line") + " beginning “good”",
@@ -135,7 +139,8 @@ func (d *Data) custodySteps() []step {
 // "good FILE" for an event whose signature, name and predecessors hold, and
 // "BAD FILE: what" otherwise (docs/format/custody.md).
 func CustodyLoop(exhibit string) string {
-	return `cd ` + shell("custody/"+exhibit) + ` && sums=$(sha256sum *.json)
+	return `(cd ` + shell("custody/"+exhibit) + ` || exit 1
+sums=$(sha256sum *.json)
 for e in *.json; do
   id=$(sed 's/.*"actor":{"id":"\([^"]*\)".*/\1/' "$e")
   at=$(sed 's/.*"utc":"\([^.]*\).*/\1/' "$e" | tr -d 'T:-')
@@ -150,5 +155,5 @@ for e in *.json; do
       echo "BAD $e: predecessor $p missing"; continue 2; }
   done
   echo "good $e"
-done`
+done)`
 }

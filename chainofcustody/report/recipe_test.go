@@ -109,7 +109,7 @@ func fakeBundle(t *testing.T, dir string, d *Data) {
 			t.Fatal(err)
 		}
 	}
-	d.Bundle.File = "a bundle's name.exhibit.tar.zst"
+	d.Bundle.File, d.Bundle.Path = "a bundle's name.exhibit.tar.zst", ""
 	// The seed of Ed25519 in PKCS#8 lets openssl write the public half.
 	der := append([]byte("\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"), private.Seed()...)
 	if err := os.WriteFile(filepath.Join(dir, "key.der"), der, 0o600); err != nil {

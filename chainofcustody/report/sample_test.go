@@ -93,6 +93,7 @@ func sample(t testing.TB) Data {
 		},
 		Bundle: Bundle{
 			BoundBy: "alice@lab",
+			Path:    "exhibits/EX-001/2026-017-shop01-20260301T091402Z.exhibit.tar.zst",
 			File:    "2026-017-shop01-20260301T091402Z.exhibit.tar.zst", Size: 38_211_904, SHA256: hexOf("file"),
 			SealID: hexOf("seal"), SealCode: "7QK2M-9XV4T-B3HND-0PWZ6", Sealed: time.Date(2026, 3, 1, 9, 14, 2, 0, time.UTC),
 			Root: hexOf("root"), Records: 48_112, Grade: "A", Fingerprint: "SHA256:0uQ1vT5oVZq8n2m0Yb7oC7q8aC1cH4dY2E5rF6gH7i8",
