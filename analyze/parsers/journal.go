@@ -104,6 +104,9 @@ func (j *journalEvents) event(e *journal.Entry) {
 	if e.Unlinked {
 		ev.Flags |= timeline.Unlinked
 	}
+	if e.Damaged {
+		ev.Flags |= timeline.CorruptRec
+	}
 	if e.Lost > 0 {
 		ev.Flags |= timeline.CorruptRec
 		j.out.AttrInt("lost_fields", int64(e.Lost))

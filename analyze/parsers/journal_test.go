@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,4 +77,49 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+func TestDamagedJournalSampleIsMade(t *testing.T) {
+	if !*makeSamples {
+		t.Skip("skipped: runs with -samples only")
+	}
+	b, err := os.ReadFile("testdata/linux_journal/regular.journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := bytes.Index(b, []byte("user=admin"))
+	if edit < 0 {
+		edit = bytes.Index(b, []byte("invalid user admin"))
+	}
+	copy(b[edit:], "invalid user ADMIN")              // an edit in place
+	b[binary.LittleEndian.Uint64(b[136:])+11] ^= 0x7f // the size of the last object
+	for name, data := range map[string][]byte{
+		"damaged-edited.journal":      b,
+		"damaged-edited.journal.item": must(os.ReadFile("testdata/linux_journal/regular.journal.item")),
+	} {
+		if err := os.WriteFile(filepath.Join("testdata/linux_journal", name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestASenderIsConfirmedByItsNameOrItsService(t *testing.T) {
+	for _, c := range []struct {
+		identifier, comm string
+		same             bool
+	}{
+		{"sshd", "sshd-session", true},
+		{"CRON", "cron", true},
+		{"/usr/sbin/cron", "cron", true},
+		{"(systemd)", "systemd", true},
+		{"systemd-logind", "systemd-logind", true},
+		{"sshd", "ssh", true}, // of ssh.service
+		{"sshd", "logger", false},
+		{"sudo", "python3", false},
+		{"sshd", "", false},
+	} {
+		if sameProgram([]byte(c.identifier), []byte(c.comm)) != c.same {
+			t.Errorf("%q by %q: not %v", c.identifier, c.comm, c.same)
+		}
+	}
 }

@@ -5,24 +5,19 @@ import (
 	"encoding/binary"
 )
 
-// readEntry decodes the ENTRY object at off with its fields. nil: it is no
-// entry after all.
-func (r *Reader) readEntry(off int64) *Entry {
-	o, state := r.object(off)
-	if state != objectOK || o.kind != typeEntry {
-		return nil
-	}
-	b := r.pages.bytes(off, o.size)
+// readEntry decodes an ENTRY object with its fields. nil: the file ends in it.
+func (r *Reader) readEntry(o object) *Entry {
+	b := r.pages.bytes(o.off, o.size)
 	if int64(len(b)) < o.size {
 		return nil
 	}
 	e := &r.entry
 	*e = Entry{
-		Offset: off, Length: o.size, Fields: e.Fields[:0],
+		Offset: o.off, Length: o.size, Fields: e.Fields[:0], Damaged: o.rescued,
 		Seqnum:    binary.LittleEndian.Uint64(b[16:]),
 		Realtime:  binary.LittleEndian.Uint64(b[24:]),
 		Monotonic: binary.LittleEndian.Uint64(b[32:]),
-		Unlinked:  r.links.whole && !r.links.linked(off),
+		Unlinked:  r.links.whole && !r.links.linked(o.off),
 	}
 	copy(e.BootID[:], b[40:])
 	width := r.itemSize()
@@ -37,7 +32,7 @@ func (r *Reader) readEntry(off int64) *Entry {
 			e.Lost++
 		}
 	}
-	r.last = off + o.size
+	r.last = o.off + o.size
 	r.found++
 	return e
 }

@@ -84,6 +84,7 @@ type Entry struct {
 	Monotonic      uint64 // µs since the boot BootID
 	BootID         [16]byte
 	Unlinked       bool    // no entry array of the file names it
+	Damaged        bool    // the object's header is damaged; its place is known from the index
 	Lost           int     // fields that could not be read
 	Fields         []Field // in the order of the entry, repeated names kept
 }
@@ -156,14 +157,14 @@ func (r *Reader) hurt(loss Loss, offset, length int64, format string, args ...an
 // underlying reader.
 func (r *Reader) Next() (*Entry, error) {
 	for !r.done {
-		off, at := r.step()
+		o, entry := r.step()
 		if r.pages.err != nil {
 			return nil, r.pages.err
 		}
-		if !at {
+		if !entry {
 			continue
 		}
-		if e := r.readEntry(off); e != nil {
+		if e := r.readEntry(o); e != nil {
 			return e, nil
 		}
 		if r.pages.err != nil {
@@ -173,33 +174,33 @@ func (r *Reader) Next() (*Entry, error) {
 	return nil, io.EOF
 }
 
-// step moves over one object. It returns the offset of an entry to yield.
-func (r *Reader) step() (off int64, entry bool) {
+// step moves over one object. It returns an entry to yield.
+func (r *Reader) step() (o object, entry bool) {
 	// An entry that the index names inside an object passed over means that
 	// this object's size is wrong, or that it lies in a damaged range.
 	for off, ok := r.links.missed(r.pos); ok; off, ok = r.links.missed(r.pos) {
 		if off >= r.last && r.typeAt(off) == typeEntry && r.plausible(off) {
-			return off, true
+			o, _ = r.object(off)
+			return o, true
 		}
 	}
 	o, state := r.object(r.pos)
 	switch state {
 	case objectOK:
-		return r.pass(o)
+		return o, r.pass(o)
 	case objectEnd:
 		r.finish()
 	case objectZero:
 		r.skipZeros()
 	default:
-		r.resync()
+		return r.resync()
 	}
-	return 0, false
+	return object{}, false
 }
 
-// pass steps over a sound object.
-func (r *Reader) pass(o object) (off int64, entry bool) {
-	end := o.off + o.size
-	r.prev, r.pos = o.off, min(align(end), r.size)
+// pass steps over a sound object and reports whether it is an entry to yield.
+func (r *Reader) pass(o object) (entry bool) {
+	r.prev, r.pos = o.off, min(align(o.off+o.size), r.size)
 	switch o.kind {
 	case typeData:
 		if r.verify(o) {
@@ -208,12 +209,12 @@ func (r *Reader) pass(o object) (off int64, entry bool) {
 	case typeEntry:
 		r.sound = r.pos
 		if o.off < r.last {
-			return 0, false // inside an entry that was yielded already
+			return false // inside an entry that was yielded already
 		}
 		r.links.seen(o.off)
-		return o.off, true
+		return true
 	}
-	return 0, false
+	return false
 }
 
 // finish compares what was found with what the header states.

@@ -141,6 +141,28 @@ func TestEntriesAfterATornBlockAreFound(t *testing.T) {
 	}
 }
 
+func TestALinkedEntryWithABrokenHeaderIsRescued(t *testing.T) {
+	for _, path := range samples {
+		for _, at := range []int64{0, 3, 8, 11} { // type, reserved, size
+			for _, victim := range []int{2, 10} {
+				b := load(t, path)
+				_, before := entriesOf(t, b)
+				b[before[victim].Offset+at] ^= 0x41
+				r, after := entriesOf(t, b)
+				if len(after) != len(before) {
+					t.Fatalf("byte %d changed: %d entries", at, len(after))
+				}
+				if e := after[victim]; !e.Damaged || len(e.Fields) != len(before[victim].Fields) || e.Unlinked {
+					t.Errorf("byte %d changed: entry %+v", at, e)
+				}
+				if d := r.Damage(); len(d) != 1 || d[0].Offset != before[victim].Offset {
+					t.Errorf("byte %d changed: damage %v", at, d)
+				}
+			}
+		}
+	}
+}
+
 func TestOtherContentIsRefused(t *testing.T) {
 	for _, b := range [][]byte{nil, []byte("LPKSHHRH"), bytes.Repeat([]byte{'x'}, 4096)} {
 		if _, err := NewReader(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrNotJournal) {

@@ -25,6 +25,7 @@ const maxFields = 4096
 type object struct {
 	off, size   int64
 	kind, flags byte
+	rescued     bool // an entry whose header is damaged
 }
 
 type objectState int
@@ -170,8 +171,9 @@ func (r *Reader) item(b []byte) int64 {
 
 // resync looks for the next plausible object after a bad one. It starts
 // inside the object before when that one was not verified: its size may be
-// what is wrong.
-func (r *Reader) resync() {
+// what is wrong. A bad object that the index calls an entry is returned as one
+// when its content looks like it.
+func (r *Reader) resync() (o object, entry bool) {
 	from := r.pos
 	at := max(r.sound, r.prev+objectHeader)
 	for at = align(min(at, r.pos)); at < r.size-objectHeader; {
@@ -183,12 +185,35 @@ func (r *Reader) resync() {
 		for ; n+8 <= int64(len(b)); n += 8 {
 			if head := binary.LittleEndian.Uint64(b[n:]); headLike(head) && at+n != from && r.plausible(at+n) {
 				r.resume(from, at+n)
-				return
+				return r.rescue(from, at+n)
 			}
 		}
 		at += n
 	}
 	r.resume(from, r.size)
+	return r.rescue(from, r.size)
+}
+
+// rescue makes an entry of the bytes between from and end, whose header is
+// damaged, if the index names an entry there. It has the items up to the first
+// that cannot be one: data is written before the entry that names it.
+func (r *Reader) rescue(from, end int64) (o object, entry bool) {
+	if from < r.last || !r.links.linked(from) {
+		return object{}, false
+	}
+	width := r.itemSize()
+	b := r.pages.bytes(from, min(end-from, 64+maxFields*width))
+	o = object{off: from, size: 64, kind: typeEntry, rescued: true}
+	for ; o.size+width <= int64(len(b)); o.size += width {
+		if item := r.item(b[o.size:]); item <= 0 || item%8 != 0 || item >= from {
+			break
+		}
+	}
+	if o.size == 64 || !r.entryLike(o) {
+		return object{}, false
+	}
+	r.links.seen(from)
+	return o, true
 }
 
 // resume continues at a later place and reports what lies between.
