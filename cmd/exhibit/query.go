@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +52,7 @@ func queryCommand() *cli.Command {
 func parseQuery(c *cli.Context, eng timeline.Engine) (timeline.Query, error) {
 	q, err := timeline.Parse(strings.Join(c.Args().Slice(), " "))
 	if err != nil {
-		return q, command.Fail(command.Usage, "see: exhibit timeline query --help", fmt.Errorf("query: %w", err))
+		return q, queryError(err)
 	}
 	from, to := c.String("from"), c.String("to")
 	if around := c.String("around"); around != "" {
@@ -59,9 +61,9 @@ func parseQuery(c *cli.Context, eng timeline.Engine) (timeline.Query, error) {
 		}
 	}
 	if from != "" || to != "" {
-		span, err := timeline.Between(from, to)
+		span, err := between(from, to)
 		if err != nil {
-			return q, command.Fail(command.Usage, "write 2026-11-23 or 2026-11-23T09:10:00Z", err)
+			return q, err
 		}
 		if q.Where == nil {
 			q.Where = span
@@ -70,6 +72,30 @@ func parseQuery(c *cli.Context, eng timeline.Engine) (timeline.Query, error) {
 		}
 	}
 	return q, nil
+}
+
+// queryError is a usage error; the error itself names the character.
+func queryError(err error) error {
+	return command.Fail(command.Usage, "see: exhibit timeline query --help", err)
+}
+
+// between is the condition on ts that --from and --to stand for.
+func between(from, to string) (timeline.Expr, error) {
+	m := timeline.Match{Field: "ts", Op: timeline.OpRange, HiExc: true}
+	for _, b := range []struct {
+		text  string
+		bound *string
+	}{{from, &m.Lo}, {to, &m.Hi}} {
+		if b.text == "" {
+			continue
+		}
+		first, _, ok := timeline.ParseTime(b.text)
+		if !ok {
+			return nil, command.Failf(command.Usage, "write 2026-11-23 or 2026-11-23T09:10:00Z", "%q is not a time", b.text)
+		}
+		*b.bound = strconv.FormatInt(first, 10)
+	}
+	return m, nil
 }
 
 // aroundEvent returns the bounds of the time around an event.
@@ -92,18 +118,37 @@ func aroundEvent(c *cli.Context, eng timeline.Engine, arg string) (from, to stri
 	return t.Add(-width).Format(time.RFC3339Nano), t.Add(width).Format(time.RFC3339Nano), nil
 }
 
-// findEvent returns the event of an id, which may be shortened.
+// findEvent returns the event of an id, which may be shortened to what is
+// unique.
 func findEvent(c *cli.Context, eng timeline.Engine, id string) (*timeline.Event, error) {
-	full, err := timeline.ParseID(id)
-	if err != nil {
-		return nil, command.Fail(command.Usage, "an event id has 32 hexadecimal digits: exhibit timeline query --fields event_id,message", err)
+	if full, ok := timeline.ParseID(id); ok {
+		ev, err := eng.Get(c.Context, full)
+		if errors.Is(err, timeline.ErrNoEvent) {
+			return nil, command.Fail(command.Failure, idHint, fmt.Errorf("%s: %w", id, err))
+		}
+		return ev, err
 	}
-	ev, err := eng.Get(c.Context, full)
-	if errors.Is(err, timeline.ErrNoEvent) {
-		return nil, command.Fail(command.Failure, "exhibit timeline query 'words' --fields event_id,message finds ids", fmt.Errorf("%s: %w", id, err))
+	if !isEventID(id) {
+		return nil, command.Failf(command.Usage, idHint, "%q is no event id, nor the first 8 digits or more of one", id)
 	}
-	return ev, err
+	q := timeline.Query{Where: timeline.Match{Field: "event_id", Op: timeline.OpWildcard, Value: id + "*"}, Limit: 2}
+	var found *timeline.Event
+	for ev, err := range eng.Events(c.Context, q, nil) {
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			return nil, command.Failf(command.Usage, "give more digits", "several events begin with %s", id)
+		}
+		found = ev.Clone()
+	}
+	if found == nil {
+		return nil, command.Fail(command.Failure, idHint, fmt.Errorf("%s: %w", id, timeline.ErrNoEvent))
+	}
+	return found, nil
 }
+
+const idHint = "exhibit timeline query 'words' shows ids in its first column"
 
 func timelineQuery(c *cli.Context) error {
 	_, eng, err := openTimeline(c)
@@ -130,29 +175,23 @@ func timelineQuery(c *cli.Context) error {
 	if n := c.Int("last"); n > 0 {
 		return lastEvents(c, eng, q, n, zone)
 	}
-	shown := 0
-	for ev, err := range eng.Events(c.Context, q, nil) {
-		if err != nil {
-			return err
-		}
-		if err := printEvent(c, ev, zone); err != nil {
-			return err
-		}
-		shown++
+	shown, err := printEvents(c, eng.Events(c.Context, q, nil), zone)
+	if err != nil {
+		return err
 	}
 	return sayMore(c, eng, q, shown)
 }
 
 // sayMore tells on standard error how many events a limit left out.
-func sayMore(c *cli.Context, eng timeline.Engine, q timeline.Query, shown int) error {
-	if q.Limit == 0 || shown < q.Limit || c.Bool("quiet") {
+func sayMore(c *cli.Context, eng timeline.Engine, q timeline.Query, shown int64) error {
+	if q.Limit == 0 || shown < int64(q.Limit) || c.Bool("quiet") {
 		return nil
 	}
 	total, err := eng.Count(c.Context, q)
 	if err != nil {
 		return err
 	}
-	if total > int64(shown) {
+	if total > shown {
 		fmt.Fprintf(c.App.ErrWriter, "%d of %d events shown: --limit 0 shows all\n", shown, total)
 	}
 	return nil
@@ -176,25 +215,39 @@ func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zo
 			ring = slices.Delete(ring, 0, len(ring)-n)
 		}
 	}
-	for _, ev := range ring[max(len(ring)-n, 0):] {
-		if err := printEvent(c, ev, zone); err != nil {
-			return err
+	_, err := printEvents(c, func(yield func(*timeline.Event, error) bool) {
+		for _, ev := range ring[max(len(ring)-n, 0):] {
+			if !yield(ev, nil) {
+				return
+			}
 		}
-	}
-	return nil
+	}, zone)
+	return err
 }
 
-// printEvent writes one event: JSON, chosen fields, or a line for people.
+// printEvents writes events as JSON lines, chosen fields, or lines for people.
+func printEvents(c *cli.Context, events iter.Seq2[*timeline.Event, error], zone *time.Location) (shown int64, err error) {
+	if c.Bool("json") {
+		return timeline.WriteJSONL(c.App.Writer, events)
+	}
+	for ev, err := range events {
+		if err != nil {
+			return shown, err
+		}
+		if err := printEvent(c, ev, zone); err != nil {
+			return shown, err
+		}
+		shown++
+	}
+	return shown, nil
+}
+
 func printEvent(c *cli.Context, ev *timeline.Event, zone *time.Location) error {
 	w := c.App.Writer
-	if c.Bool("json") {
-		return timeline.WriteJSONL(w, ev)
-	}
 	if fields := c.String("fields"); fields != "" {
 		var row []string
 		for name := range strings.SplitSeq(fields, ",") {
-			v, _ := timeline.Value1(ev, strings.TrimSpace(name))
-			row = append(row, term.Escape(v))
+			row = append(row, term.Escape(strings.Join(timeline.FieldOf(strings.TrimSpace(name)).Values(nil, ev), ",")))
 		}
 		_, err := fmt.Fprintln(w, strings.Join(row, "\t"))
 		return err
@@ -258,6 +311,32 @@ func timelineStats(c *cli.Context) error {
 		return printHist(c, eng, q)
 	}
 	return printOverview(c, eng, q)
+}
+
+// printOverview says how much there is of what, from when to when.
+func printOverview(c *cli.Context, eng timeline.Engine, q timeline.Query) error {
+	st, err := timeline.Summarize(c.Context, eng, q)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, st)
+	}
+	w := c.App.Writer
+	fmt.Fprintf(w, "%d events, %d of them undated, %d problems\n", st.Events, st.Undated, st.Problems)
+	if st.Undated < st.Events {
+		fmt.Fprintf(w, "from %s to %s\n", timeline.FormatTime(st.First), timeline.FormatTime(st.Last))
+	}
+	for _, list := range []struct {
+		name   string
+		values []timeline.Value
+	}{{"host", st.Hosts}, {"data type", st.DataTypes}, {"parser", st.Parsers}} {
+		fmt.Fprintf(w, "by %s\n", list.name)
+		for _, v := range list.values {
+			fmt.Fprintf(w, "%10d  %s\n", v.Count, term.Escape(v.Value))
+		}
+	}
+	return nil
 }
 
 func printValues(c *cli.Context, values []timeline.Value) error {
@@ -361,24 +440,51 @@ func timelineExport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	format := timeline.ExportFormat(c.String("format"))
+	write, err := exporter(c.String("format"))
+	if err != nil {
+		return err
+	}
 	out, err := createOutput(c)
 	if err != nil {
 		return err
 	}
-	stats, err := timeline.Export(c.Context, out, format, eng.Events(c.Context, q, nil))
+	rows, undated, err := write(out, eng.Events(c.Context, q, nil))
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%d events exported", stats.Events)
-	if stats.Undated > 0 {
-		fmt.Fprintf(c.App.ErrWriter, ", %d undated ones left out: the format needs a time", stats.Undated)
+	fmt.Fprintf(c.App.ErrWriter, "%d events exported", rows)
+	if undated > 0 {
+		fmt.Fprintf(c.App.ErrWriter, ", %d undated ones left out: the format needs a time", undated)
 	}
 	fmt.Fprintln(c.App.ErrWriter)
-	if path := c.String("output"); path != "" {
-		return recordExport(c, cs, path, fmt.Sprintf("%d events as %s", stats.Events, c.String("format")))
+	if path := c.String("output"); path != "" && path != "-" {
+		return recordExport(c, cs, path, fmt.Sprintf("%d events as %s", rows, c.String("format")))
 	}
 	return nil
+}
+
+// exporter returns the writer of a format and how many undated events it has
+// no place for.
+func exporter(format string) (func(io.Writer, iter.Seq2[*timeline.Event, error]) (rows, undated int64, err error), error) {
+	type events = iter.Seq2[*timeline.Event, error]
+	switch format {
+	case "jsonl":
+		return func(w io.Writer, e events) (int64, int64, error) {
+			n, err := timeline.WriteJSONL(w, e)
+			return n, 0, err
+		}, nil
+	case "csv":
+		return func(w io.Writer, e events) (int64, int64, error) {
+			n, err := timeline.WriteCSV(w, e, nil)
+			return n, 0, err
+		}, nil
+	case "timesketch":
+		return func(w io.Writer, e events) (int64, int64, error) {
+			res, err := timeline.WriteTimesketch(w, e)
+			return res.Rows, res.Undated, err
+		}, nil
+	}
+	return nil, command.Failf(command.Usage, "choose jsonl, csv or timesketch", "unknown format %q", format)
 }
 
 // createOutput opens the file of --output, or standard output.
@@ -427,4 +533,17 @@ func recordExport(c *cli.Context, cs *chainofcustody.Case, path, note string) er
 		}
 	}
 	return nil
+}
+
+// attachName is a file's name in a custody event: relative, with slashes.
+func attachName(path string) string { return filepath.Base(path) }
+
+func dirOf(path string) string { return filepath.Dir(path) }
+
+// isEventID reports whether s is an event id or the start of one.
+func isEventID(s string) bool {
+	if len(s) < 8 || len(s) > 32 {
+		return false
+	}
+	return strings.Trim(s, "0123456789abcdef") == ""
 }

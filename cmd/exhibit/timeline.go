@@ -17,6 +17,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/internal/term"
+	"github.com/exhibit-dfir/exhibit/timeline"
 	"github.com/exhibit-dfir/exhibit/timeline/store/local"
 )
 
@@ -87,7 +88,7 @@ type buildSummary struct {
 	Parsers  map[string]analyze.ParserCount `json:"parsers"`
 }
 
-func timelineBuild(c *cli.Context) (err error) {
+func timelineBuild(c *cli.Context) error {
 	cs, err := openCase(c)
 	if err != nil {
 		return err
@@ -115,20 +116,31 @@ func timelineBuild(c *cli.Context) (err error) {
 	if err != nil {
 		return timelineError(err)
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	var problems int64
+	var sums []*buildSummary
 	for _, arg := range args {
 		sum, err := buildOne(c, cs, store, arg, opt)
 		if err != nil {
-			return err
+			return errors.Join(err, store.Close())
 		}
+		sums = append(sums, sum)
+	}
+	if err := store.Close(); err != nil {
+		return err
+	}
+	return reportBuild(c, cs, id, sums)
+}
+
+// reportBuild records and prints what was built, once it is durable.
+func reportBuild(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, sums []*buildSummary) error {
+	var problems int64
+	for _, sum := range sums {
 		problems += sum.Problems
 		if sum.Exhibit != "" {
 			ev := chainofcustody.Event{
 				Kind: chainofcustody.EventAnalysed, Tool: tool(), Seal: mustDigest(sum.Seal),
 				Purpose: "build the timeline",
 				Note: fmt.Sprintf("%d items read, %d events, %d problems, %d items no parser knows, zone %s (%s)",
-					sum.Parsed, sum.Events, sum.Problems, sum.Unparsed, sum.Zone, sum.ZoneSrc),
+					sum.Parsed, sum.Events, sum.Problems, sum.Unparsed, timeline.Printable(sum.Zone), sum.ZoneSrc),
 			}
 			if _, err := cs.Append(sum.Exhibit, ev, id); err != nil {
 				return caseError(err)
@@ -215,19 +227,32 @@ func timelineVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir))
+	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir), local.Options{})
 	if err != nil {
 		return timelineError(err)
 	}
 	defer eng.Close()
-	if err := eng.Verify(c.Context); err != nil {
-		return command.Fail(command.Integrity, "delete the timeline folder and build it again: it is derived from the bundles", err)
+	var damage []string
+	res, err := eng.Verify(c.Context, func(err error) { damage = append(damage, err.Error()) })
+	if err != nil {
+		return err
+	}
+	verdict := "INTACT"
+	if len(damage) > 0 {
+		verdict = "DAMAGED"
 	}
 	if c.Bool("json") {
-		return command.JSON(c.App.Writer, map[string]any{"verdict": "INTACT"})
+		err = command.JSON(c.App.Writer, map[string]any{"verdict": verdict, "files": res.Files, "bytes": res.Bytes, "damage": damage})
+	} else {
+		fmt.Fprintf(c.App.Writer, "%s  %d files, %s\n", verdict, res.Files, term.Size(res.Bytes))
+		for _, d := range damage {
+			fmt.Fprintf(c.App.Writer, "  - %s\n", term.Escape(d))
+		}
 	}
-	fmt.Fprintln(c.App.Writer, "INTACT: every file of the timeline is as its manifest says")
-	return nil
+	if err == nil && len(damage) > 0 {
+		return command.Failf(command.Integrity, "delete the timeline folder and build it again: it is derived from the bundles", "%d files of the timeline are missing or changed", len(damage))
+	}
+	return err
 }
 
 func openTimeline(c *cli.Context) (*chainofcustody.Case, *local.Engine, error) {
@@ -235,7 +260,7 @@ func openTimeline(c *cli.Context) (*chainofcustody.Case, *local.Engine, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir))
+	eng, err := local.Open(cs.Path(chainofcustody.TimelineDir), local.Options{})
 	return cs, eng, timelineError(err)
 }
 

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+func lsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ls", Usage: "list the items of a bundle", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
+		Description: "Example:\n   exhibit ls EX-001 '/var/log/*'\n   exhibit ls EX-001 --json\n\n" +
+			"PATTERN matches original paths; * stands for any run of characters.",
+		Action: runLs,
+	}
+}
+
+func catCommand() *cli.Command {
+	return &cli.Command{
+		Name: "cat", Usage: "write one item's content to standard output", ArgsUsage: "EXHIBIT|BUNDLE PATH", Category: catEvidence,
+		Description: "Example:\n   exhibit cat EX-001 /var/log/auth.log | less\n\n" +
+			"PATH is the original path, or the member name that ls --json shows. Bytes come out as they are.",
+		Action: runCat,
+	}
+}
+
+func extractCommand() *cli.Command {
+	return &cli.Command{
+		Name: "extract", Usage: "write items into a folder, checked against their records", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
+		Description: "Example:\n   exhibit extract EX-001 '/etc/*' -d out/\n\n" +
+			"Files are written read-only under inert names; no link, device or owner is recreated.",
+		Flags:  []cli.Flag{&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "into this `FOLDER`, made new", Required: true}},
+		Action: runExtract,
+	}
+}
+
+// opened is a bundle that a command works on.
+type opened struct {
+	cs      *chainofcustody.Case
+	id      *chainofcustody.Identity
+	exhibit string
+	path    string
+	file    *os.File
+	*bundle.Reader
+}
+
+func openArgument(c *cli.Context, atMost int, usage string) (*opened, error) {
+	if c.NArg() == 0 || c.NArg() > atMost {
+		return nil, command.Failf(command.Usage, "see: exhibit "+commandPath(c)+" --help", "%s takes %s", commandPath(c), usage)
+	}
+	cs, id, err := mayRecord(c)
+	if err != nil {
+		return nil, err
+	}
+	path, exhibit, err := bundlePath(cs, c.Args().First())
+	if err != nil {
+		return nil, err
+	}
+	f, r, err := openBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{cs, id, exhibit, path, f, r}, nil
+}
+
+// note records that somebody looked into the exhibit.
+func (o *opened) note(what string) error {
+	if o.exhibit == "" {
+		return nil
+	}
+	_, err := o.cs.Append(o.exhibit, chainofcustody.Event{
+		Kind: chainofcustody.EventOpened, Tool: tool(), Seal: o.Seal().ID, Note: what,
+	}, o.id)
+	return caseError(err)
+}
+
+// itemRow is an item as JSON shows it.
+type itemRow struct {
+	Index     int64         `json:"index"`
+	Kind      evidence.Kind `json:"kind"`
+	Path      string        `json:"path"`
+	Member    string        `json:"member,omitempty"`
+	Size      int64         `json:"size"`
+	SHA256    string        `json:"sha256,omitempty"`
+	Modified  string        `json:"modified,omitempty"`
+	Mode      string        `json:"mode,omitempty"`
+	Owner     string        `json:"owner,omitempty"`
+	Link      string        `json:"link,omitempty"`
+	Collector string        `json:"collector,omitempty"`
+	Rule      string        `json:"rule,omitempty"`
+	Detail    string        `json:"detail,omitempty"`
+}
+
+func rowOfItem(it *evidence.Item) itemRow {
+	r := itemRow{
+		Index: it.Index, Kind: it.Kind, Path: timeline.Printable(it.Path), Member: it.Member, Size: it.Size,
+		Link: timeline.Printable(it.Link), Collector: it.Collector, Rule: it.Rule, Detail: it.Detail,
+	}
+	if !it.SHA256.IsZero() {
+		r.SHA256 = it.SHA256.String()
+	}
+	if st := it.Stat; st != nil {
+		r.Mode, r.Owner = fmt.Sprintf("%06o", st.Mode), st.Owner
+		if !st.Modified.IsZero() {
+			r.Modified = st.Modified.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	return r
+}
+
+func runLs(c *cli.Context) error {
+	o, err := openArgument(c, 2, "a bundle and at most one pattern")
+	if err != nil {
+		return err
+	}
+	defer o.file.Close()
+	pattern := c.Args().Get(1)
+	for it, err := range o.Items() {
+		if err != nil {
+			return err
+		}
+		if pattern != "" && !timeline.WildcardMatch(pattern, it.Path) {
+			continue
+		}
+		r := rowOfItem(&it)
+		if c.Bool("json") {
+			err = command.JSON(c.App.Writer, r)
+		} else {
+			name := term.Escape(it.Path)
+			if it.Link != "" {
+				name += " -> " + term.Escape(it.Link)
+			}
+			if it.Detail != "" {
+				name += "  (" + term.Escape(it.Detail) + ")"
+			}
+			_, err = fmt.Fprintf(c.App.Writer, "%-8s %12d  %-20s %s\n", it.Kind, it.Size, shortTime(r.Modified), name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return o.note("listed")
+}
+
+func shortTime(s string) string {
+	if len(s) < 19 {
+		return s
+	}
+	return s[:10] + " " + s[11:19]
+}
+
+func runCat(c *cli.Context) error {
+	o, err := openArgument(c, 2, "a bundle and one path")
+	if err != nil {
+		return err
+	}
+	defer o.file.Close()
+	want := c.Args().Get(1)
+	if want == "" {
+		return command.Failf(command.Usage, "exhibit ls shows the paths", "cat needs a path")
+	}
+	member, err := memberOf(o.Reader, want)
+	if err != nil {
+		return err
+	}
+	content, err := o.Open(member)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if _, err := io.Copy(c.App.Writer, content); err != nil {
+		return err
+	}
+	return o.note("read " + timeline.Printable(want))
+}
+
+// memberOf finds an item by member name or original path.
+func memberOf(r *bundle.Reader, want string) (string, error) {
+	if _, err := r.Leaf(want); err == nil {
+		return want, nil
+	}
+	for it, err := range r.Items() {
+		if err != nil {
+			return "", err
+		}
+		if it.Path == want && it.Kind.HasContent() {
+			return it.Member, nil
+		}
+		if it.Path == want {
+			return "", command.Failf(command.Failure, "exhibit ls shows what is there", "%s has no content: %s %s", want, it.Kind, it.Detail)
+		}
+	}
+	return "", command.Failf(command.Failure, "exhibit ls BUNDLE '*"+path.Base(want)+"*' looks for similar paths", "no item %q in the bundle", want)
+}
+
+func runExtract(c *cli.Context) error {
+	o, err := openArgument(c, 2, "a bundle and at most one pattern")
+	if err != nil {
+		return err
+	}
+	defer o.file.Close()
+	dir := c.String("dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return command.Fail(command.Failure, "name a folder that does not exist yet", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	pattern := c.Args().Get(1)
+	progress, err := command.Progress(c, "extracting")
+	if err != nil {
+		return err
+	}
+	defer progress.Done()
+	res := extraction{Dir: dir}
+	err = bundle.Extract(c.Context, o.Reader, root, func(it evidence.Item) bool {
+		return pattern == "" || timeline.WildcardMatch(pattern, it.Path)
+	}, bundle.ExtractOptions{Done: func(it evidence.Item, err error) error {
+		res.Items++
+		res.Bytes += it.Size
+		progress.Set(term.Status{Bytes: res.Bytes, Items: res.Items, Current: it.Path})
+		if errors.Is(err, bundle.ErrChanged) {
+			res.Changed = append(res.Changed, it.Member)
+			return nil
+		}
+		return err
+	}})
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = command.JSON(c.App.Writer, res)
+	} else {
+		fmt.Fprintf(c.App.Writer, "%d items, %s, into %s\n", res.Items, term.Size(res.Bytes), term.Escape(dir))
+	}
+	if err = errors.Join(err, o.note(fmt.Sprintf("extracted %d items", res.Items))); err != nil {
+		return err
+	}
+	if len(res.Changed) > 0 {
+		return command.Failf(command.Integrity, "exhibit verify "+o.path+" --explain says more",
+			"%d items are not what their records say, the first: %s", len(res.Changed), res.Changed[0])
+	}
+	return nil
+}
+
+// extraction sums up what was written.
+type extraction struct {
+	Dir     string   `json:"dir"`
+	Items   int64    `json:"items"`
+	Bytes   int64    `json:"bytes"`
+	Changed []string `json:"changed,omitempty"`
+}

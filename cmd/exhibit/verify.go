@@ -1,0 +1,244 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
+		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
+			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` (default: the case's)"},
+			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.BoolFlag{Name: "explain", Usage: "every layer and finding, not only the verdict"},
+		},
+		Action: runVerify,
+	}
+}
+
+func runVerify(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return command.Failf(command.Usage, "see: exhibit verify --help", "verify needs a bundle or an exhibit number")
+	}
+	cs, id, err := mayRecord(c)
+	if err != nil {
+		return err
+	}
+	var signers chainofcustody.AllowedSigners
+	switch {
+	case c.String("signers") != "":
+		signers, err = readSigners(c.String("signers"))
+	case cs != nil:
+		signers, err = cs.Signers()
+	}
+	if err != nil {
+		return err
+	}
+	code := 0
+	for _, arg := range c.Args().Slice() {
+		path, exhibit, err := bundlePath(cs, arg)
+		if err != nil {
+			return err
+		}
+		rep, digest, err := verifyFile(c, path, signers)
+		if err != nil {
+			return err
+		}
+		if err := printReport(c, path, rep); err != nil {
+			return err
+		}
+		code = worseCode(code, rep.ExitCode())
+		if exhibit == "" {
+			continue
+		}
+		ev := chainofcustody.Event{
+			Kind: chainofcustody.EventVerified, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
+			Check: &chainofcustody.Check{Before: rep.SealID, After: rep.SealID, Result: string(rep.Verdict)},
+		}
+		if len(rep.Sentences) > 0 {
+			ev.Note = rep.Sentences[0]
+		}
+		if _, err := cs.Append(exhibit, ev, id); err != nil {
+			return caseError(err)
+		}
+	}
+	return command.Exit(code)
+}
+
+// worseCode keeps the graver of two exit codes.
+func worseCode(a, b int) int {
+	order := []int{command.OK, command.Trust, command.Partial, command.Failure, command.Integrity}
+	for i := len(order) - 1; i >= 0; i-- {
+		if a == order[i] || b == order[i] {
+			return order[i]
+		}
+	}
+	return command.Failure
+}
+
+func mustDigest(hex string) evidence.Digest {
+	d, err := evidence.ParseDigest(hex)
+	if err != nil {
+		return evidence.Digest{}
+	}
+	return d
+}
+
+// verifyFile verifies one bundle file and hashes it as it lies there.
+func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners) (*bundle.Report, evidence.Digest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, evidence.Digest{}, openError(err, path)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, evidence.Digest{}, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, evidence.Digest{}, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
+	}
+	progress, err := command.Progress(c, "verifying "+filepath.Base(path))
+	if err != nil {
+		return nil, evidence.Digest{}, err
+	}
+	defer progress.Done()
+	opt := bundle.VerifyOptions{
+		Trusted: func(key ssh.PublicKey, at time.Time) (string, bool) {
+			for _, namespace := range []string{chainofcustody.NamespaceCustody, chainofcustody.NamespaceSeal} {
+				if who, err := signers.Lookup(key, namespace, at); err == nil {
+					return who, true
+				}
+			}
+			return "", false
+		},
+		Progress: func(done, total, records int64) {
+			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
+		},
+	}
+	if typed := c.String("code"); typed != "" {
+		want := bundle.NormalCode(typed)
+		opt.Confirmed = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
+	}
+	rep, err := bundle.Verify(c.Context, f, st.Size(), opt)
+	if err != nil {
+		return nil, evidence.Digest{}, err
+	}
+	progress.Done()
+	if typed := c.String("code"); typed != "" && rep.SealCode != bundle.NormalCode(typed) {
+		return nil, evidence.Digest{}, command.Failf(command.Integrity, "this is not the bundle whose code was written down, or the code was misread",
+			"%s has seal code %s, not %s", path, rep.SealCode, bundle.NormalCode(typed))
+	}
+	digest, err := command.FileDigest(path)
+	return rep, digest, err
+}
+
+func printReport(c *cli.Context, path string, rep *bundle.Report) error {
+	w := c.App.Writer
+	if c.Bool("json") {
+		return command.JSON(w, struct {
+			Path string `json:"file"`
+			*bundle.Report
+		}{path, rep})
+	}
+	pal := term.NewPalette(os.Stdout)
+	word := pal.Bad(string(rep.Verdict))
+	switch rep.ExitCode() {
+	case command.OK:
+		word = pal.Good(string(rep.Verdict))
+	case command.Partial, command.Trust:
+		word = pal.Warn(string(rep.Verdict))
+	}
+	fmt.Fprintf(w, "%s  %s\n", word, term.Escape(path))
+	for _, s := range rep.Sentences {
+		fmt.Fprintf(w, "  %s\n", term.Escape(s))
+	}
+	if rep.SealCode != "" {
+		fmt.Fprintf(w, "  seal code %s\n", rep.SealCode)
+	}
+	shown := 5
+	if c.Bool("explain") {
+		shown = len(rep.Findings) + len(rep.DamagedList) + len(rep.AlteredList)
+		for _, l := range rep.Layers {
+			fmt.Fprintf(w, "  %-12s %-8s %s\n", l.Name, l.State, term.Escape(l.Detail))
+		}
+	}
+	left := shown
+	for _, list := range [][]bundle.ItemFinding{rep.AlteredList, rep.DamagedList} {
+		for _, f := range list {
+			if left--; left >= 0 {
+				fmt.Fprintf(w, "  - %s: %s\n", term.Escape(f.Member), term.Escape(f.Detail))
+			}
+		}
+	}
+	for _, f := range rep.Findings {
+		if left--; left >= 0 {
+			fmt.Fprintf(w, "  - %s: %s %s\n", f.Class, term.Escape(f.Member), term.Escape(f.Detail))
+		}
+	}
+	if left < 0 {
+		fmt.Fprintf(w, "  … %d more: --explain shows them\n", -left)
+	}
+	return nil
+}
+
+func recoverCommand() *cli.Command {
+	return &cli.Command{
+		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
+		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n\nThe original is never changed.",
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", Required: true}},
+		Action:      runRecover,
+	}
+}
+
+func runRecover(c *cli.Context) error {
+	path, err := oneArgument(c, "BUNDLE")
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return openError(err, path)
+	}
+	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(c.String("output"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return command.Fail(command.Failure, "choose another name: evidence is never overwritten", err)
+	}
+	if err != nil {
+		return err
+	}
+	rep, err := bundle.Recover(c.Context, in, st.Size(), out)
+	err = errors.Join(err, out.Sync(), out.Close())
+	if err != nil {
+		err = errors.Join(fmt.Errorf("recover %s: %w", path, err), os.Remove(c.String("output")))
+		return command.Fail(command.Failure, "exhibit verify "+path+" --explain says what is wrong with it", err)
+	}
+	if c.Bool("json") {
+		err = command.JSON(c.App.Writer, rep)
+	} else {
+		fmt.Fprintf(c.App.Writer, "%d records saved, %d of them proven by a signature; %s lost in the middle, %s of a cut member left behind\nwritten to %s (%s)\n",
+			rep.Records, rep.Proven, term.Size(rep.LostSize), term.Size(rep.Left), term.Escape(c.String("output")), term.Size(rep.Size))
+	}
+	return errors.Join(err, command.Exit(command.Partial))
+}
