@@ -104,6 +104,7 @@ type Clock struct {
 
 // Method says how evidence was taken.
 type Method struct {
+	Tool       Tool // that collected; Data.Tool is what verified and reports
 	Profile    string
 	Command    string      // command line
 	Collectors []Collector // in the order they ran

@@ -102,6 +102,7 @@ func sample(t testing.TB) Data {
 		},
 		Clock: Clock{Wall: time.Date(2026, 3, 1, 9, 12, 0, 0, time.UTC), Zone: "Europe/Zurich", Source: "ntp", Synced: "yes"},
 		Method: Method{
+			Tool:    Tool{"exhibit-collector", "1.0.0", hexOf("collector")},
 			Profile: "triage", Command: "exhibit collect --case 2026-017 --profile triage",
 			Collectors: []Collector{
 				{"clock", "The machine's clocks and the collector itself", "done", 2},
