@@ -112,7 +112,9 @@ func (t *taker) put(it evidence.Item, outcome Outcome) error {
 	it.Index = -1
 	if it.Started.IsZero() {
 		it.Started = time.Now()
-		it.Finished = it.Started
+	}
+	if it.Finished.IsZero() {
+		it.Finished = time.Now()
 	}
 	if err := t.r.sink.note(it); err != nil {
 		return t.r.fail(err)

@@ -15,7 +15,7 @@ import (
 // others -, live/taint.jsonl, and keeps the kernel's own files.
 var linuxKernel = register(collect.Collector{
 	Name: "linux_kernel",
-	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, eBPF and tracing state",
+	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, tracing and security state",
 	Tier: collect.TierKernel,
 	Live: true,
 	Run:  collectKernel,

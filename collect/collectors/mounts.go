@@ -8,7 +8,7 @@ import "github.com/exhibit-dfir/exhibit/collect"
 // remote one is not asked at all.
 var linuxMounts = register(collect.Collector{
 	Name: "linux_mounts",
-	Doc:  "Mounts with sizes, swap, block devices, loop devices and RAID",
+	Doc:  "Mounts with sizes, swap, partitions and RAID state",
 	Tier: collect.TierSessions,
 	Live: true,
 	Run:  collectMounts,
@@ -23,7 +23,7 @@ var mountFiles = []string{
 // linuxSessions keeps what says who is logged in.
 var linuxSessions = register(collect.Collector{
 	Name: "linux_sessions",
-	Doc:  "Login sessions: utmp, the sessions, users, seats and machines of systemd-logind, sudo and screen state",
+	Doc:  "Login sessions: utmp, the sessions, users, seats and machines of systemd-logind, sudo time stamps, screen and runtime folders",
 	Tier: collect.TierSessions,
 	Live: true,
 	Run:  collectSessions,

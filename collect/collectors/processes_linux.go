@@ -96,11 +96,15 @@ func (s *sweep) list() ([]int64, error) {
 
 // coveredProcesses are those over whose folder something is mounted.
 func coveredProcesses(h *collect.Host) map[int64]bool {
-	covered := map[int64]bool{}
 	mounts, err := h.Mounts()
 	if err != nil {
-		return covered
+		return nil // the mounts collector says so
 	}
+	return coveredBy(mounts)
+}
+
+func coveredBy(mounts []collect.MountPoint) map[int64]bool {
+	covered := map[int64]bool{}
 	for _, m := range mounts {
 		if name, ok := strings.CutPrefix(m.Point, "/proc/"); ok {
 			if pid, err := strconv.ParseInt(name, 10, 64); err == nil {
