@@ -36,10 +36,10 @@ func (p *auditEvents) program(r *audit.Record) {
 
 // programFields is what the record said that needs a decision at its end.
 type programFields struct {
-	enriched               []byte
-	uid, auid, id, acct    []byte
-	res, oldUID, operation []byte
-	hasAcct                bool
+	enriched            []byte
+	uid, auid, id, acct []byte
+	res, operation      []byte
+	hasAcct             bool
 }
 
 // programField puts one field where it belongs.

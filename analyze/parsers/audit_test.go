@@ -1,8 +1,10 @@
 package parsers
 
 import (
+	"archive/tar"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +12,6 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
-
-	"archive/tar"
-	"io"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/audit"
 	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
@@ -185,6 +184,44 @@ func TestCommandLinesAreThoseOfAusearch(t *testing.T) {
 	for id, w := range want {
 		if strings.Join(strings.Fields(got[id]), " ") != strings.Join(strings.Fields(w), " ") {
 			t.Errorf("%s:\n got %q\nwant %q", id, got[id], w)
+		}
+	}
+}
+
+// The bytes that an event names are its own lines, all of them and no others.
+func TestSpansAreTheEventsOwnLines(t *testing.T) {
+	sample, err := os.ReadFile("testdata/linux_audit/audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, log := range map[string][]byte{"lab": labFile(t, "var/log/audit/audit.log"), "sample": sample} {
+		res := parsertest.Parse(t, linuxAudit, parsertest.Sample{Name: "audit.log", Data: log})
+		lines, apart := 0, 0
+		for _, ev := range res.Events {
+			spans, ok := ev.Attr("spans")
+			if !ok {
+				spans = fmt.Sprintf("%d+%d", ev.RecOff, ev.RecLen)
+			} else {
+				apart++
+			}
+			for span := range strings.SplitSeq(spans, ",") {
+				var off, n int
+				if _, err := fmt.Sscanf(span, "%d+%d", &off, &n); err != nil {
+					t.Fatalf("span %q: %v", span, err)
+				}
+				for line := range bytes.Lines(log[off : off+n]) {
+					lines++
+					if !bytes.Contains(line, fmt.Appendf(nil, ":%d)", ev.RecNo)) {
+						t.Errorf("%s: event %d has the line %q", name, ev.RecNo, line)
+					}
+				}
+			}
+		}
+		if want := bytes.Count(log, []byte("\n")); lines != want {
+			t.Errorf("%s: %d lines in events, the log has %d", name, lines, want)
+		}
+		if name == "sample" && apart == 0 {
+			t.Error("the sample has no event whose lines lie apart")
 		}
 	}
 }

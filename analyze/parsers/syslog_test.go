@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
+	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -122,6 +125,41 @@ func TestAYearComesFromTheBestStatement(t *testing.T) {
 	}
 }
 
+// A compressed log can be read only once: its beginning, which was looked at
+// to see whether it states years, has to be put back.
+func TestACompressedLogIsReadTwice(t *testing.T) {
+	var text bytes.Buffer
+	for i := range 3000 {
+		fmt.Fprintf(&text, "%s 06:03:%02d testhost a[1]: line %d\n", [2]string{"Dec 31", "Jan  1"}[i/2900], i%60, i)
+	}
+	it := &evidence.Item{Kind: evidence.KindFile, Path: "/var/log/syslog.2.gz", Member: "x"}
+	src := analyze.NewSource(t.Context(), it, analyze.NewHost(), bytes.NewReader(text.Bytes()), nil, -1)
+	src.Chain, src.GzipTime = "gzip", time.Date(2020, 1, 5, 0, 0, 0, 0, time.UTC)
+	years, next := map[int]int{}, int64(0)
+	sink := timeline.SinkFunc(func(_ context.Context, b *timeline.Batch) error {
+		for i := range b.Events {
+			ev := &b.Events[i]
+			at, _ := ev.Time()
+			years[at.Year()]++
+			if ev.RecOff != next {
+				t.Errorf("an event at %d, want %d", ev.RecOff, next)
+			}
+			next = ev.RecOff + ev.RecLen
+		}
+		return nil
+	})
+	out := timeline.NewAppender(t.Context(), sink, &timeline.Source{}, "x", 1)
+	if err := linuxSyslog.Parse(t.Context(), src, out); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if years[2019] != 2900 || years[2020] != 100 || next != int64(text.Len()) {
+		t.Errorf("years %v, %d of %d bytes", years, next, text.Len())
+	}
+}
+
 func TestADoubtfulYearIsAnInterval(t *testing.T) {
 	s := parsertest.Sample{Name: "syslog", Data: []byte("Nov 25 06:03:21 testhost a[1]: x\n"), Facts: parsertest.Facts{Modified: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)}}
 	ev := parsertest.Parse(t, linuxSyslog, s).Events[0]
@@ -159,8 +197,8 @@ func TestAddressesAgreeWithFail2ban(t *testing.T) {
 			}
 		}
 	}
-	// The one difference: a protocol 1 text that OpenSSH no longer writes
-	// and that reads either way; we mark it ambiguous.
+	// The one difference is a text behind the format that OpenSSH does not
+	// write and that reads either way; the event is marked ambiguous.
 	if agree < 60 || differ > 1 {
 		t.Errorf("%d agree, %d differ", agree, differ)
 	}
@@ -210,4 +248,90 @@ func BenchmarkLinuxSyslog(b *testing.B) {
 			Zone: "Europe/Berlin", Modified: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
 		}})
 	})
+}
+
+// loghub says what each line of its samples consists of.
+func TestLinesAgreeWithLoghub(t *testing.T) {
+	for bundle, columns := range map[string][3]string{
+		"linux.loghub_linux.loghub_structured.jsonl.gz":   {"Component", "PID", "Content"},
+		"linux.loghub_openssh.loghub_structured.jsonl.gz": {"", "Pid", "Content"},
+	} {
+		for _, row := range corpusRows(t, bundle) {
+			res := parsertest.Parse(t, linuxSyslog, corpusText(t, row["path"].(string)))
+			byLine := map[string]*timeline.Event{}
+			for _, ev := range res.Events {
+				byLine[fmt.Sprint(ev.Line)] = ev
+			}
+			differ := 0
+			for _, r := range row["rows"].([]any) {
+				want := r.(map[string]any)
+				ev := byLine[want["LineId"].(string)]
+				if ev == nil {
+					t.Fatalf("no event of line %v", want["LineId"])
+				}
+				text := func(column string) string { v, _ := want[column].(string); return v }
+				reporter, _ := ev.Attr("reporter")
+				pid := strings.TrimSuffix(fmt.Sprint(ev.PID), fmt.Sprint(timeline.None))
+				stamp := text("Time") != "" && strings.HasSuffix(ev.TSRaw, text("Time"))
+				message := strings.TrimSpace(ev.Message) == strings.TrimSpace(text(columns[2]))
+				name := columns[0] == "" || reporter == text(columns[0])
+				if !stamp || !message || !name || pid != strings.TrimSuffix(text(columns[1]), ".0") {
+					if differ++; differ < 5 {
+						t.Logf("line %v: %q %q %q %q, loghub has %v", want["LineId"], ev.TSRaw, reporter, pid, ev.Message, want)
+					}
+				}
+			}
+			// loghub takes "syslogd 1.4.1" for a program; there are three.
+			if differ > 3 {
+				t.Errorf("%s: %d lines differ", row["path"], differ)
+			}
+		}
+	}
+}
+
+func TestLinesAgreeWithPlaso(t *testing.T) {
+	checked := 0
+	for _, row := range corpusRows(t, "linux.syslog.plaso_test.jsonl.gz") {
+		path := row["path"].(string)
+		res := parsertest.Parse(t, linuxSyslog, corpusText(t, path))
+		have := map[string]int{}
+		for _, ev := range res.Events {
+			reporter, _ := ev.Attr("reporter")
+			have[reporter+"|"+strings.Join(strings.Fields(ev.Message), " ")]++
+		}
+		for _, want := range plasoRows(t, "linux.syslog.plaso_test.jsonl.gz", path) {
+			body, _ := want["message_body"].(string)
+			reporter, _ := want["reporter"].(string)
+			key := reporter + "|" + strings.Join(strings.Fields(body), " ")
+			checked++
+			if have[key] == 0 {
+				t.Errorf("%s: no event %q", path, key)
+			}
+			have[key]--
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d events were compared", checked)
+	}
+}
+
+func TestTheLabsLoginsAreRead(t *testing.T) {
+	data := labFile(t, "var/log/auth.log")
+	res := parsertest.Parse(t, linuxSyslog, parsertest.Sample{Name: "auth.log", Data: data})
+	got := map[string]int{}
+	for _, ev := range res.Events {
+		if ev.Action == "user-login" && ev.SrcIP != "" && ev.User != "" {
+			got[ev.Outcome]++
+		}
+		if ev.Action == "privilege-used" && ev.Cmdline != "" {
+			got["sudo"]++
+		}
+	}
+	count := func(text string) int { return bytes.Count(data, []byte(text)) }
+	want := map[string]int{"success": count("]: Accepted "), "failure": count("]: Failed ") + count("maximum authentication attempts"), "sudo": count(" ; COMMAND=")}
+	for kind, n := range want {
+		if got[kind] < n || n == 0 {
+			t.Errorf("%s: %d events for %d lines", kind, got[kind], n)
+		}
+	}
 }

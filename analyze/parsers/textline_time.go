@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
@@ -63,6 +64,9 @@ func (l *logTimes) open(src *analyze.Source, out *timeline.Appender, find stampR
 	}
 	l.firstPass(io.NewSectionReader(at, 0, size), find)
 	l.anchor(src)
+	if l.yearSrc == "" {
+		out.Problem(evidence.Undated, -1, -1, "neither the log nor anything known of it states a year")
+	}
 	if l.steps.Overflowed() {
 		out.Problem(evidence.Inconsistent, -1, -1, "the order of months changes too often for the years to be found")
 	}
@@ -226,7 +230,8 @@ func (l *logTimes) set(ev *timeline.Event, out *timeline.Appender, s *logtime.St
 	wall, ok := s.Wall(year)
 	if !ok {
 		ev.TSPrec = ""
-		return // 29 February of a year that has none
+		out.Problem(evidence.Undated, ev.RecOff, ev.RecLen, "29 February of "+strconv.Itoa(year)+", which has none")
+		return
 	}
 	l.instant(ev, s, wall)
 	if s.Year == 0 && l.other != 0 {

@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"context"
+	"net/netip"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
@@ -14,7 +15,8 @@ import (
 
 // textTimestamped reads text logs of which nothing is known but that their
 // lines have a time near the beginning. One event per line with a time; lines
-// without are joined to the line before them.
+// without are joined to the line before them. An address in front of the time
+// is the client's, as access logs have it.
 var textTimestamped = registerGeneric(analyze.Parser{
 	Name:    "text_timestamped",
 	Doc:     "lines with a time of text logs in no other known form",
@@ -66,13 +68,14 @@ func nearStamp(line []byte, s *logtime.Stamp) bool {
 	return n > 0
 }
 
-// findStamp finds a line's time: at its beginning, bare or in brackets, or in
-// the first bracket behind it.
+// findStamp finds a line's time: at its beginning, bare or in brackets, or
+// the first that stands behind a bracket, and else a full date behind a
+// space, a quote or an equals sign.
 func findStamp(line []byte, s *logtime.Stamp) (at, n int) {
 	if n = logtime.Parse(line, s); n > 0 {
 		return 0, n
 	}
-	if len(line) > 0 && (line[0] == '[' || line[0] == '<' || line[0] == '(') {
+	if len(line) > 0 && (line[0] == '<' || line[0] == '(') {
 		if n = logtime.Parse(line[1:], s); n > 0 {
 			return 1, n
 		}
@@ -83,7 +86,30 @@ func findStamp(line []byte, s *logtime.Stamp) (at, n int) {
 			return i + 1, n
 		}
 	}
+	for i := 1; i+5 < len(reach); i++ {
+		if c := reach[i-1]; c != ' ' && c != '"' && c != '=' {
+			continue
+		}
+		if reach[i] < '1' || reach[i] > '2' || reach[i+4] != '-' {
+			continue
+		}
+		if n = logtime.Parse(line[i:], s); n > 0 {
+			return i, n
+		}
+	}
 	return 0, 0
+}
+
+// clientAddress returns the address that an access log's line begins with.
+func clientAddress(line []byte) []byte {
+	i := bytes.IndexByte(line[:min(len(line), 48)], ' ')
+	if i < 2 || !bytes.ContainsAny(line[:i], ".:") {
+		return nil
+	}
+	if _, err := netip.ParseAddr(string(line[:i])); err != nil {
+		return nil
+	}
+	return line[:i]
 }
 
 func parseTimestamped(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
@@ -111,6 +137,9 @@ func parseTimestamped(_ context.Context, src *analyze.Source, out *timeline.Appe
 		ev.DataType = "text:line"
 		times.set(ev, out, &s, lines.Line[at:at+n], lines.Offset)
 		ev.Message = out.Text(lines.Line[:min(len(lines.Line), joinText)])
+		if at > 0 {
+			ev.SrcIP = out.Intern(clientAddress(lines.Line))
+		}
 		if out.Err() != nil {
 			return nil
 		}

@@ -23,10 +23,26 @@ func show(f *authmsg.Fields) string {
 		key   string
 		value []byte
 	}{
-		{"user", f.User}, {"target", f.TargetUser}, {"src", f.SrcIP}, {"host", f.SrcHost}, {"dst", f.DstIP},
-		{"method", f.Method}, {"keytype", f.KeyType}, {"key", f.Fingerprint}, {"cmd", f.Cmdline}, {"cwd", f.CWD},
-		{"tty", f.TTY}, {"session", f.Session}, {"sessionname", f.SessionName}, {"unit", f.Unit}, {"group", f.Group},
-		{"device", f.Device}, {"module", f.Module}, {"process", f.Process}, {"file", f.File}, {"service", f.Service},
+		{"user", f.User},
+		{"target", f.TargetUser},
+		{"src", f.SrcIP},
+		{"host", f.SrcHost},
+		{"dst", f.DstIP},
+		{"method", f.Method},
+		{"keytype", f.KeyType},
+		{"key", f.Fingerprint},
+		{"cmd", f.Cmdline},
+		{"cwd", f.CWD},
+		{"tty", f.TTY},
+		{"session", f.Session},
+		{"sessionname", f.SessionName},
+		{"unit", f.Unit},
+		{"group", f.Group},
+		{"device", f.Device},
+		{"module", f.Module},
+		{"process", f.Process},
+		{"file", f.File},
+		{"service", f.Service},
 		{"reason", f.Reason},
 	} {
 		word(t.key, string(t.value))
