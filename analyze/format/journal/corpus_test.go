@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,8 @@ import (
 	"sort"
 	"strconv"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
@@ -225,4 +228,47 @@ func load(t testing.TB, parts ...string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestJournalsOfARealHostEqualJournalctl(t *testing.T) {
+	f, err := os.Open(filepath.Join(testenv.Lab(t), "trees.tar.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := zstd.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	files := 0
+	for tr := tar.NewReader(z); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeReg || filepath.Ext(h.Name) != ".journal" {
+			continue
+		}
+		files++
+		b, err := io.ReadAll(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "host.journal")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rows, damage, unlinked := read(t, b)
+		if len(damage) > 0 || unlinked > 0 {
+			t.Errorf("%s: %d unlinked; damage %v", h.Name, unlinked, damage)
+		}
+		sameRows(t, rows, journalctl(t, path))
+	}
+	if files == 0 {
+		t.Error("the laboratory's data has no journal")
+	}
 }

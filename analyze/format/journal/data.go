@@ -5,6 +5,10 @@ import (
 	"encoding/binary"
 )
 
+// maxName bounds the part of a payload in which the end of the field's name is
+// looked for; journald takes names of up to 64 bytes.
+const maxName = 1024
+
 // readEntry decodes an ENTRY object with its fields. nil: the file ends in it.
 func (r *Reader) readEntry(o object) *Entry {
 	b := r.pages.bytes(o.off, o.size)
@@ -55,7 +59,7 @@ func (r *Reader) field(off int64) (Field, bool) {
 	if !ok {
 		return Field{}, false
 	}
-	eq := bytes.IndexByte(payload, '=')
+	eq := bytes.IndexByte(payload[:min(len(payload), maxName)], '=')
 	if eq <= 0 {
 		if r.tell(off) {
 			r.hurt(Corrupt, off, o.size, "data without a field name")
@@ -68,7 +72,11 @@ func (r *Reader) field(off int64) (Field, bool) {
 // tell reports whether damage of the DATA object at off is news. Many entries
 // share one object.
 func (r *Reader) tell(off int64) bool {
-	if r.told[off] || len(r.told) >= maxDamage {
+	if r.told[off] {
+		return false
+	}
+	if len(r.told) >= maxDamage {
+		r.extra++
 		return false
 	}
 	r.told[off] = true
@@ -81,7 +89,14 @@ func (r *Reader) payload(o object) (payload []byte, size int64, ok bool) {
 	at := o.off + r.payloadAt()
 	n := o.size - r.payloadAt()
 	if o.flags == 0 {
-		return r.pages.bytes(at, min(n, MaxValue)), n, true
+		most := int64(MaxValue)
+		if n > pageSize {
+			// Many entries can name one large object: what is copied is bounded.
+			if r.unpack.budget -= n; r.unpack.budget < 0 {
+				most = maxName
+			}
+		}
+		return r.pages.bytes(at, min(n, most)), n, true
 	}
 	if b, size, ok := r.unpack.kept(o.off); ok {
 		return b, size, true

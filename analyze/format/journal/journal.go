@@ -130,7 +130,7 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	if err := rd.readHeader(); err != nil {
 		return nil, err
 	}
-	rd.unpack.budget = 1<<30 + 256*size
+	rd.unpack.budget = 1<<30 + 64*size
 	rd.pos = align(rd.head.HeaderSize)
 	rd.sound, rd.prev = rd.pos, rd.pos
 	rd.readLinks()

@@ -263,3 +263,43 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// A hostile file must not cost more than its size allows: here entry arrays
+// that overlap, each reaching to the end of the file.
+func TestOverlappingEntryArraysAreBounded(t *testing.T) {
+	b := load(t, samples[0])
+	le := binary.LittleEndian
+	first := uint64(len(b))
+	const count = 40_000
+	b = append(b, make([]byte, count*24+1<<20)...)
+	end := uint64(len(b))
+	for i := range uint64(count) {
+		at := first + 24*i
+		b[at] = typeEntryArray
+		le.PutUint64(b[at+8:], (end-at)/8*8)
+		le.PutUint64(b[at+16:], at+24)
+	}
+	le.PutUint64(b[176:], first)
+	counted := &countingAt{r: bytes.NewReader(b)}
+	r, err := NewReader(counted, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := r.Damage(); len(d) == 0 {
+		t.Error("no damage reported")
+	}
+	if counted.n > 4*int64(len(b)) {
+		t.Errorf("%d bytes of a file of %d were read", counted.n, len(b))
+	}
+}
+
+type countingAt struct {
+	r io.ReaderAt
+	n int64
+}
+
+func (c *countingAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.r.ReadAt(p, off)
+	c.n += int64(n)
+	return n, err
+}

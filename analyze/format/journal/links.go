@@ -22,10 +22,11 @@ func (r *Reader) readLinks() {
 	l := &r.links
 	l.whole = true
 	sorted := true
+	left := r.size // arrays do not overlap, so they have no more bytes than the file
 	seen := map[int64]bool{}
 	for off := r.head.EntryArray; off != 0; {
 		o, state := r.object(off)
-		if state != objectOK || o.kind != typeEntryArray || seen[off] {
+		if left -= o.size; state != objectOK || o.kind != typeEntryArray || seen[off] || left < 0 {
 			l.whole = false
 			loss := Corrupt
 			if off >= r.size {

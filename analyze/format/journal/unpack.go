@@ -28,7 +28,7 @@ type unpacker struct {
 	known map[int64]unpacked
 	held  int
 
-	budget int64 // decoded bytes that are still allowed
+	budget int64 // bytes that may still be decoded, or copied from large objects
 }
 
 type unpacked struct {
