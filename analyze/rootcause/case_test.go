@@ -21,6 +21,9 @@ type story struct {
 	events []*timeline.Event
 	pid    int64
 	audit  bool // with audit records of programs and files
+	count  int
+	sink   func(*timeline.Event) // takes finished events instead of events
+	last   *timeline.Event
 }
 
 func tell(t *testing.T, host string) *story {
@@ -40,7 +43,8 @@ func (s *story) at(clock string) *story {
 }
 
 func (s *story) event(dataType, action string) *timeline.Event {
-	n := len(s.events)
+	n := s.count
+	s.count++
 	var b [9]byte
 	binary.BigEndian.PutUint64(b[:], uint64(n))
 	b[8] = s.host[len(s.host)-1]
@@ -53,9 +57,22 @@ func (s *story) event(dataType, action string) *timeline.Event {
 	}
 	copy(ev.ID[:], sum[:])
 	ev.SetTime(s.now)
-	s.events = append(s.events, ev)
+	if s.sink == nil {
+		s.events = append(s.events, ev)
+	} else {
+		s.flush()
+		s.last = ev
+	}
 	s.now = s.now.Add(200 * time.Millisecond)
 	return ev
+}
+
+// flush hands the event over that was made last.
+func (s *story) flush() {
+	if s.last != nil {
+		s.sink(s.last)
+		s.last = nil
+	}
 }
 
 func attr(ev *timeline.Event, key, value string) {

@@ -55,8 +55,8 @@ func (x *index) writersOf(n int32, until int64) []cause {
 		exe := x.text[x.procs[p].exe]
 		role := roleOf(exe)
 		switch {
-		case log && role.daemon():
-			continue // its ordinary writers say nothing
+		case log && role.daemon(), role == roleInit:
+			continue // ordinary writers of logs, and who acts for others, say nothing
 		case role == roleWeb || role == roleServer:
 			for _, c := range x.served(a.host, a.ts, "") {
 				c.rule, c.facts = fileRequest, append(c.facts, w)
@@ -71,12 +71,16 @@ func (x *index) writersOf(n int32, until int64) []cause {
 		}
 		perExe[x.procs[p].exe]++
 		k := ref{KindProcess, p}
-		c := cause{from: k, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}, mult: 1, fan: int(x.kids[p])}
+		c := cause{from: k, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}, mult: 1}
 		if old, ok := last[k]; ok && old.rule == fileWrite {
 			c.rule = fileWrite
 			c.facts = append(first(old.facts, 3), w)
 		}
 		last[k] = c
+	}
+	written := false
+	for _, c := range last {
+		written = written || c.rule == fileWrite
 	}
 	var out []cause
 	for _, c := range last {
@@ -84,6 +88,9 @@ func (x *index) writersOf(n int32, until int64) []cause {
 			c.mult = x.rarity(perExe[x.procs[c.from.n].exe], max(8, len(f.writes)))
 			if c.rule == fileAttr {
 				c.mult *= 0.5
+				if written {
+					c.mult *= 0.3 // content matters more than its attributes
+				}
 			}
 		}
 		out = append(out, c)
@@ -126,7 +133,7 @@ func (x *index) namersOf(n int32, until int64) []cause {
 		}
 		paths := pathsIn(x.text[q.cmd], x.text[q.cwd])
 		switch {
-		case len(paths) > 0 && paths[0] == p: // it runs the file
+		case strings.HasPrefix(x.text[q.cmd], p), interprets(x.text[q.exe]) && len(paths) > 0 && paths[0] == p: // it runs the file
 		case slices.Contains(paths, p):
 			if x.shellOfJob(i) {
 				continue
@@ -246,6 +253,9 @@ func (x *index) sessionsAt(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: fileSession, ts: t.ts, until: t.ts, facts: proof, mult: x.fits(int32(s))})
 		}
 	}
+	if len(out) == 0 { // its times were set back, or it changed again later
+		return x.rootedBefore(f.host, until, fileSession)
+	}
 	return newest(out, maxFanIn)
 }
 
@@ -290,6 +300,9 @@ func (x *index) fits(s int32) float64 {
 	}
 	if !earlier {
 		w += 0.1
+	}
+	if !e.login {
+		w *= 0.3 // only its number is known: often no login at all
 	}
 	return w
 }

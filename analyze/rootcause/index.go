@@ -12,7 +12,6 @@ type index struct {
 	*symbols
 	opt   Options
 	facts []fact
-	byID  map[timeline.ID]int32
 
 	boots map[sym][]int64 // host → starts of boots
 
@@ -73,10 +72,6 @@ type hostPath struct{ host, path sym }
 // build makes the entities. Order matters: each step uses those before it.
 func build(r *reader, opt Options, defs definitions) *index {
 	x := &index{symbols: r.symbols, opt: opt, facts: r.facts, defs: defs}
-	x.byID = make(map[timeline.ID]int32, len(x.facts))
-	for i := range x.facts {
-		x.byID[x.facts[i].id] = int32(i)
-	}
 	x.findBoots()
 	x.findSessions()
 	x.findProcesses()

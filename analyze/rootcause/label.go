@@ -60,6 +60,8 @@ func (x *index) label(r ref) (label, detail string) {
 		what := ""
 		if pl := placeOf(p); pl != nil {
 			what = pl.what
+		} else if isLog(p) {
+			what = "a log"
 		}
 		return p, what
 	case KindUnit:

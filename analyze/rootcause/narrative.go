@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
 // The headings of the narrative, in the order in which an intrusion is told;
@@ -67,6 +69,7 @@ var told = [lastRule]string{
 	loginAgain:     "The %T followed from the same address, %D.",
 	loginFrom:      "%F: %T %D.",
 	requestFrom:    "%F: %T.",
+	filePassed:     "%F handled a file that %T then used: %C.",
 	flowTo:         "%F reached %T.",
 }
 
@@ -84,6 +87,7 @@ func (s *shower) narrate(top *arrival) {
 	if top != nil {
 		s.narrateEntry(top)
 	}
+	s.narrateProbing(top)
 	s.g.Narrative = append(s.g.Narrative, Sentence{
 		Stage: stageAlert, Text: s.g.Alert.Text, Class: Stated, Time: s.g.Alert.Time, Events: s.g.Alert.Events,
 	})
@@ -127,6 +131,38 @@ func (s *shower) narrateEntry(top *arrival) {
 	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stageAccess, Text: plainText(text), Class: Stated, Time: utc(top.first), Events: s.ids(proof, maxCited)})
 }
 
+// narrateProbing tells of captured connections from the address of the entry
+// before it: somebody who tries many ports is looking for a way in.
+func (s *shower) narrateProbing(top *arrival) {
+	if top == nil || top.session < 0 || s.x.sessions[top.session].src == 0 {
+		return
+	}
+	x := s.x
+	e := &x.sessions[top.session]
+	ports := make(map[int32]bool)
+	var proof []int32
+	total := 0
+	for i := range x.facts {
+		f := &x.facts[i]
+		if f.act != actFlow || f.from != fromCapture || f.sip != e.src || f.ts == timeline.None || f.ts > e.start || e.start-f.ts > guessWindow {
+			continue
+		}
+		total++
+		ports[f.dport] = true
+		proof = append(proof, int32(i))
+	}
+	if len(ports) < probeMin {
+		return
+	}
+	s.g.Narrative = append(s.g.Narrative, Sentence{
+		Stage: stageAccess, Class: Joined, Time: utc(x.facts[proof[0]].ts), Events: s.ids(ends(proof, 4), maxCited),
+		Text: fmt.Sprintf("From %s the same address, %s, tried %s in %s: it looked for services.", clock(x.facts[proof[0]].ts), x.text[e.src], plural(len(ports), "port"), plural(total, "connection")),
+	})
+}
+
+// probeMin is how many ports make a search for services.
+const probeMin = 4
+
 // sentence fills the template of an edge's rule.
 func (s *shower) sentence(i int) string {
 	e := &s.g.Edges[i]
@@ -152,6 +188,9 @@ func (s *shower) sentence(i int) string {
 // seenRoot reports whether an edge is where a process became root.
 func (s *shower) seenRoot(i int) bool {
 	e := &s.g.Edges[i]
+	if s.rules[i] != execParent && s.rules[i] != execSelf {
+		return false
+	}
 	f, t := s.refs[e.From], s.refs[e.To]
 	return f.kind == KindProcess && t.kind == KindProcess && s.x.procs[t.n].uid == 0 && s.x.procs[f.n].uid > 0
 }

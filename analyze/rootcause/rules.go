@@ -88,6 +88,7 @@ const (
 	loginAgain
 	loginFrom
 	requestFrom
+	filePassed
 	flowTo
 	lastRule
 )
@@ -139,6 +140,7 @@ var table = [lastRule]Rule{
 	loginAgain:     {"login.again", Joined, KindAttempts, KindSession, "the same account logged in from the same address again, after the guessing", false},
 	loginFrom:      {"login.from", Stated, KindAddress, KindSession, "the record of the login names the address", false},
 	requestFrom:    {"request.from", Stated, KindAddress, KindRequest, "the record of the request names the address", false},
+	filePassed:     {"file.passed", Inferred, KindProcess, KindProcess, "both command lines name a file of this name, the one before the other", true},
 	flowTo:         {"flow.to", Stated, KindProcess, KindFlow, "the record names the address", false},
 }
 

@@ -267,7 +267,32 @@ func (sc *scope) traffic() {
 var tools = map[string]bool{
 	"curl": true, "wget": true, "scp": true, "sftp": true, "rsync": true, "nc": true, "ncat": true, "socat": true, "tar": true, "zip": true, "7z": true,
 	"touch": true, "shred": true, "useradd": true, "usermod": true, "passwd": true, "chpasswd": true, "crontab": true, "systemctl": true,
-	"insmod": true, "modprobe": true, "nmap": true, "ssh": true, "chattr": true, "base64": true, "gcc": true, "make": true, "docker": true, "iptables": true, "rm": true, "su": true, "sudo": true, "python": true, "setsid": true, "nohup": true,
+	"insmod": true, "modprobe": true, "nmap": true, "ssh": true, "chattr": true, "base64": true, "gcc": true, "make": true, "docker": true, "iptables": true, "cp": true, "mv": true, "install": true, "dd": true, "rm": true, "su": true, "sudo": true, "python": true, "setsid": true, "nohup": true,
+}
+
+// makerOf returns what of the scope brought about image i: its parent, or what
+// the service that started it acted for.
+func (sc *scope) makerOf(i int32) (cause, bool) {
+	x := sc.x
+	p := &x.procs[i]
+	for _, c := range x.makersOf(i) {
+		in := false
+		switch c.from.kind {
+		case KindProcess:
+			in = sc.procs[c.from.n] && !roleOf(x.text[x.procs[c.from.n].exe]).daemon()
+		case KindSession:
+			in = sc.sessions[c.from.n]
+		case KindJob:
+			in = sc.jobs[c.from.n]
+		case KindUnit:
+			in = sc.units[c.from.n]
+		}
+		if in {
+			c.ts, c.until = p.start, p.start
+			return c, true
+		}
+	}
+	return cause{}, false
 }
 
 // commands notes when the processes became root and the telling tools.
@@ -282,17 +307,21 @@ func (sc *scope) commands() {
 			continue
 		}
 		m, ok := x.maker(n)
+		by, found := sc.makerOf(n)
+		if !found {
+			continue
+		}
 		if ok && p.uid == 0 && x.procs[m].uid > 0 && p.sess >= 0 && !rooted[p.sess] {
 			rooted[p.sess] = true
-			sc.add(rankRoot, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
+			sc.add(rankRoot, by, ref{KindProcess, n})
 			continue
 		}
 		name := baseOf(x.text[p.exe])
 		if tools[name] {
 			perTool[name]++
 		}
-		if ok && p.cmd != 0 && (tools[name] && perTool[name] <= 3 || sc.hiddenProgram(n)) {
-			sc.add(rankTool, cause{from: ref{KindProcess, m}, rule: execParent, ts: p.start, until: p.start, facts: first(p.facts, 2)}, ref{KindProcess, n})
+		if p.cmd != 0 && (tools[name] && perTool[name] <= 3 || sc.hiddenProgram(n)) {
+			sc.add(rankTool, by, ref{KindProcess, n})
 		}
 	}
 	for _, i := range x.commands {
@@ -375,7 +404,7 @@ func (s *shower) showScope(sc *scope) (hidden int) {
 			hidden++
 			continue
 		}
-		from, ok := s.hang(e.from)
+		from, ok := s.hang(sc, e.from)
 		if !ok {
 			hidden++
 			continue
@@ -393,35 +422,33 @@ var rankMost = map[int]int{
 }
 
 // hang returns the shown node for a cause: the node itself, hung on the
-// nearest ancestor that is shown already.
-func (s *shower) hang(r ref) (int, bool) {
+// nearest ancestor that is shown already. Without one it is not shown.
+func (s *shower) hang(sc *scope, r ref) (int, bool) {
 	if n, ok := s.at[r]; ok {
 		return n, true
 	}
 	x := s.x
 	if r.kind != KindProcess {
-		n := s.node(r, timeline.None, RoleScope)
-		return n, true
+		return 0, false
 	}
 	p := &x.procs[r.n]
-	c := cause{rule: execParent, ts: p.start, facts: first(p.facts, 2)}
-	steps := 0
-	for m, ok := x.maker(r.n); ok && steps < 32; m, ok = x.maker(m) {
-		if at, shown := s.at[ref{KindProcess, m}]; shown {
-			n := s.node(r, p.start, RoleScope)
+	at := r.n
+	for steps := range 32 {
+		c, ok := sc.makerOf(at)
+		if !ok {
+			return 0, false
+		}
+		if n, shown := s.at[c.from]; shown {
+			to := s.node(r, p.start, RoleScope)
 			c.between = steps
-			s.edge(at, n, c, 0, c.facts)
-			return n, true
+			c.ts = p.start
+			s.edge(n, to, c, 0, c.facts)
+			return to, true
 		}
-		steps++
-	}
-	if p.sess >= 0 {
-		if at, shown := s.at[ref{KindSession, p.sess}]; shown {
-			n := s.node(r, p.start, RoleScope)
-			c.rule = sessionMember
-			s.edge(at, n, c, 0, c.facts)
-			return n, true
+		if c.from.kind != KindProcess {
+			return 0, false
 		}
+		at = c.from.n
 	}
-	return s.node(r, p.start, RoleScope), true
+	return 0, false
 }

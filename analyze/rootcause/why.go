@@ -44,9 +44,9 @@ func Why(ctx context.Context, eng timeline.Engine, start []timeline.ID, opt Opti
 	x := build(r, opt, defs)
 	opt.Log.Debug("indexed", "events", r.events, "facts", len(x.facts), "processes", len(x.procs), "sessions", len(x.sessions))
 	var alerts []int32
-	for _, id := range start {
-		if i, ok := x.byID[id]; ok {
-			alerts = append(alerts, i)
+	for i := range x.facts {
+		if r.wanted[x.facts[i].id] {
+			alerts = append(alerts, int32(i))
 		}
 	}
 	if len(alerts) == 0 {
@@ -127,6 +127,7 @@ func (x *index) answer(r *reader, w *walk, alerts []int32, from int64, text stri
 	hidden := 0
 	if top != nil {
 		hidden = s.showScope(x.forward(w, top))
+		s.showPassed()
 	}
 	for i := range ways {
 		en := s.explain(&ways[i])

@@ -14,8 +14,8 @@ const (
 	svgWide   = 560 // width of a box
 	svgIndent = 30
 	svgLeft   = 150 // column of times
-	svgTop    = 118
-	svgLane   = 16 // distance of the lines that are not of the tree
+	svgLine   = 19  // height of a line of the head
+	svgLane   = 16  // distance of the lines that are not of the tree
 )
 
 var svgFill = map[Role][2]string{ // fill, line
@@ -33,6 +33,7 @@ type svg struct {
 	g    *Graph
 	rows []row
 	at   []int // node → row
+	top  int   // where the rows begin
 }
 
 // WriteSVG draws the graph as an indented tree: time on the left, causes above
@@ -49,11 +50,13 @@ func (g *Graph) WriteSVG(out io.Writer) error {
 	}
 	right := svgLeft + depth*svgIndent + svgWide
 	width := right + 40 + (len(rest)+1)*svgLane
-	height := svgTop + len(rows)*svgRow + 70
+	head := d.headLines(width)
+	d.top = 52 + len(head)*svgLine
+	height := d.top + len(rows)*svgRow + 70
 	d.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-label="causes of the alert">`+"\n", width, height, width, height)
-	d.printf("<style>text{font-family:system-ui,'DejaVu Sans',Arial,sans-serif;font-size:13px;fill:#1f2933}.m{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:11px;fill:#52606d}.t{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:11px;fill:#7b8794}.k{font-size:9px;font-weight:700;fill:#fff}.h{font-size:17px;font-weight:700}.b{font-weight:600}</style>\n")
+	d.printf("<style>text{font-family:system-ui,'DejaVu Sans',Arial,sans-serif;font-size:13px;fill:#1f2933}.m{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:11px;fill:#52606d}.t{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:11px;fill:#7b8794}.k{font-size:9px;font-weight:700;fill:#fff}.h{font-size:16px;font-weight:700}.b{font-weight:600}</style>\n")
 	d.printf(`<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	d.head(width)
+	d.head(head, width)
 	for i := range rows {
 		d.branch(i)
 	}
@@ -63,7 +66,7 @@ func (g *Graph) WriteSVG(out io.Writer) error {
 	for i := range rows {
 		d.box(i)
 	}
-	d.legend(svgTop + len(rows)*svgRow + 26)
+	d.legend(d.top + len(rows)*svgRow + 26)
 	d.printf("</svg>\n")
 	return d.Flush()
 }
@@ -75,20 +78,58 @@ func (d *svg) text(x, y int, class, s string) {
 	d.printf("</text>\n")
 }
 
-func (d *svg) head(width int) {
-	d.text(20, 32, "h", "Why: "+shorten(d.g.Alert.Text, (width-60)/9))
+// headLine is a line above the tree with its style.
+type headLine struct{ class, text string }
+
+// headLines breaks what was asked and the first entry into lines that fit.
+func (d *svg) headLines(width int) []headLine {
+	var out []headLine
+	add := func(class, text string, perLine, most int) {
+		for i, l := range wrap(plainText(text), perLine) {
+			if i < most {
+				out = append(out, headLine{class, l})
+			}
+		}
+	}
+	add("h", "Why: "+d.g.Alert.Text, (width-40)/10, 3)
 	if len(d.g.Entries) == 0 {
-		d.text(20, 60, "b", "No entry point was reached.")
-		return
+		add("b", "No entry point was reached.", width, 1)
+		return out
 	}
 	e := d.g.Entries[0]
-	d.text(20, 60, "b", fmt.Sprintf("Entry: %s (score %.2f, confidence %s)", shorten(e.Title, width/10), e.Score, e.Confidence))
-	d.text(20, 80, "", shorten(e.Reason, (width-40)*10/64))
-	d.printf(`<line x1="20" y1="96" x2="%d" y2="96" stroke="#cbd2d9"/>`+"\n", width-20)
+	add("b", fmt.Sprintf("Entry: %s (score %.2f, confidence %s)", e.Title, e.Score, e.Confidence), (width-40)/8, 2)
+	add("", e.Reason, (width-40)*10/72, 5)
+	return out
+}
+
+// wrap breaks text at spaces into lines of at most n characters.
+func wrap(s string, n int) []string {
+	var lines []string
+	line := ""
+	for w := range strings.FieldsSeq(s) {
+		w = shorten(w, n)
+		if line != "" && len([]rune(line))+1+len([]rune(w)) > n {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += w
+	}
+	return append(lines, line)
+}
+
+func (d *svg) head(lines []headLine, width int) {
+	for i, l := range lines {
+		d.text(20, 30+i*svgLine, l.class, l.text)
+	}
+	y := d.top - 18
+	d.printf(`<line x1="20" y1="%d" x2="%d" y2="%d" stroke="#cbd2d9"/>`+"\n", y, width-20, y)
 }
 
 func (d *svg) x(i int) int { return svgLeft + d.rows[i].depth*svgIndent }
-func (d *svg) y(i int) int { return svgTop + i*svgRow }
+func (d *svg) y(i int) int { return d.top + i*svgRow }
 
 // branch draws the line from a row's main cause.
 func (d *svg) branch(i int) {
