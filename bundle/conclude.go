@@ -54,6 +54,8 @@ func (c *conclusion) container() {
 		if !c.complete && !c.gaps && !c.notBundle {
 			r.altered("", c.tar.pos, "tar has no proper end")
 		}
+	case endBehind:
+		r.altered("", c.walk.endAt, "the file goes on behind the end of the bundle")
 	case endCut:
 		r.Prefix = true
 	case endStray, endUnknown:

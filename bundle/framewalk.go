@@ -25,6 +25,7 @@ const (
 	endTable   ending = iota // at a whole seek table, the file's end
 	endCut                   // the file ends early: nothing after it, or part of a frame
 	endStray                 // at bytes that are neither frame nor seek table
+	endBehind                // at a whole seek table, with data behind it
 	endUnknown               // behind a damaged frame of unknown extent
 )
 
@@ -188,14 +189,21 @@ func (f *frameWalk) atTable(off int64) bool {
 		length = 8 + int64(le.Uint32(head[4:]))
 	}
 	switch {
+	case off+length == f.size, n == 8 && f.footer():
+		f.end = endTable
 	case n < 8 || off+length > f.size:
 		f.end, f.inside = endCut, true
-	case off+length == f.size:
-		f.end = endTable
 	default:
-		f.end = endStray
+		f.end = endBehind
 	}
 	return true
+}
+
+// footer reports whether the file ends as a seek table does.
+func (f *frameWalk) footer() bool {
+	var last [4]byte
+	n, err := readUpTo(f.r, last[:], f.size-4, f.size)
+	return err == nil && n == 4 && binary.LittleEndian.Uint32(last[:]) == seekMagic
 }
 
 // skipBad finds the extent of a damaged frame: by the seek table, else by its

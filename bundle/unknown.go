@@ -62,13 +62,14 @@ func (a *adding) lastPart(parts [][]byte, size int64) error {
 		}
 	}
 	a.src.after()
-	a.w.mu.Lock()
-	defer a.w.mu.Unlock()
-	if !a.closed {
-		it.Size, it.Stored = a.pos, a.pos
-		a.takeReading()
-		a.finish()
+	// The list of blocks that follows must not land inside another's member.
+	if err := a.lock(); err != nil {
+		return a.outcome(err)
 	}
+	defer a.w.mu.Unlock()
+	it.Size, it.Stored = a.pos, a.pos
+	a.takeReading()
+	a.finish()
 	return a.end()
 }
 
