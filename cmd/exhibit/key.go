@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -107,6 +109,12 @@ func setProfile(c *cli.Context, key string) error {
 	signer, err := openKey(c, key)
 	if err != nil {
 		return keyError(err)
+	}
+	if !strings.HasPrefix(key, "agent:") {
+		// The profile is used from any folder.
+		if key, err = filepath.Abs(key); err != nil {
+			return err
+		}
 	}
 	p := profile{ID: c.String("id"), Name: c.String("name"), Org: c.String("org"), Role: c.String("role"), Key: key}
 	path, err := p.write()

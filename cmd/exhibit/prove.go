@@ -45,6 +45,7 @@ type proven struct {
 	Length     int64    `json:"length"`
 	Bytes      []byte   `json:"bytes"`
 	BytesTotal int64    `json:"bytes_total"`
+	Parts      []part   `json:"parts,omitempty"`
 	RecordHash string   `json:"record_sha256"`
 	ItemHash   string   `json:"item_sha256"`
 	Leaf       int64    `json:"leaf"`
@@ -58,6 +59,30 @@ type proven struct {
 	BoundBy    string   `json:"examiner,omitempty"`
 	Checks     []check  `json:"checks"`
 	Holds      bool     `json:"holds"`
+}
+
+// part is another range of the item that belongs to the record: lines of a
+// joined record, data objects of a journal entry.
+type part struct {
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+	Bytes  []byte `json:"bytes"`
+}
+
+// spans reads the attribute "spans": offset+length, comma separated.
+func spans(ev *timeline.Event) []part {
+	text, ok := ev.Attr("spans")
+	if !ok {
+		return nil
+	}
+	var out []part
+	for s := range strings.SplitSeq(text, ",") {
+		var p part
+		if n, err := fmt.Sscanf(strings.TrimSpace(s), "%d+%d", &p.Offset, &p.Length); n == 2 && err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // check is one step of the proof.
@@ -142,6 +167,15 @@ func proveEvent(p *proven, cs *chainofcustody.Case, r *bundle.Reader, ev *timeli
 	p.Item, p.Path, p.Chain, p.Offset, p.Length = src.Member, src.Path, src.Chain, ref.Offset, ref.Length
 	p.Root, p.TreeSize, p.SealID, p.SealCode = seal.Root.String(), seal.Size, seal.ID.String(), seal.Code()
 	p.check("the event's bytes can be read from the item", p.readBytes(r, ref, show))
+	for _, s := range spans(ev) {
+		var other proven
+		if err := other.readBytes(r, evidence.Ref{Member: ref.Member, Chain: ref.Chain, Offset: s.Offset, Length: s.Length}, show); err != nil {
+			p.check("the record's other parts can be read from the item", err)
+			continue
+		}
+		s.Bytes = other.Bytes
+		p.Parts = append(p.Parts, s)
+	}
 	leaf, err := r.LeafAt(src.Member, ref.Offset)
 	p.Leaf = leaf
 	if err != nil {
@@ -278,6 +312,10 @@ func (p *proven) print(c *cli.Context) error {
 	}
 	fmt.Fprintf(w, "%s    %d to %d (%d), SHA-256 %s\n", where, p.Offset, p.Offset+p.Length, p.Length, p.RecordHash)
 	showBytes(w, p.Bytes, p.BytesTotal)
+	for _, s := range p.Parts {
+		fmt.Fprintf(w, "and      %d to %d (%d)\n", s.Offset, s.Offset+s.Length, s.Length)
+		showBytes(w, s.Bytes, s.Length)
+	}
 	fmt.Fprintf(w, "leaf     %d of %d, hash %s, %d steps to root\n", p.Leaf, p.TreeSize, p.LeafHash, len(p.Path6962))
 	fmt.Fprintf(w, "root     %s\nseal     %s  (code %s)\n", p.Root, p.SealID, p.SealCode)
 	fmt.Fprintf(w, "signed   by %s", p.Signer)

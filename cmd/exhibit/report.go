@@ -137,7 +137,10 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	}
 	d.Bundle = counsel.Bundle{
 		File: filepath.Base(path), Size: rep.Size, SHA256: digest.String(), SealID: rep.SealID, SealCode: rep.SealCode,
-		Sealed: rep.Finished, Records: rep.Records, Grade: string(rep.Grade), Fingerprint: rep.Key, BoundBy: rep.Signer,
+		Sealed: rep.Finished, Records: rep.Records, Grade: string(rep.Grade), Fingerprint: rep.Key,
+	}
+	if rel, err := filepath.Rel(cs.Dir(), path); err == nil && filepath.IsLocal(rel) {
+		d.Bundle.Path = filepath.ToSlash(rel)
 	}
 	d.Inputs = append(d.Inputs, counsel.Input{Name: filepath.Base(path), SHA256: digest.String(), Size: rep.Size})
 	d.Exhibit.Complete, d.Exhibit.EndReason, d.Exhibit.Started, d.Exhibit.Finished = rep.Complete, rep.Reason, rep.Started, rep.Finished
@@ -146,6 +149,9 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
 	defer f.Close()
+	if _, err := r.Binding(); err == nil {
+		d.Bundle.BoundBy = rep.Signer
+	}
 	addHeader(d, r)
 	return addItems(d, r)
 }
@@ -168,7 +174,8 @@ func addHeader(d *counsel.Data, r *bundle.Reader) {
 	x := &d.Exhibit
 	x.Host, x.MachineID, x.OS, x.Kernel, x.Arch = h.Host.Hostname, h.Host.MachineID, h.Host.OS, h.Host.Kernel, h.Host.Arch
 	x.Examiner, x.Authority = h.Examiner, h.Authority
-	x.Description = "live evidence collection from " + h.Host.Hostname
+	x.Description = "evidence collected from " + h.Host.Hostname
+	d.Method.Tool = counsel.Tool{Name: h.Tool.Name, Version: h.Tool.Version, SHA256: h.Tool.SHA256}
 	d.Clock = counsel.Clock{Wall: h.Clock.Wall, Zone: h.Clock.Zone, Source: h.Clock.Source}
 	if h.Clock.Synced != nil {
 		d.Clock.Synced = map[bool]string{true: "yes", false: "no"}[*h.Clock.Synced]
@@ -262,8 +269,8 @@ func addItems(d *counsel.Data, r *bundle.Reader) error {
 		}
 	}
 	for _, l := range itemLabels {
-		n := counsel.Count{Label: l.label, Items: counts[l.kind], Bytes: -1, Taken: l.kind.HasContent()}
-		if n.Taken {
+		n := counsel.Count{Label: l.label, Items: counts[l.kind], Bytes: -1, Taken: !l.kind.Negative()}
+		if l.kind.HasContent() {
 			n.Bytes = sizes[l.kind]
 		}
 		if n.Items > 0 {
