@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/audit"
 	"github.com/exhibit-dfir/exhibit/analyze/format/authmsg"
@@ -241,10 +242,15 @@ func (p *auditEvents) result(r *audit.Record, s *programFields) {
 	}
 }
 
-// unit names the service of auditd's own records.
+// unit names the service: of auditd's own records, and of those of systemd,
+// which writes service units without their suffix.
 func (p *auditEvents) unit(r *audit.Record) {
 	switch string(r.Type) {
 	case "DAEMON_START", "DAEMON_END", "DAEMON_ABORT":
-		p.ev.Unit = "auditd"
+		p.ev.Unit = "auditd.service"
+	case "SERVICE_START", "SERVICE_STOP":
+		if p.ev.Unit != "" && strings.HasSuffix(p.ev.Exe, "/systemd") {
+			p.ev.Unit = p.out.Join(p.ev.Unit, ".service")
+		}
 	}
 }

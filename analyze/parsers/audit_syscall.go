@@ -199,7 +199,12 @@ func (p *auditEvents) commandLine(isExec bool) {
 	} else {
 		p.args.SetTitle(p.title)
 		if isExec && p.args.Len() > 0 {
-			p.out.AttrRaw("cmdline_source", "proctitle", 's')
+			// A process whose execve failed keeps its old title.
+			source := "proctitle"
+			if string(p.call.success) == "no" {
+				source = "proctitle of the caller"
+			}
+			p.out.AttrRaw("cmdline_source", source, 's')
 		}
 	}
 	p.scratch = p.args.Shell(p.scratch[:0], limit)
@@ -422,8 +427,10 @@ func (p *auditEvents) loginAttrs(auid, name []byte) {
 func (p *auditEvents) describe(name string) {
 	ev, m := p.ev, p.message
 	m = append(m, name...)
+	failed := string(p.call.success) == "no"
+	started := ev.Action == "process-started" && (!failed || p.execve)
 	switch {
-	case ev.Action == "process-started" && ev.Cmdline != "":
+	case started && ev.Cmdline != "":
 		m = append(append(m, ' '), ev.Cmdline[:min(len(ev.Cmdline), 4096)]...)
 	case ev.File != "":
 		m = append(append(m, ' '), ev.File...)
@@ -435,10 +442,13 @@ func (p *auditEvents) describe(name string) {
 	case ev.SrcIP != "":
 		m = appendEndpoint(append(m, " from "...), ev.SrcIP, ev.SrcPort)
 	}
-	if ev.Exe != "" && ev.Action != "process-started" {
+	if ev.Exe != "" && !started {
 		m = append(append(m, " by "...), ev.Exe...)
 	}
-	if string(p.call.success) == "no" {
+	switch {
+	case failed && ev.Outcome == "":
+		m = append(m, " in progress"...)
+	case failed:
 		m = append(append(m, " failed: "...), p.call.exit...)
 	}
 	p.message = m

@@ -109,6 +109,7 @@ func TestSshdMessagesStateWhoAndFromWhere(t *testing.T) {
 		{"sshd", "banner exchange: Connection from 192.0.2.12 port 44: invalid format", "sshd action=connection-closed outcome=failure src=192.0.2.12 reason=invalid format port=44"},
 		{"dropbear", "Password auth succeeded for 'root' from 192.0.2.5:41022", "sshd action=user-login outcome=success user=root src=192.0.2.5 method=password port=41022"},
 		{"dropbear", "Login attempt for nonexistent user from 192.0.2.5:41022", "sshd action=invalid-user outcome=failure src=192.0.2.5 port=41022"},
+		{"sshd", "User child is on pid 812", "sshd pid=812"},
 		{"sshd", "subsystem request for sftp by user ann", "sshd"},
 	})
 }
@@ -146,6 +147,7 @@ func TestPAMSessionsNameWhoActsAndWhoIsActedOn(t *testing.T) {
 		{"su(pam_unix)", "session opened for user news by (uid=0)", "su action=session-opened outcome=success target=news service=su uid=0"},
 		{"sshd", "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.9  user=root", "sshd action=authentication outcome=failure user=root src=192.0.2.9 tty=ssh"},
 		{"passwd", "pam_unix(passwd:chauthtok): password changed for ann", "account action=password-changed outcome=success target=ann service=passwd"},
+		{"chpasswd", "pam_unix(chpasswd:chauthtok): user \"eve\" does not exist in /etc/passwd", "account action=password-changed outcome=failure target=eve service=chpasswd reason=does not exist in /etc/passwd"},
 		{"vsftpd", "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost=192.0.2.9", "line action=authentication outcome=failure src=192.0.2.9 tty=ftp service=vsftpd"},
 		{"gdm-password]", "pam_unix(gdm-password:session): session opened for user ann(uid=1000) by (uid=0)", "login action=session-opened outcome=success user=ann service=gdm-password uid=1000"},
 		{"daemon", "pam_unix(x:auth): authentication failure; logname= uid=0 euid=0 tty=a ruser= rhost=192.0.2.2 user=mal user=ann", "line action=authentication outcome=failure user=ann src=192.0.2.2 tty=a service=x ambiguous"},
@@ -202,6 +204,10 @@ func TestSystemAndKernelMessagesAreRead(t *testing.T) {
 		{"systemd", "Starting ssh.service - OpenBSD Secure Shell server...", "systemd unit=ssh.service"},
 		{"systemd", "Stopped target timers.target - Timers.", "systemd unit=timers.target"},
 		{"systemd", "Failed to start evil.service - Evil.", "systemd action=service-failed outcome=failure unit=evil.service"},
+		{"systemd", "Reloading.", "systemd action=reloaded"},
+		{"systemd", "Reloading requested from client PID 4 ('systemctl')...", "systemd action=reloaded"},
+		{"systemd", "Reloading ssh.service - OpenBSD Secure Shell server...", "systemd unit=ssh.service"},
+		{"systemd", "Created slice user-1000.slice - User Slice of UID 1000.", "systemd unit=user-1000.slice"},
 		{"systemd", "ssh.service: Deactivated successfully.", "systemd action=service-stopped outcome=success unit=ssh.service"},
 		{"systemd", "ssh.service: Main process exited, code=exited, status=1/FAILURE", "systemd action=service-failed outcome=failure unit=ssh.service reason=Main process exited, code=exited, status=1/FAILURE"},
 		{"systemd-logind", "New session 4 of user ann.", "systemd action=session-opened outcome=success user=ann session=4"},

@@ -63,6 +63,12 @@ func parsePAM(text []byte, f *Fields) bool {
 			return f.is("authentication", Failure, Authentication)
 		}
 	}
+	if rest, ok := cutPrefix(text, "user "); ok { // chpasswd: user "NAME" does not exist in FILE
+		if user, tail, isQuoted := quoted(rest); isQuoted && hasPrefix(tail, " does not exist") {
+			f.TargetUser, f.Reason = user, tail[1:]
+			return f.is("password-changed", Failure, IAM)
+		}
+	}
 	if rest, ok := cutPrefix(text, "account "); ok {
 		if user, reason, found := cut(rest, " has "); found {
 			f.User, f.Reason = user, reason

@@ -273,6 +273,10 @@ func parseServer(msg []byte, f *Fields) bool {
 	if rest, ok := cutPrefix(msg, "Invalid user "); ok {
 		return parseInvalidUser(rest, f)
 	}
+	if rest, ok := cutPrefix(msg, "User child is on pid "); ok {
+		f.PID = whole(rest) // the process of the session, by the one that checked the login
+		return f.PID != None
+	}
 	if rest, ok := cutPrefix(msg, "User "); ok {
 		return parseNotAllowed(rest, f)
 	}

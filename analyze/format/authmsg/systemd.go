@@ -18,7 +18,13 @@ func parseSystemd(program, msg []byte, f *Fields) bool {
 		{"Failed to start ", "service-failed", Failure},
 		{"Starting ", "", ""},
 		{"Stopping ", "", ""},
-		{"Reloading ", "", ""},
+		{"Created slice ", "", ""},
+		{"Removed slice ", "", ""},
+		{"Reached target ", "", ""},
+		{"Listening on ", "", ""},
+		{"Closed ", "", ""},
+		{"Mounted ", "", ""},
+		{"Unmounted ", "", ""},
 	} {
 		if rest, ok := cutPrefix(msg, form.lead); ok {
 			f.Unit = unitOf(rest)
@@ -30,6 +36,13 @@ func parseSystemd(program, msg []byte, f *Fields) bool {
 			}
 			return f.is(form.action, form.outcome, Process)
 		}
+	}
+	if hasPrefix(msg, "Reloading requested") || string(msg) == "Reloading." { // systemctl daemon-reload
+		return f.is("reloaded", "", Configuration)
+	}
+	if rest, ok := cutPrefix(msg, "Reloading "); ok {
+		f.Unit = unitOf(rest)
+		return true
 	}
 	unit, state, ok := cut(msg, ": ")
 	if !ok || !isUnit(unit) {
