@@ -142,66 +142,14 @@ func (j *journalEvents) time(ev *timeline.Event, e *journal.Entry) {
 // field puts one field where it belongs.
 func (j *journalEvents) field(ev *timeline.Event, e *journal.Entry, f *journal.Field) {
 	out := j.out
+	if column := journalColumn(ev, f.Name); column != nil {
+		*column = out.Intern(cutText(f.Value))
+		return
+	}
+	if j.taken(ev, e, f) {
+		return
+	}
 	switch string(f.Name) {
-	case "MESSAGE":
-		if j.message == nil {
-			j.message = f.Value
-			ev.Message = out.Text(cutText(f.Value))
-			j.spans(f)
-			if f.Size > valueMax {
-				j.cut(f)
-			}
-			return
-		}
-	case "_HOSTNAME":
-		ev.Host = out.Intern(cutText(f.Value))
-		return
-	case "_MACHINE_ID":
-		ev.HostID = out.Intern(cutText(f.Value))
-		return
-	case "_BOOT_ID":
-		if bytes.Equal(f.Value, j.boot[:]) {
-			return
-		}
-	case "_PID":
-		if setInt(&ev.PID, f.Value) {
-			return
-		}
-	case "_UID":
-		if ev.UID == timeline.None && setInt(&ev.UID, f.Value) {
-			ev.User = j.user(f.Value, ev.UID)
-			return
-		}
-	case "_EXE":
-		ev.Exe = out.Intern(cutText(f.Value))
-		return
-	case "_CMDLINE":
-		if ev.Cmdline == "" && len(f.Value) <= valueMax {
-			ev.Cmdline = out.Text(f.Value)
-			return
-		}
-	case "_SYSTEMD_UNIT":
-		ev.Unit = out.Intern(cutText(f.Value))
-		return
-	case "_AUDIT_SESSION":
-		ev.Session = out.Intern(cutText(f.Value))
-		return
-	case "_TRANSPORT":
-		ev.Channel = out.Intern(cutText(f.Value))
-		return
-	case "MESSAGE_ID":
-		ev.EventCode = out.Intern(cutText(f.Value))
-		return
-	case "CONTAINER_ID_FULL":
-		ev.ContainerID = out.Intern(cutText(f.Value))
-		return
-	case "_AUDIT_LOGINUID":
-		out.Attr("auid", cutText(f.Value))
-		return
-	case "_SOURCE_REALTIME_TIMESTAMP":
-		if j.sourceTime(e, f.Value) {
-			return
-		}
 	case "SYSLOG_IDENTIFIER":
 		j.program = f.Value
 	case "_COMM":
@@ -213,6 +161,69 @@ func (j *journalEvents) field(ev *timeline.Event, e *journal.Entry, f *journal.F
 	if f.Size > valueMax {
 		j.cut(f)
 	}
+}
+
+// journalColumn returns the column that a field fills as it is, nil for none.
+func journalColumn(ev *timeline.Event, name []byte) *string {
+	switch string(name) {
+	case "_HOSTNAME":
+		return &ev.Host
+	case "_MACHINE_ID":
+		return &ev.HostID
+	case "_EXE":
+		return &ev.Exe
+	case "_SYSTEMD_UNIT":
+		return &ev.Unit
+	case "_AUDIT_SESSION":
+		return &ev.Session
+	case "_TRANSPORT":
+		return &ev.Channel
+	case "MESSAGE_ID":
+		return &ev.EventCode
+	case "CONTAINER_ID_FULL":
+		return &ev.ContainerID
+	}
+	return nil
+}
+
+// taken handles the fields that need more than a copy. False: the field
+// becomes an attribute.
+func (j *journalEvents) taken(ev *timeline.Event, e *journal.Entry, f *journal.Field) bool {
+	switch string(f.Name) {
+	case "MESSAGE":
+		if j.message != nil {
+			return false
+		}
+		j.message = f.Value
+		ev.Message = j.out.Text(cutText(f.Value))
+		j.spans(f)
+		if f.Size > valueMax {
+			j.cut(f)
+		}
+		return true
+	case "_BOOT_ID":
+		return bytes.Equal(f.Value, j.boot[:])
+	case "_PID":
+		return setInt(&ev.PID, f.Value)
+	case "_UID":
+		if ev.UID != timeline.None || !setInt(&ev.UID, f.Value) {
+			return false
+		}
+		ev.User = j.user(f.Value, ev.UID)
+		return true
+	case "_CMDLINE":
+		if ev.Cmdline != "" || len(f.Value) > valueMax {
+			return false
+		}
+		ev.Cmdline = j.out.Text(f.Value)
+		return true
+	case "_AUDIT_LOGINUID":
+		j.out.Attr("auid", cutText(f.Value))
+		return true
+	case "_SOURCE_REALTIME_TIMESTAMP":
+		return j.sourceTime(e, f.Value)
+	}
+	return false
 }
 
 // user names an account. Few accounts write many entries.
