@@ -57,8 +57,8 @@ func matchAudit(_ *evidence.Item, head []byte) bool {
 func parseAudit(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
 	p := &auditEvents{out: out, host: src.Host, calls: audit.NewSyscalls()}
 	records := audit.NewAssembler(p.event)
-	bad := badLines{out: out, what: "no audit record"}
-	damage := textRecords{out: out}
+	bad := badLines{out: out, code: evidence.Corrupt, what: "no audit record"}
+	damage := newTextRecords(out)
 	lines := textline.NewReader(src)
 	var h audit.Header
 	for lines.Next() {
@@ -77,38 +77,6 @@ func parseAudit(_ context.Context, src *analyze.Source, out *timeline.Appender) 
 	records.Flush()
 	bad.end()
 	return lines.Err()
-}
-
-// badLines reports runs of lines that a format does not know, one problem per
-// run.
-type badLines struct {
-	out           *timeline.Appender
-	what          string
-	from, to      int64
-	count, lastNo int64
-}
-
-func (b *badLines) add(l *textline.Reader) {
-	if b.count > 0 && b.lastNo+1 != l.Number {
-		b.end()
-	}
-	if b.count == 0 {
-		b.from = l.Offset
-	}
-	b.count++
-	b.to, b.lastNo = l.Offset+l.Length, l.Number
-}
-
-func (b *badLines) end() {
-	if b.count == 0 {
-		return
-	}
-	detail := b.what
-	if b.count > 1 {
-		detail = strconv.FormatInt(b.count, 10) + " lines: " + detail
-	}
-	b.out.Problem(evidence.Corrupt, b.from, b.to-b.from, detail)
-	b.count = 0
 }
 
 // auditEvents makes a timeline event of each audit event.

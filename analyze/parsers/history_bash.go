@@ -67,7 +67,7 @@ func parseBashHistory(_ context.Context, src *analyze.Source, out *timeline.Appe
 	h := newHistoryEvents(src, out, "bash:history:entry", "shell history")
 	h.next = newDatedAhead(io.NewSectionReader(at, 0, size), bashTime)
 	p := bashCommands{h: h, out: out}
-	damage := textRecords{out: out}
+	damage := newTextRecords(out)
 	lines := textline.NewReader(io.NewSectionReader(at, 0, size))
 	for lines.Next() {
 		damage.damage(lines)

@@ -70,7 +70,7 @@ func parseZshHistory(_ context.Context, src *analyze.Source, out *timeline.Appen
 	}
 	p := zshCommands{h: newHistoryEvents(src, out, "shell:zsh:history", "zsh history"), out: out}
 	p.h.next = newDatedAhead(io.NewSectionReader(at, 0, size), zshTime)
-	damage := textRecords{out: out}
+	damage := newTextRecords(out)
 	lines := textline.NewReader(io.NewSectionReader(at, 0, size))
 	for lines.Next() {
 		damage.damage(lines)

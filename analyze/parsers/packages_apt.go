@@ -27,7 +27,7 @@ var aptHistory = register(analyze.Parser{
 })
 
 func parseApt(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
-	p := aptBlocks{out: out, times: newLogTimes(src.Host), bad: badLines{out: out, what: "no line of apt's history"}, records: textRecords{out: out}}
+	p := aptBlocks{out: out, times: newLogTimes(src.Host), bad: badLines{out: out, code: evidence.Corrupt, what: "no part of a block"}, records: newTextRecords(out)}
 	lines := textline.NewReader(src)
 	for lines.Next() {
 		p.records.damage(lines)

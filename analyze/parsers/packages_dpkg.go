@@ -67,8 +67,8 @@ func dpkgVerb(verb []byte) bool {
 
 func parseDpkg(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
 	times := newLogTimes(src.Host)
-	records := textRecords{out: out}
-	bad := badLines{out: out, what: "no line of dpkg"}
+	records := newTextRecords(out)
+	bad := badLines{out: out, code: evidence.Corrupt, what: "no package action"}
 	lines := textline.NewReader(src)
 	var s logtime.Stamp
 	for lines.Next() {

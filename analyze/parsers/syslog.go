@@ -95,7 +95,7 @@ func parseSyslog(_ context.Context, src *analyze.Source, out *timeline.Appender)
 	if err != nil {
 		return err
 	}
-	p := syslogEvents{out: out, host: src.Host, times: times, records: textRecords{out: out}}
+	p := syslogEvents{out: out, host: src.Host, times: times, records: newTextRecords(out)}
 	lines := textline.NewReader(content)
 	for lines.Next() {
 		p.records.damage(lines)
@@ -112,7 +112,7 @@ func parseSyslog(_ context.Context, src *analyze.Source, out *timeline.Appender)
 			return nil
 		}
 	}
-	p.records.end()
+	p.records.finish()
 	return lines.Err()
 }
 

@@ -335,3 +335,15 @@ func TestTheLabsLoginsAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestARunOfLinesWithoutATimeIsOneProblem(t *testing.T) {
+	var text bytes.Buffer
+	for i := range 5000 {
+		fmt.Fprintf(&text, "garbage %d\n", i)
+	}
+	text.WriteString("2026-11-23T06:03:21Z testhost a[1]: x\n")
+	res := parsertest.Parse(t, linuxSyslog, parsertest.Sample{Name: "syslog", Data: text.Bytes()})
+	if len(res.Events) != 5001 || len(res.Problems) != 1 || res.Problems[0].Detail != "5000 lines with no time" {
+		t.Errorf("%d events, problems %+v", len(res.Events), res.Problems)
+	}
+}

@@ -21,7 +21,12 @@ type textRecords struct {
 	ev      *timeline.Event // open record that further lines may join
 	message []byte          // its text, when lines were joined
 	joined  int64
-	undated bool // the open record is of lines without a time
+	undated bool     // the open record is a line without a time
+	lost    badLines // run of such lines
+}
+
+func newTextRecords(out *timeline.Appender) textRecords {
+	return textRecords{out: out, lost: badLines{out: out, code: evidence.Undated, what: "no time"}}
 }
 
 // damage reports NUL bytes in front of a line and lines that are too long.
@@ -55,7 +60,7 @@ func (t *textRecords) join(l *textline.Reader) (joined bool) {
 		ev := t.begin(l)
 		t.undated = true
 		ev.Message = t.out.Text(l.Line[:min(len(l.Line), joinText)])
-		t.out.Problem(evidence.Undated, l.Offset, l.Length, "line without a time")
+		t.lost.add(l)
 		return false
 	}
 	if t.joined == 0 {
@@ -77,4 +82,43 @@ func (t *textRecords) end() {
 		t.out.AttrInt("joined_lines", t.joined)
 	}
 	t.ev, t.joined = nil, 0
+}
+
+// finish completes what is open at the end of the log.
+func (t *textRecords) finish() {
+	t.end()
+	t.lost.end()
+}
+
+// badLines reports runs of lines that a format does not know, one problem per
+// run.
+type badLines struct {
+	out           *timeline.Appender
+	code          evidence.Code
+	what          string
+	from, to      int64
+	count, lastNo int64
+}
+
+func (b *badLines) add(l *textline.Reader) {
+	if b.count > 0 && b.lastNo+1 != l.Number {
+		b.end()
+	}
+	if b.count == 0 {
+		b.from = l.Offset
+	}
+	b.count++
+	b.to, b.lastNo = l.Offset+l.Length, l.Number
+}
+
+func (b *badLines) end() {
+	if b.count == 0 {
+		return
+	}
+	detail := "line with " + b.what
+	if b.count > 1 {
+		detail = strconv.FormatInt(b.count, 10) + " lines with " + b.what
+	}
+	b.out.Problem(b.code, b.from, b.to-b.from, detail)
+	b.count = 0
 }

@@ -118,7 +118,7 @@ func parseTimestamped(_ context.Context, src *analyze.Source, out *timeline.Appe
 	if err != nil {
 		return err
 	}
-	records := textRecords{out: out}
+	records := newTextRecords(out)
 	lines := textline.NewReader(content)
 	var s logtime.Stamp
 	for lines.Next() {
@@ -144,6 +144,6 @@ func parseTimestamped(_ context.Context, src *analyze.Source, out *timeline.Appe
 			return nil
 		}
 	}
-	records.end()
+	records.finish()
 	return lines.Err()
 }
