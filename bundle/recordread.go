@@ -56,6 +56,7 @@ func parseContentLine(line []byte, r *record) error {
 	it := &r.item
 	var salt string
 	segs, stored := int64(0), int64(-1)
+	bodyKey := ""
 	s.object(maxKeys, func(key string) {
 		switch key {
 		case "i":
@@ -83,13 +84,17 @@ func parseContentLine(line []byte, r *record) error {
 		case "blk":
 			s.block(r)
 		case "header", "trailer":
-			r.body = bytes.Clone(s.skip())
+			r.body, bodyKey = bytes.Clone(s.skip()), key
 		default:
 			s.skip()
 		}
 	})
 	if err := s.end(); err != nil {
 		return err
+	}
+	if isBody := it.Kind == evidence.KindHeader || it.Kind == evidence.KindTrailer; isBody != (r.body != nil) ||
+		isBody && (bodyKey != string(it.Kind) || r.body[0] != '{') {
+		return errors.New("has a header or trailer where its kind has none, or the reverse")
 	}
 	if segs < 0 || segs > maxSegments {
 		return errors.New("has an impossible number of segments")
