@@ -18,10 +18,32 @@ func (x *index) causesOfFile(n int32, until int64) []cause {
 		out = append(out, x.uploadsOf(n, until)...)
 	}
 	if len(out) == 0 {
-		out = append(out, x.sessionsAt(n, until)...)
+		out = append(x.installsAt(n, until), x.sessionsAt(n, until)...)
 	}
 	return out
 }
+
+// installWindow is how far the record of an installation may lie from the
+// times of the files it brought.
+const installWindow = 60 * second
+
+// installsAt returns the installations that ran when a file changed.
+func (x *index) installsAt(n int32, until int64) []cause {
+	f := &x.files[n]
+	var out []cause
+	for _, t := range x.changeTimes(n, until) {
+		for _, p := range x.packages {
+			a := &x.facts[p]
+			if d := a.ts - t.ts; a.ts != timeline.None && d < installWindow && d > -installWindow && (a.host == f.host || f.host == 0) {
+				out = append(out, cause{from: ref{KindPackage, -p - 1}, rule: filePackage, ts: min(a.ts, t.ts), until: until, facts: []int32{p, t.fact}, mult: 1})
+			}
+		}
+	}
+	return newest(out, 4)
+}
+
+// packaged reports whether the file changed while something was installed.
+func (x *index) packaged(n int32, until int64) bool { return len(x.installsAt(n, until)) > 0 }
 
 // writersOf returns the processes that were recorded writing the file, since
 // it was last made anew.
@@ -253,10 +275,22 @@ func (x *index) sessionsAt(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: fileSession, ts: t.ts, until: t.ts, facts: proof, mult: x.fits(int32(s))})
 		}
 	}
-	if len(out) == 0 { // its times were set back, or it changed again later
+	if len(out) == 0 && x.changedAfter(n, until) {
+		// The time that matters was overwritten by a later change.
 		return x.rootedBefore(f.host, until, fileSession)
 	}
 	return newest(out, maxFanIn)
+}
+
+// changedAfter reports whether a file is known to have changed after t, so that
+// its times no longer tell of changes before.
+func (x *index) changedAfter(n int32, t int64) bool {
+	for _, s := range x.files[n].stats {
+		if a := &x.facts[s]; a.ts > t && changeTime(x.text[a.note]) {
+			return true
+		}
+	}
+	return false
 }
 
 // rootedBefore returns the sessions with root's rights in the hour before t:

@@ -66,7 +66,7 @@ func (x *index) keysOf(n int32) []cause {
 			continue
 		}
 		at := x.lastChange(int32(i), e.start)
-		if x.keyUsedBefore(n, at) {
+		if at < x.firstSession(e.host) || x.keyUsedBefore(n, at) {
 			continue
 		}
 		out = append(out, cause{
@@ -75,6 +75,17 @@ func (x *index) keysOf(n int32) []cause {
 		})
 	}
 	return out
+}
+
+// firstSession returns when the records of logins on a host begin: of keys put
+// there earlier nobody can say whether they had been used before.
+func (x *index) firstSession(host sym) int64 {
+	for i := range x.sessions {
+		if x.sessions[i].host == host {
+			return x.sessions[i].start
+		}
+	}
+	return timeline.None
 }
 
 // keyUsedBefore reports whether the key of session n, or where the records do

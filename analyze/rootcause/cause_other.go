@@ -143,6 +143,9 @@ func (x *index) causesOfEvent(i int32) []cause {
 			return []cause{{from: ref{KindProcess, p}, rule: eventProcess, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 1}}
 		}
 	}
+	if x.inboundEvent(i) {
+		return nil
+	}
 	if n, ok := x.flowOf[i]; ok {
 		return x.causesOfFlow(n, f.ts)
 	}
@@ -155,6 +158,13 @@ func (x *index) causesOfEvent(i int32) []cause {
 		}
 	}
 	return x.openSessions(f, eventUser, []int32{i})
+}
+
+// inboundEvent reports whether a record is of a captured connection that came
+// from outside.
+func (x *index) inboundEvent(i int32) bool {
+	f := &x.facts[i]
+	return f.act == actFlow && f.from == fromCapture && f.sip != 0 && !x.opt.internal(x.text[f.sip]) && x.opt.internal(x.text[f.dip])
 }
 
 // openSessions returns the sessions that the account of a record had open. One

@@ -105,6 +105,11 @@ func (x *index) withoutParent(i int32) []cause {
 	if out := x.memberOf(i); len(out) > 0 {
 		return out
 	}
+	if x.ofServiceAccount(i) {
+		if out := x.served(p.host, p.start, x.text[p.cmd]); len(out) > 0 {
+			return out
+		}
+	}
 	if out := x.unitOf(i); len(out) > 0 || roleOf(x.text[p.exe]).daemon() {
 		return out
 	}
@@ -113,6 +118,17 @@ func (x *index) withoutParent(i int32) []cause {
 		return nil
 	}
 	return x.openSessions(&f, sessionUser, p.facts)
+}
+
+// ofServiceAccount reports whether an image without a known parent or session
+// runs under a service's account: the workers of a web server are forked and
+// execute nothing, so that no record tells of them.
+func (x *index) ofServiceAccount(i int32) bool {
+	p := &x.procs[i]
+	if p.sess >= 0 || p.parent >= 0 || p.prev >= 0 || roleOf(x.text[p.exe]).daemon() || p.ppid == 1 {
+		return false
+	}
+	return webAccounts[x.text[p.user]] || p.uid > 0 && p.uid < 1000
 }
 
 // sudoWindow is how long after its log line sudo starts the command: it may ask
@@ -336,6 +352,9 @@ func (x *index) inbound(host sym, server int32, t int64) []cause {
 			ports[f.sport] = true
 		}
 	}
+	if n, ok := servicePorts[baseOf(x.text[x.procs[server].exe])]; ok {
+		ports[n] = true
+	}
 	var out []cause
 	for n := range x.flows {
 		w := &x.flows[n]
@@ -345,12 +364,18 @@ func (x *index) inbound(host sym, server int32, t int64) []cause {
 		for _, i := range w.facts {
 			f := &x.facts[i]
 			if f.act == actFlow && f.sip != 0 && f.ts <= t && f.end >= t-60*second {
-				out = append(out, cause{from: ref{KindFlow, int32(n)}, rule: inboundTime, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 0.5})
-				break
+				out = append(out, cause{from: ref{KindEvent, i}, rule: inboundTime, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 0.5})
 			}
 		}
 	}
-	return out
+	return newest(out, maxFanIn)
+}
+
+// servicePorts are the ports at which services listen unless told otherwise
+// (IANA service names, and each service's own default).
+var servicePorts = map[string]int32{
+	"redis-server": 6379, "mysqld": 3306, "mariadbd": 3306, "postgres": 5432, "mongod": 27017, "vsftpd": 21, "proftpd": 21,
+	"smbd": 445, "exim4": 25, "master": 25, "named": 53, "dockerd": 2375, "memcached": 11211,
 }
 
 // codeOf returns the files that image i executes: its program, and the scripts
@@ -359,9 +384,11 @@ func (x *index) inbound(host sym, server int32, t int64) []cause {
 func (x *index) codeOf(i int32) []cause {
 	p := &x.procs[i]
 	var out []cause
+	m, ok := x.maker(i)
+	parented := ok && !roleOf(x.text[x.procs[m].exe]).daemon()
 	add := func(path string, rule ruleID, count int) {
 		n, ok := x.lookFile(p.host, path)
-		if !ok || noCarrier(path) || !x.changed(n, p.start) {
+		if !ok || noCarrier(path) || !x.changed(n, p.start) && (parented || !x.packaged(n, p.start)) {
 			return
 		}
 		out = append(out, cause{

@@ -75,7 +75,7 @@ func (x *index) definers(host sym, name string, until int64) []cause {
 		if f.host != host && f.host != 0 && host != 0 {
 			return
 		}
-		if u, ok := unitOfFile(p); !ok || u != name || !x.changed(n, until) {
+		if u, ok := unitOfFile(p); !ok || u != name || !x.changed(n, until) && !x.packaged(n, until) {
 			return
 		}
 		out = append(out, cause{
@@ -152,6 +152,7 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 	j := &x.jobs[n]
 	cmd := x.text[j.cmd]
 	var out []cause
+	named := false
 	for i := range x.files {
 		f := &x.files[i]
 		p := x.text[f.path]
@@ -159,6 +160,9 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 			continue
 		}
 		user := strings.HasPrefix(p, "/var/spool/cron/")
+		if !user && !systemTable(p) && !inDir(cmd, p) {
+			continue
+		}
 		if user && path.Base(p) != x.text[j.user] {
 			continue
 		}
@@ -167,7 +171,7 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 			facts: append(x.proofOfChange(int32(i), ran), j.runs[0]), mult: 0.2,
 		}
 		if b := path.Base(p); len(b) > 2 && strings.Contains(cmd, b) || user || inDir(cmd, p) {
-			c.mult = 1
+			c.mult, named = 1, true
 		}
 		for _, l := range x.cronLoad {
 			if a := &x.facts[l]; a.file == f.path && a.host == j.host && a.ts <= ran+70*second && ran-a.ts < 120*second {
@@ -176,5 +180,22 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 		}
 		out = append(out, c)
 	}
-	return newest(out, maxFanIn)
+	if named { // a table of that name makes the others unlikely
+		for k := range out {
+			if out[k].mult < 0.9 {
+				out[k].mult *= 0.1
+			}
+		}
+	}
+	return newest(out, 8)
+}
+
+// systemTable reports whether cron(8) reads p as a system table: /etc/crontab,
+// and the files of /etc/cron.d whose names hold no dot.
+func systemTable(p string) bool {
+	if p == "/etc/crontab" {
+		return true
+	}
+	name, ok := strings.CutPrefix(p, "/etc/cron.d/")
+	return ok && !strings.ContainsAny(name, "./~#")
 }

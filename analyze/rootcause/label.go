@@ -90,6 +90,8 @@ func (x *index) label(r ref) (label, detail string) {
 		return "command of " + orUnknown(t(f.user)), t(f.cmd)
 	case actAccount:
 		return strings.ReplaceAll(t(f.note), "-", " ") + " " + t(f.target), t(f.user)
+	case actFlow:
+		return fmt.Sprintf("connection from %s to port %d", t(f.sip), f.dport), "captured traffic"
 	case actLogin:
 		if f.fail {
 			return "failed login as " + orUnknown(t(f.user)), "from " + t(f.sip)

@@ -47,6 +47,7 @@ var told = [lastRule]string{
 	fileBase:       "%F handled a file of the same name as %T%K: %c.",
 	fileSession:    "%T%K changed while the %F was open, which could write there.",
 	fileRequest:    "%T%K was written while the web server served the %F (%d).",
+	filePackage:    "%T%K changed while the %F (%d) ran, and probably came with it.",
 	jobTable:       "The table %F makes cron run %D: the %T.",
 	jobTime:        "The table %F had changed before the %T first ran %D, and probably contains it.",
 	jobCommand:     "%F used crontab before the %T first ran %D.",
@@ -282,7 +283,8 @@ func (s *shower) explain(g *arrival) Entry {
 		en.Account = s.installer(r)
 		why = append(why, "the package manager, or what it installed, ran it")
 	default:
-		en.Kind, en.Title = "inbound connection", label
+		en.Kind, en.Title, en.Address = "inbound connection", upperFirst(label), x.text[x.facts[r.n].sip]
+		why = append(why, "the service it reached ran a program while it was open")
 	}
 	why = append(why, fmt.Sprintf("its paths account for %.0f %% of the alert", 100*score(min(one, g.impact))))
 	en.Title, en.Reason = plainText(en.Title), plainText(strings.Join(why, "; ")+".")

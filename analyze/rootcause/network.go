@@ -112,7 +112,7 @@ const (
 func (x *index) startedByServer(i int32) bool {
 	m, ok := x.maker(i)
 	if !ok {
-		return false
+		return x.ofServiceAccount(i)
 	}
 	return roleOf(x.text[x.procs[m].exe]) == roleWeb && x.procs[m].exe != x.procs[i].exe
 }

@@ -12,6 +12,8 @@ import (
 const (
 	passPlanted   = 0.9  // a login with a key or password that somebody put there
 	passSuspected = 0.75 // the same by inference
+	passOrderly   = 0.25 // a login with a key that an unremarkable session put there
+	passOutside   = 0.6  // the same, but the login came from outside
 	passContacted = 0.5  // a login from an address the host had contacted
 	passInstall   = 0.3  // an installation by an unremarkable account
 	passSuspect   = 0.9  // an installation by somebody who guessed a way in
@@ -27,9 +29,8 @@ func (x *index) entrance(r ref) bool {
 		return k != sessionCron && k != sessionManager
 	case KindRequest, KindPackage:
 		return true
-	case KindFlow:
-		w := &x.flows[r.n]
-		return len(w.facts) > 0 && x.facts[w.facts[0]].act == actFlow && !x.opt.internal(x.text[x.facts[w.facts[0]].sip])
+	case KindEvent:
+		return x.inboundEvent(r.n)
 	}
 	return false
 }
@@ -56,14 +57,25 @@ func (x *index) passes(w *walk, n int) float64 {
 			}
 		}
 		return passInstall
-	case KindFlow:
-		return 1
 	}
+	return x.sessionPasses(w, v)
+}
+
+// sessionPasses returns the part of a login that goes on to what made it
+// possible. A key or an account that somebody unremarkable put there is an
+// administrator's work more often than an intruder's.
+func (x *index) sessionPasses(w *walk, v *walked) float64 {
 	part := 0.0
 	for _, a := range v.in {
 		switch {
 		case a.rule == loginContacted:
 			part = max(part, passContacted)
+		case a.rule != loginRemote && !x.dubious(w, a.to, 12, make(map[int]bool)):
+			if x.opt.internal(x.text[x.sessions[v.ref.n].src]) {
+				part = max(part, passOrderly)
+			} else {
+				part = max(part, passOutside)
+			}
 		case a.rule.class() == Inferred:
 			part = max(part, passSuspected)
 		default:
@@ -71,6 +83,31 @@ func (x *index) passes(w *walk, n int) float64 {
 		}
 	}
 	return part
+}
+
+// dubious reports whether a node comes of something that is no orderly
+// administration: a guessed or outside login, a web request, an installation.
+func (x *index) dubious(w *walk, n, depth int, seen map[int]bool) bool {
+	v := &w.nodes[n]
+	if depth == 0 || seen[n] {
+		return false
+	}
+	seen[n] = true
+	switch v.ref.kind {
+	case KindRequest, KindPackage:
+		return true
+	case KindSession:
+		e := &x.sessions[v.ref.n]
+		if _, guessed := x.guessingBefore(v.ref.n); guessed || e.src != 0 && !x.opt.internal(x.text[e.src]) {
+			return true
+		}
+	}
+	for _, a := range v.in {
+		if a.share >= one/10 && x.dubious(w, a.to, depth-1, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // suspect reports whether a node descends from a login that was guessed or
@@ -129,6 +166,10 @@ type impact struct {
 // carries it one step further back; what is in a circle fades.
 func (w *walk) propagate() impact {
 	n := len(w.nodes)
+	part := make([]float64, n)
+	for i := range part {
+		part[i] = w.x.passes(w, i)
+	}
 	im := impact{reach: make([]int64, n), keeps: make([]int64, n)}
 	cur := make([]int64, n)
 	alerts := int64(0)
@@ -151,7 +192,7 @@ func (w *walk) propagate() impact {
 			}
 			moved = true
 			im.reach[i] += cur[i]
-			pass := int64(w.x.passes(w, i) * float64(cur[i]))
+			pass := int64(part[i] * float64(cur[i]))
 			if w.x.entrance(w.nodes[i].ref) {
 				im.keeps[i] += cur[i] - pass
 			} else if pass == 0 {
@@ -247,8 +288,8 @@ func (x *index) entryKey(r ref) string {
 		return "login\x00" + x.text[e.host] + "\x00" + x.text[e.user] + "\x00" + x.text[e.src]
 	case KindRequest:
 		return "web\x00" + x.text[x.visits[r.n].client]
-	case KindFlow:
-		return "flow\x00" + x.text[x.facts[x.flows[r.n].facts[0]].sip]
+	case KindEvent:
+		return "flow\x00" + x.text[x.facts[r.n].sip]
 	}
 	return x.ident(r)
 }

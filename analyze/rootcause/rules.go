@@ -66,6 +66,7 @@ const (
 	fileBase
 	fileSession
 	fileRequest
+	filePackage
 	jobTable
 	jobTime
 	jobCommand
@@ -108,7 +109,7 @@ var table = [lastRule]Rule{
 	scriptFile:     {"script.file", Joined, KindFile, KindProcess, "the command line names this script, which was changed before", true},
 	requestCommand: {"request.command", Joined, KindRequest, KindProcess, "the request contains the command that the server then ran", true},
 	requestTime:    {"request.time", Inferred, KindRequest, KindProcess, "the web server ran this while it served the request", true},
-	inboundTime:    {"inbound.time", Inferred, KindFlow, KindProcess, "the service ran this while the connection was open", true},
+	inboundTime:    {"inbound.time", Inferred, KindEvent, KindProcess, "the service ran this while the connection was open", true},
 	packageRun:     {"package.run", Joined, KindPackage, KindProcess, "the process is the package manager of this installation, or was started by it", false},
 	packageCommand: {"package.command", Joined, KindProcess, KindPackage, "the package log states the command line of this process", false},
 	fileWrite:      {"file.write", Stated, KindProcess, KindFile, "the record shows this process writing the file", true},
@@ -118,6 +119,7 @@ var table = [lastRule]Rule{
 	fileBase:       {"file.name", Inferred, KindProcess, KindFile, "the command line contains a file of the same name", true},
 	fileSession:    {"file.session", Inferred, KindSession, KindFile, "the file changed while this session, which may write there, was open", true},
 	fileRequest:    {"file.request", Inferred, KindRequest, KindFile, "the web server wrote the file while it served the request", true},
+	filePackage:    {"file.package", Inferred, KindPackage, KindFile, "the file changed while this installation ran", true},
 	jobTable:       {"job.table", Joined, KindFile, KindJob, "this cron table contains the command", false},
 	jobTime:        {"job.time", Inferred, KindFile, KindJob, "this cron table was changed before the first run of the command", true},
 	jobCommand:     {"job.command", Inferred, KindProcess, KindJob, "crontab was used for the account before the first run", true},

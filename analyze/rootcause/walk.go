@@ -129,7 +129,7 @@ func (x *index) backward(ctx context.Context, starts []int32) (*walk, error) {
 		}
 		w.nodes[q.node].in = arcs
 		for _, a := range arcs {
-			score := int64(float64(q.score) * float64(a.share) / float64(one) * x.passes(w, q.node))
+			score := int64(float64(q.score) * float64(a.share) / float64(one) * passPlanted)
 			if score < minScore {
 				w.pruned++
 				continue
