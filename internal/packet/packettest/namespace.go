@@ -23,7 +23,7 @@ func Elsewhere(t testing.TB) bool {
 		return false
 	}
 	arguments := []string{"-test.run=^" + t.Name() + "$", "-test.v", "-test.timeout=60s"}
-	_, benchmark := t.(*testing.B)
+	b, benchmark := t.(*testing.B)
 	if benchmark {
 		arguments = []string{"-test.run=^$", "-test.bench=^" + t.Name() + "$"}
 	}
@@ -41,10 +41,12 @@ func Elsewhere(t testing.TB) bool {
 	case strings.Contains(string(out), "--- SKIP"):
 		t.Skipf("skipped in the namespace:\n%s", out)
 	}
-	if benchmark { // the figures are in the output; here is nothing to measure
-		t.Skipf("measured in the namespace:\n%s", out)
-	}
 	t.Logf("in the namespace:\n%s", out)
+	if benchmark { // the figures are in the output; here is nothing to measure
+		for b.Loop() {
+		}
+		b.ReportMetric(0, "ns/op")
+	}
 	return true
 }
 
