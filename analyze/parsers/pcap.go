@@ -75,7 +75,6 @@ type capture struct {
 	out      *timeline.Appender
 	flows    *flowTable
 	decoders map[uint16]*linkDecoder
-	unknown  map[uint16]bool
 	addr     []byte // scratch
 	dns      layers.DNS
 }

@@ -44,7 +44,7 @@ var plan = map[string][]string{
 	"analyze/parsertest":     {"evidence", "evidence/record", "timeline", "analyze"},
 	"analyze/rootcause":      {"evidence", "timeline", "analyze"},
 	"cmd/internal/argv":      {},
-	"cmd/internal/command":   {"cmd/internal/argv", "internal/..."},
+	"cmd/internal/command":   {"evidence", "cmd/internal/argv"},
 	"cmd/exhibit":            {"..."},
 	"cmd/exhibit/...":        {"..."},
 	"cmd/exhibit-collector":  {"evidence", "evidence/record", "bundle", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
