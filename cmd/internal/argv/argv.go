@@ -27,7 +27,7 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return args, nil
 	}
-	a := arranger{levels: []level{{flags: flagsOf(app.Flags), commands: app.Commands}}}
+	a := arranger{program: app.Name, levels: []level{{flags: flagsOf(app.Flags), commands: app.Commands}}}
 	if err := a.read(args[1:]); err != nil {
 		return nil, err
 	}
@@ -53,8 +53,9 @@ type level struct {
 }
 
 type arranger struct {
-	levels []level
-	rest   []string
+	program string
+	levels  []level
+	rest    []string
 }
 
 func flagsOf(flags []cli.Flag) map[string]bool {
@@ -161,16 +162,16 @@ func (a *arranger) path() string {
 		}
 	}
 	if len(names) == 0 {
-		return "exhibit"
+		return a.program
 	}
 	return strings.Join(names, " ")
 }
 
 func (a *arranger) help() string {
-	if p := a.path(); p != "exhibit" {
-		return fmt.Sprintf("see: exhibit %s --help", p)
+	if p := a.path(); p != a.program {
+		return fmt.Sprintf("see: %s %s --help", a.program, p)
 	}
-	return "see: exhibit --help"
+	return fmt.Sprintf("see: %s --help", a.program)
 }
 
 func (a *arranger) suggestFlag(name string) string {
