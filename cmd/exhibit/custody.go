@@ -30,6 +30,7 @@ func custodyCommand() *cli.Command {
 				},
 				Action: custodyVerify,
 			},
+			receiveCommand(),
 		},
 	}
 }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+func receiveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "receive", Usage: "take a bundle that was collected elsewhere into the case", ArgsUsage: "BUNDLE",
+		Description: "Example:\n   exhibit custody receive /media/usb/host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+			"Copies the bundle, verifies the copy, and signs its receipt: from then on your signature vouches for its\n" +
+			"seal. Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "from", Usage: "`WHO` handed it over"},
+			&cli.StringFlag{Name: "note", Usage: "anything else worth recording"},
+		},
+		Action: runReceive,
+	}
+}
+
+func runReceive(c *cli.Context) error {
+	from, err := oneArgument(c, "BUNDLE")
+	if err != nil {
+		return err
+	}
+	cs, err := openCase(c)
+	if err != nil {
+		return err
+	}
+	id, err := identity(c)
+	if err != nil {
+		return err
+	}
+	signers, err := cs.Signers()
+	if err != nil {
+		return err
+	}
+	// First where it lies: what does not verify is not taken in as if it did.
+	rep, digest, err := verifyFile(c, from, signers, nil)
+	if err != nil {
+		return err
+	}
+	if rep.Verdict == bundle.Unreadable {
+		return command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
+	}
+	exhibit, err := cs.NextExhibit()
+	if err != nil {
+		return caseError(err)
+	}
+	path, err := takeCopy(cs, exhibit, from, digest)
+	if err != nil {
+		return err
+	}
+	ev := chainofcustody.Event{
+		Kind: chainofcustody.EventReceived, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
+		Check:  &chainofcustody.Check{After: rep.SealID, Result: string(rep.Verdict)},
+		Note:   receiptNote(c, rep),
+		Attach: []chainofcustody.Attachment{{Name: filepath.Base(path), SHA256: digest}},
+	}
+	if _, err := cs.Append(exhibit, ev, id); err != nil {
+		return caseError(err)
+	}
+	if c.Bool("json") {
+		err = command.JSON(c.App.Writer, map[string]string{
+			"exhibit": exhibit, "bundle": path, "seal": rep.SealID, "seal_code": rep.SealCode, "verdict": string(rep.Verdict), "sha256": digest.String(),
+		})
+	} else {
+		fmt.Fprintf(c.App.Writer, "%s received: %s\n  verdict on arrival  %s\n  seal code           %s\n",
+			exhibit, term.Escape(path), rep.Verdict, rep.SealCode)
+		if c.String("code") == "" {
+			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
+		}
+	}
+	if err != nil || rep.Verdict == bundle.SignerUnknown || rep.Verdict == bundle.Verified {
+		return err // an unknown signer is what a receipt is for
+	}
+	return command.Exit(rep.ExitCode())
+}
+
+func receiptNote(c *cli.Context, rep *bundle.Report) string {
+	note := "seal code " + rep.SealCode
+	if c.String("code") != "" {
+		note += ", equal to the code written at the scene"
+	} else {
+		note += ", not compared with a code from the scene"
+	}
+	if who := c.String("from"); who != "" {
+		note += "; handed over by " + who
+	}
+	if extra := c.String("note"); extra != "" {
+		note += "; " + extra
+	}
+	return note
+}
+
+// takeCopy copies the bundle into the case and compares what arrived.
+func takeCopy(cs *chainofcustody.Case, exhibit, from string, want evidence.Digest) (string, error) {
+	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	name := filepath.Base(from)
+	if filepath.Ext(name) == gathering.Unfinished {
+		name = name[:len(name)-len(gathering.Unfinished)]
+	}
+	path := filepath.Join(dir, name)
+	in, err := os.Open(from)
+	if err != nil {
+		return "", openError(err, from)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(path+gathering.Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	h := evidence.NewHash()
+	_, err = io.Copy(io.MultiWriter(out, h), in)
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return "", fmt.Errorf("copy %s: %w", from, err)
+	}
+	if got := evidence.DigestOf(h); got != want {
+		return "", command.Failf(command.Integrity, "copy it again from a medium that reads the same twice", "%s changed while it was copied", from)
+	}
+	if err := os.Rename(path+gathering.Unfinished, path); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o400)
+}
+
+// vouched says who of the case signed for a seal: by collecting it, or by
+// receiving it.
+func vouched(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (string, bool) {
+	if cs == nil || exhibit == "" {
+		return nil
+	}
+	return func(seal bundle.Seal) (string, bool) {
+		rep, err := cs.VerifyCustody(exhibit, chainofcustody.VerifyOptions{})
+		if err != nil {
+			return "", false
+		}
+		for _, e := range rep.Events {
+			taken := e.Kind == chainofcustody.EventSealed || e.Kind == chainofcustody.EventReceived
+			if taken && e.Seal == seal.ID && e.Signer != "" && len(e.Problems) == 0 {
+				return e.Signer + ", who signed the event “" + string(e.Kind) + "”,", true
+			}
+		}
+		return "", false
+	}
+}
