@@ -38,7 +38,8 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 		}
 		out = append(out, l.given...)
 	}
-	if len(a.rest) > 0 {
+	// The library would take an argument behind --help for a topic.
+	if len(a.rest) > 0 && !a.asked {
 		out = append(append(out, "--"), a.rest...)
 	}
 	return out, nil
@@ -56,6 +57,7 @@ type arranger struct {
 	program string
 	levels  []level
 	rest    []string
+	asked   bool // for help
 }
 
 func flagsOf(flags []cli.Flag) map[string]bool {
@@ -116,7 +118,7 @@ func (a *arranger) flag(arg string, following []string) (used int, err error) {
 			given, used = append(given, following[0]), 1
 		}
 		if name == "help" || name == "h" {
-			i = len(a.levels) - 1
+			i, a.asked = len(a.levels)-1, true
 		}
 		a.levels[i].given = append(a.levels[i].given, given...)
 		return used, nil

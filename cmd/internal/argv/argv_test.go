@@ -34,7 +34,7 @@ func TestFlagsMayStandAnywhere(t *testing.T) {
 		{"verify -", "verify -- -"},
 		{"verify --help", "verify --help"},
 		{"timeline query --help", "timeline query --help"},
-		{"verify a --help", "verify --help -- a"},
+		{"verify a --help", "verify --help"},
 		{"--help", "--help"},
 		{"timeline query a --limit -5", "timeline query --limit -5 -- a"},
 	} {

@@ -151,6 +151,9 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 		code, hint = Usage, usage.Hint
 	case errors.As(err, &own):
 		code, hint = own.Code, own.Hint
+	case strings.HasPrefix(err.Error(), "Required flag"): // the library has no type for it
+		code, hint = Usage, "see: "+name+" COMMAND --help"
+		err = errors.New(strings.Replace(err.Error(), "Required flag", "required flag", 1))
 	case errors.Is(err, syscall.ENOSPC):
 		hint = "free some space or choose another place, then run the command again"
 	}
