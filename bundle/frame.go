@@ -45,6 +45,7 @@ type frameWriter struct {
 	sink io.Writer
 	sync func() error
 	free chan []byte    // empty input buffers
+	used chan []byte    // output buffers to use again
 	todo chan *frameJob // to the workers
 	line chan *frameJob // to the sink, in order
 	wg   sync.WaitGroup
@@ -62,6 +63,7 @@ func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*f
 	f := &frameWriter{
 		sink: sink, sync: durable,
 		free: make(chan []byte, workers+2),
+		used: make(chan []byte, workers+2),
 		todo: make(chan *frameJob, workers+2),
 		line: make(chan *frameJob, workers+2),
 	}
@@ -77,6 +79,10 @@ func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*f
 		}
 		f.wg.Go(func() {
 			for job := range f.todo {
+				select {
+				case job.packed = <-f.used:
+				default:
+				}
 				p.pack(job)
 				close(job.done)
 			}
@@ -165,6 +171,10 @@ func (f *frameWriter) write() {
 		f.cond.Broadcast()
 		f.mu.Unlock()
 		f.free <- job.plain[:0]
+		select {
+		case f.used <- job.packed[:0]:
+		default:
+		}
 	}
 }
 

@@ -109,22 +109,13 @@ type run struct {
 	failMu  sync.Mutex
 	sinkErr error
 
-	takenMu sync.Mutex
-	taken   map[takenKey]evidence.Item // Index and Path only
+	taken taken
 
 	items, bytes atomic.Int64
 	spoke        atomic.Int64 // ns of the last progress
 	number       atomic.Int64
 	of           int
 	results      []CollectorResult
-}
-
-// takenKey tells files apart. The time of birth tells a file from an earlier
-// one whose inode number it got.
-type takenKey struct {
-	fileID
-	born int64
-	path string // instead of the numbers, where they mean nothing
 }
 
 // Run collects and seals. Cancelling ctx ends the collectors; what they have
@@ -141,6 +132,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.host.Close()
+	defer spareMemory()()
 	w, err := r.openBundle()
 	if err != nil {
 		return nil, fmt.Errorf("begin bundle: %w", err)
@@ -195,7 +187,7 @@ func prepare(opt Options) (*run, error) {
 	}
 	r := &run{
 		opt: opt, host: host, source: "file", started: time.Now(),
-		taken: map[takenKey]evidence.Item{}, of: len(opt.Collectors),
+		of: len(opt.Collectors),
 	}
 	if !live {
 		r.source = "root"
@@ -227,35 +219,10 @@ func (r *run) failure() error {
 	return r.sinkErr
 }
 
-// takenBefore returns the item that has the content of this file already.
-// Where it has not, the file counts as taken from now on by took.
-func (r *run) takenBefore(it evidence.Item, pseudo bool) (evidence.Item, bool) {
-	r.takenMu.Lock()
-	defer r.takenMu.Unlock()
-	first, ok := r.taken[keyOf(it, pseudo)]
-	return first, ok
-}
-
-func keyOf(it evidence.Item, pseudo bool) takenKey {
-	if pseudo || it.Stat == nil {
-		return takenKey{path: it.Path}
-	}
-	key := takenKey{fileID: fileID{it.Stat.Dev, it.Stat.Inode}}
-	if !it.Stat.Born.IsZero() {
-		key.born = it.Stat.Born.UnixNano()
-	}
-	return key
-}
-
 // took counts a record and tells the progress.
 func (r *run) took(collector string, it evidence.Item) {
 	if it.Kind == evidence.KindFile && it.Index >= 0 {
-		r.takenMu.Lock()
-		key := keyOf(it, it.Source == "proc")
-		if _, again := r.taken[key]; !again {
-			r.taken[key] = evidence.Item{Index: it.Index, Path: it.Path, Size: it.Size}
-		}
-		r.takenMu.Unlock()
+		r.taken.add(it)
 	}
 	r.items.Add(1)
 	r.bytes.Add(it.Stored)

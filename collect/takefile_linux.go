@@ -90,8 +90,8 @@ func (t *taker) xattrsOf(path string) map[string][]byte {
 
 // regular takes the content of a regular file.
 func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) error {
-	if first, again := t.r.takenBefore(it, pseudo); again {
-		return t.again(it, first)
+	if first, samePath, again := t.r.taken.find(it); again {
+		return t.again(it, first, samePath)
 	}
 	if size := dataSize(it.Stat); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
 		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
@@ -125,16 +125,15 @@ func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
 
 // again records a second name or a second definition of a file whose content
 // is in the bundle.
-func (t *taker) again(it evidence.Item, first evidence.Item) error {
-	it.Detail = fmt.Sprintf("already taken as item %d", first.Index)
-	it.Index = first.Index
-	if first.Path == it.Path {
-		it.Size = first.Size
+func (t *taker) again(it evidence.Item, first int64, samePath bool) error {
+	if samePath {
+		it.Detail = fmt.Sprintf("already taken as item %d", first)
+		it.Index, it.Size = first, it.Stat.Size
 		t.account(it, Collected)
 		return nil
 	}
 	it.Kind = evidence.KindSkipped
-	it.Detail = fmt.Sprintf("the same file as item %d, %q", first.Index, first.Path)
+	it.Detail = fmt.Sprintf("the same file as item %d", first)
 	return t.put(it, Skipped)
 }
 

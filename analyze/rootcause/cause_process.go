@@ -266,7 +266,7 @@ const unitWindow = 15 * second
 func (x *index) startNear(n int32, t int64) []int32 {
 	best := []int32(nil)
 	for _, s := range x.units[n].starts {
-		if x.facts[s].ts <= t+unitWindow {
+		if t == timeline.None || x.facts[s].ts-unitWindow <= t {
 			best = []int32{s}
 		}
 	}

@@ -129,7 +129,7 @@ const (
 )
 
 var originNames = [origins]string{
-	"other", "audit", "journal", "text log", "utmp", "lastlog", "shell history",
+	"other log", "audit log", "journal", "text log", "wtmp", "lastlog", "shell history",
 	"live state", "packet capture", "package log", "file times",
 }
 

@@ -70,6 +70,10 @@ func (x *index) timeOf(r ref, until int64) int64 {
 		return x.sessions[r.n].start
 	case KindEvent:
 		return x.facts[r.n].ts
+	case KindUnit:
+		if at := x.startNear(r.n, until); len(at) > 0 {
+			return x.facts[at[0]].ts
+		}
 	case KindPackage:
 		if r.n < 0 {
 			return x.facts[-r.n-1].ts

@@ -385,7 +385,7 @@ func (s *shower) rest(sc *scope) {
 	if len(names) > 16 {
 		text += " and others"
 	}
-	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stageExecute, Text: plainText(text) + ".", Class: Joined, Time: utc(s.x.facts[proof[0]].ts), Events: s.ids(ends(proof, 4), maxCited)})
+	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stageExecute, Text: plainText(text) + ".", Class: Joined, Time: utc(s.x.facts[proof[len(proof)-1]].ts), Events: s.ids(ends(proof, 4), maxCited)})
 }
 
 // showScope adds consequences while there is room, each hung on the nearest

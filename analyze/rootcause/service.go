@@ -85,7 +85,9 @@ func unitOfFile(p string) (string, bool) {
 	if persistent(p) != "unit" {
 		return "", false
 	}
-	if d := path.Dir(p); strings.HasSuffix(d, ".d") {
+	if d := path.Dir(p); strings.HasSuffix(d, ".wants") || strings.HasSuffix(d, ".requires") {
+		return "", false // enables a unit, does not define it
+	} else if strings.HasSuffix(d, ".d") {
 		return path.Base(strings.TrimSuffix(d, ".d")), true
 	}
 	if strings.HasPrefix(p, "/etc/init.d/") {

@@ -16,8 +16,8 @@ func newErrWriter(w io.Writer) errWriter { return errWriter{bufio.NewWriter(w)} 
 
 func (w errWriter) printf(format string, args ...any) { fmt.Fprintf(w.Writer, format, args...) }
 
-// cites are the short marks of events: the first eight digits name an event
-// within a case almost always, and queries take prefixes.
+// cites are the short marks of events, the first eight digits of each identity;
+// the JSON output has them whole.
 func cites(c Citations, n int) string {
 	if len(c) == 0 {
 		return ""

@@ -53,7 +53,7 @@ func TestExecutableMappingsAreReadWithTheirNames(t *testing.T) {
 	got, more := parseExecMaps([]byte(text))
 	want := []record.Map{
 		{Start: "00400000", End: "00452000", Perms: "r-xp", Inode: 173521, Path: record.Bytes("/usr/bin/a b (deleted)")},
-		{Start: "7ffc", End: "7ffd", Perms: "rwxp", Path: record.Bytes{}},
+		{Start: "7ffc", End: "7ffd", Perms: "rwxp"},
 		{Start: "7f00", End: "7f01", Perms: "r-xs", Inode: 9, Path: record.Bytes("/memfd:\xff (deleted)")},
 	}
 	if !reflect.DeepEqual(got, want) || more {
