@@ -55,8 +55,7 @@ type audit struct {
 	rows    []row             // intact batches, one row each
 	batches int
 	notes   []passedNote
-	owed    bool // a batch waits for its checkpoint
-	seal    Seal
+	owed    bool              // a batch waits for its checkpoint
 	members map[string][]byte // small members of the tail
 	tail    []evidence.Digest // leaves.txt
 	hashes  map[string]evidence.Digest

@@ -36,7 +36,6 @@ type frameJob struct {
 	spans  []span
 	sync   bool          // sync the sink once this is written
 	done   chan struct{} // closed when packed is ready
-	err    error
 }
 
 // frameWriter compresses buffers in parallel and writes them in order. Memory

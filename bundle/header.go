@@ -175,8 +175,10 @@ func plainText(s string) string {
 
 // plain makes the text fields of a header that come from the host UTF-8.
 func (h *Header) plain() {
-	for _, s := range []*string{&h.Case, &h.Exhibit, &h.Examiner, &h.Authority, &h.Profile,
-		&h.Host.Hostname, &h.Host.MachineID, &h.Host.BootID, &h.Host.OS, &h.Host.Kernel, &h.Host.Arch} {
+	for _, s := range []*string{
+		&h.Case, &h.Exhibit, &h.Examiner, &h.Authority, &h.Profile,
+		&h.Host.Hostname, &h.Host.MachineID, &h.Host.BootID, &h.Host.OS, &h.Host.Kernel, &h.Host.Arch,
+	} {
 		*s = plainText(*s)
 	}
 	argv := make([]string, len(h.Argv))

@@ -47,7 +47,9 @@ func (m *memorySink) add(_ context.Context, it evidence.Item, c content) (eviden
 		it.Unread = append(it.Unread, evidence.Unread{Offset: int64(len(text)), Length: it.Size - int64(len(text)), Reason: err.Error()})
 	}
 	if c.after != nil {
-		it.After, err = c.after()
+		if it.After, err = c.after(); err != nil {
+			return it, err
+		}
 	}
 	if it.Size < 0 {
 		it.Size = int64(len(text))

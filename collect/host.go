@@ -98,7 +98,7 @@ func (h *Host) Opened() (files, withAtime int64) {
 // Walker is what WalkWith calls. Visit is required.
 type Walker struct {
 	// Visit gets each name with its metadata, a folder before its content.
-	// An error ends the walk. SkipDir leaves out what is below a folder.
+	// An error ends the walk. ErrSkipFolder leaves out what is below a folder.
 	Visit func(path string, st *evidence.Stat) error
 	// Failed gets each name whose metadata or content list cannot be read.
 	Failed func(path string, err error)
@@ -107,5 +107,5 @@ type Walker struct {
 	LeftOut func(path, reason string)
 }
 
-// SkipDir, returned by Walker.Visit for a folder, leaves out its content.
-var SkipDir = errors.New("leave out this folder")
+// ErrSkipFolder, returned by Walker.Visit for a folder, leaves out its content.
+var ErrSkipFolder = errors.New("leave out this folder")

@@ -253,7 +253,7 @@ func TestWalkLeavesPseudoFileSystemsOut(t *testing.T) {
 				t.Errorf("visited %q", path)
 			}
 			if path != "/" && path != "/proc" && path != "/sys" {
-				return SkipDir
+				return ErrSkipFolder
 			}
 			return nil
 		},
@@ -331,7 +331,7 @@ func FuzzParseMountInfo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		mounts, _ := ParseMountInfo(text)
 		for _, m := range mounts {
-			m.Storage()
+			_ = m.Storage()
 		}
 		mountOf(mounts, string(text))
 	})

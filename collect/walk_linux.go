@@ -110,7 +110,7 @@ func (h *Host) Walk(ctx context.Context, path string, fn func(path string, st *e
 			}
 		},
 	})
-	if err == nil && !errors.Is(failed, SkipDir) {
+	if err == nil && !errors.Is(failed, ErrSkipFolder) {
 		err = failed
 	}
 	return err
@@ -158,7 +158,7 @@ func (h *Host) WalkWith(ctx context.Context, path string, w Walker) error {
 		return nil
 	}
 	if err := w.Visit(path, st); err != nil {
-		if errors.Is(err, SkipDir) {
+		if errors.Is(err, ErrSkipFolder) {
 			return nil
 		}
 		return err
@@ -243,7 +243,7 @@ func (k *walk) entry(dir int, path, name string, mount uint64, depth int) error 
 		return nil
 	}
 	if err := k.Visit(path, st); err != nil {
-		if errors.Is(err, SkipDir) {
+		if errors.Is(err, ErrSkipFolder) {
 			return nil
 		}
 		return err

@@ -20,6 +20,7 @@ type (
 
 func word(s string) match             { return match{Op: timeline.OpWord, Value: s} }
 func equal(field, value string) match { return match{Field: field, Op: timeline.OpEqual, Value: value} }
+
 func within(field, value string) match {
 	return match{Field: field, Op: timeline.OpContains, Value: value}
 }
@@ -72,7 +73,8 @@ func TestQueriesMeanWhatTheySay(t *testing.T) {
 		`exe:contains("a b")`:                   within("exe", "a b"),
 		`addr:cidr("::1/128")`:                  match{Field: "addr", Op: timeline.OpCIDR, Value: "::1/128"},
 		`process:sshd`: or{
-			equal("exe", "sshd"), match{Field: "exe", Op: timeline.OpWildcard, Value: "*/sshd"},
+			equal("exe", "sshd"),
+			match{Field: "exe", Op: timeline.OpWildcard, Value: "*/sshd"},
 			match{Field: "exe", Op: timeline.OpWildcard, Value: `*\\sshd`},
 		},
 	} {

@@ -32,20 +32,6 @@ func (x *index) attempt(i int32) {
 	a.list = append(a.list, attempt{f.ts, i, f.user, f.from})
 }
 
-func (x *index) attemptKeys() []hostIP {
-	keys := make([]hostIP, 0, len(x.attempts))
-	for k := range x.attempts {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b hostIP) int {
-		if c := strings.Compare(x.text[a.host], x.text[b.host]); c != 0 {
-			return c
-		}
-		return strings.Compare(x.text[a.ip], x.text[b.ip])
-	})
-	return keys
-}
-
 // guessing is a run of failed logins that ends in a successful one from the
 // same address.
 type guessing struct {

@@ -150,8 +150,13 @@ func originOf(dataType string) origin {
 		prefix string
 		from   origin
 	}{
-		{"linux:audit", fromAudit}, {"linux:utmp", fromUtmp}, {"linux:lastlog", fromLastlog},
-		{"linux:process", fromLive}, {"linux:socket", fromLive}, {"linux:dpkg", fromPackages}, {"linux:apt", fromPackages},
+		{"linux:audit", fromAudit},
+		{"linux:utmp", fromUtmp},
+		{"linux:lastlog", fromLastlog},
+		{"linux:process", fromLive},
+		{"linux:socket", fromLive},
+		{"linux:dpkg", fromPackages},
+		{"linux:apt", fromPackages},
 	} {
 		if strings.HasPrefix(dataType, p.prefix) {
 			return p.from

@@ -2,7 +2,6 @@ package rootcause
 
 import (
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -182,11 +181,4 @@ func plainText(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func shortPath(p string) string {
-	if len(p) <= 48 {
-		return p
-	}
-	return "…/" + path.Join(path.Base(path.Dir(p)), path.Base(p))
 }

@@ -372,8 +372,12 @@ func writeProof(dir string, proof *bundle.Proof, seal bundle.Seal) error {
 		name string
 		data []byte
 	}{
-		{"content.jsonl", proof.Content}, {"meta.jsonl", proof.Meta}, {"record.tlog-proof", proof.Text()},
-		{"seal.txt", seal.Text}, {"seal.txt.sig", seal.SSHSig}, {"seal.note", seal.Note},
+		{"content.jsonl", proof.Content},
+		{"meta.jsonl", proof.Meta},
+		{"record.tlog-proof", proof.Text()},
+		{"seal.txt", seal.Text},
+		{"seal.txt.sig", seal.SSHSig},
+		{"seal.note", seal.Note},
 	} {
 		if err := root.WriteFile(f.name, f.data, 0o600); err != nil {
 			return err

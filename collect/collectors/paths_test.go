@@ -350,8 +350,10 @@ func TestFileSystemsThatMayHangAreNotTouched(t *testing.T) {
 	out := newMemoryTaker(h)
 	counted := &countingTree{h, map[string]int{}}
 	w := &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: counted, table: table, fences: fencesOf([]collect.MountPoint{
-		{Point: "/", FSType: "nfs4"}, {Point: "/var/log/net", FSType: "nfs4", Source: "server:/x"},
-		{Point: "/var/log/a", FSType: "proc"}, {Point: "/var/log/a", FSType: "ext4", Source: "/dev/sda"},
+		{Point: "/", FSType: "nfs4"},
+		{Point: "/var/log/net", FSType: "nfs4", Source: "server:/x"},
+		{Point: "/var/log/a", FSType: "proc"},
+		{Point: "/var/log/a", FSType: "ext4", Source: "/dev/sda"},
 	})}
 	check(t, w.run(context.Background()))
 	if got, want := out.paths(), []string{"/var/log/a"}; !slices.Equal(got, want) {

@@ -12,15 +12,14 @@ import (
 
 // procStat is what we use of /proc/PID/stat (proc_pid_stat(5)).
 type procStat struct {
-	pid                        int64
-	comm                       []byte
-	state                      string
-	ppid, pgid, sid, tty       int64
-	flags                      uint64
-	threads                    int64
-	startTicks                 int64
-	utimeTicks, stimeTicks     int64
-	policy, priority, exitCode int64
+	pid                    int64
+	comm                   []byte
+	state                  string
+	ppid, pgid, sid, tty   int64
+	flags                  uint64
+	threads                int64
+	startTicks             int64
+	utimeTicks, stimeTicks int64
 }
 
 // parseProcStat reads the line. The name may hold any bytes, parentheses and

@@ -26,8 +26,10 @@ func ask(e *local.Engine) error {
 		}
 	}
 	where := timeline.Query{Where: timeline.Or{
-		timeline.Match{Op: timeline.OpContains, Value: "zzz"}, timeline.Match{Field: "pid", Op: timeline.OpEqual, Value: "1"},
-		timeline.Match{Field: "facility", Op: timeline.OpExists}, timeline.Match{Field: "user", Op: timeline.OpWord, Value: "root"},
+		timeline.Match{Op: timeline.OpContains, Value: "zzz"},
+		timeline.Match{Field: "pid", Op: timeline.OpEqual, Value: "1"},
+		timeline.Match{Field: "facility", Op: timeline.OpExists},
+		timeline.Match{Field: "user", Op: timeline.OpWord, Value: "root"},
 	}}
 	_, err := e.Count(ctx, where)
 	add(err)

@@ -28,6 +28,7 @@ func (n orNode) explain(b *strings.Builder, depth int) {
 	}
 	explainParts(b, depth, "one of", n)
 }
+
 func (n notNode) explain(b *strings.Builder, depth int) { explainParts(b, depth, "not", []node{n.x}) }
 
 func (n *wordNode) explain(b *strings.Builder, depth int) {

@@ -157,8 +157,14 @@ func TestNeedlesAreFoundInAnyCase(t *testing.T) {
 		needle, hay string
 		want        int
 	}{
-		{"abc", "xxABCxx", 2}, {"abc", "ab", -1}, {"a", "bA", 1}, {"zz", "zZZ", 0}, {"port 22", "PORT 2 port 22", 7},
-		{"q", "", -1}, {"xy", "yxyx", 1}, {"0-9", "a0-9", 1},
+		{"abc", "xxABCxx", 2},
+		{"abc", "ab", -1},
+		{"a", "bA", 1},
+		{"zz", "zZZ", 0},
+		{"port 22", "PORT 2 port 22", 7},
+		{"q", "", -1},
+		{"xy", "yxyx", 1},
+		{"0-9", "a0-9", 1},
 	} {
 		h := newNeedle(c.needle).in([]byte(c.hay))
 		if got := h.next(0); got != c.want {

@@ -90,10 +90,9 @@ var (
 		}
 		return m
 	}()
-	tsColumn        = columnAt["ts"]
-	attrsColumn     = columnAt["attrs"]
-	attrTypesColumn = columnAt["attr_types"]
-	sourceColumn    = columnAt["source_id"]
+	tsColumn     = columnAt["ts"]
+	attrsColumn  = columnAt["attrs"]
+	sourceColumn = columnAt["source_id"]
 )
 
 // ordered is a group whose fields keep the order given.
