@@ -70,6 +70,7 @@ func (w *Writer) Add(ctx context.Context, it evidence.Item, in Input) (evidence.
 	if it.Holes = alignHoles(it.Holes, it.Size); len(it.Holes) > 0 {
 		in.R = nil // by offset
 	}
+	it.SumsStored = sumsStored(it.Holes)
 	a := &adding{w: w, r: record{item: it, off: -1}, src: &source{ctx: ctx, in: in, size: it.Size}}
 	var err error
 	switch {
@@ -191,7 +192,7 @@ func (a *adding) begin() {
 // source that hangs must not hang the bundle.
 func (a *adding) stream() error {
 	w, it := a.w, &a.r.item
-	a.sums = newDigests(w.opt.MD5, w.opt.SHA1, it.Size >= BlockMin && it.Size <= blockLimit)
+	a.sums = newDigests(w.opt.MD5, w.opt.SHA1, it.Size >= BlockMin && it.Size <= blockLimit && !it.SumsStored)
 	if err := a.lock(); err != nil {
 		return err
 	}
@@ -225,9 +226,10 @@ func (a *adding) step(buf []byte) (done bool) {
 	if closed || n == 0 {
 		return true
 	}
-	if n = min(n, int64(len(buf))); !hole {
+	if !hole {
+		n = min(n, int64(len(buf)))
 		a.src.fill(buf[:n], pos)
-	} else {
+	} else if !a.r.item.SumsStored {
 		n = min(n, int64(len(zeros)))
 	}
 	w.mu.Lock()
@@ -236,7 +238,7 @@ func (a *adding) step(buf []byte) (done bool) {
 		return true
 	}
 	if hole {
-		a.sums.writeZeros(n)
+		a.sums.hole(n, a.r.item.SumsStored)
 	} else {
 		w.put(buf[:n])
 		a.sums.write(buf[:n])
@@ -332,11 +334,13 @@ func (a *adding) fillRest() {
 		if n == 0 || a.w.frames.failure() != nil {
 			return
 		}
-		n = min(n, int64(len(zeros)))
-		if !hole {
+		if hole {
+			a.sums.hole(n, a.r.item.SumsStored)
+		} else {
+			n = min(n, int64(len(zeros)))
 			a.w.put(zeros[:n])
+			a.sums.write(zeros[:n])
 		}
-		a.sums.writeZeros(n)
 		a.pos += n
 	}
 }

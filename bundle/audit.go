@@ -34,6 +34,7 @@ type audit struct {
 	sums    *digests
 	ranges  []evidence.Extent // stored ranges of a sparse file still to come
 	done    int64             // content bytes summed
+	leftOut bool              // the digests leave holes out
 
 	waiting map[string]*passed   // content members without a record so far
 	joined  map[string]*digests  // running sums of segmented items
@@ -216,12 +217,13 @@ func (a *audit) sparse(p []byte) {
 			return
 		}
 		a.ranges, a.buf = ranges, a.buf[:n]
+		a.leftOut = sumsStored(holesOf(ranges, a.cur.real))
 		p = p[n-had:]
 	}
 	for len(p) > 0 && len(a.ranges) > 0 {
 		r := &a.ranges[0]
 		if r.Offset > a.done {
-			a.sums.writeZeros(r.Offset - a.done)
+			a.sums.hole(r.Offset-a.done, a.leftOut)
 			a.done = r.Offset
 		}
 		n := min(int64(len(p)), r.Length)
@@ -342,7 +344,7 @@ func (a *audit) finishSparse(p *passed) {
 		p.bad = true
 		return
 	}
-	a.sums.writeZeros(a.cur.real - a.done)
+	a.sums.hole(a.cur.real-a.done, a.leftOut)
 	p.single, p.size, p.holes = true, a.cur.real, holesOf(ranges, a.cur.real)
 	p.off, p.stored = a.off+int64(n), a.cur.size-int64(n)
 	p.summed(a.sums)

@@ -18,10 +18,11 @@ type conclusion struct {
 	tar  *tarWalk
 	opt  VerifyOptions
 
-	origin   string
-	proven   int64 // leaves that a signed root covers
-	signed   Seal  // the statement that covers them
-	complete bool  // the tar ends as it must
+	origin    string
+	proven    int64 // leaves that a signed root covers
+	signed    Seal  // the statement that covers them
+	complete  bool  // the tar ends as it must
+	confirmed bool  // somebody vouches for the seal itself
 }
 
 func (c *conclusion) draw() {

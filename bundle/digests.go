@@ -95,6 +95,13 @@ func (d *digests) writeZeros(n int64) {
 	}
 }
 
+// hole adds n bytes of a hole, unless the digests leave holes out.
+func (d *digests) hole(n int64, leftOut bool) {
+	if !leftOut {
+		d.writeZeros(n)
+	}
+}
+
 // finish fills in the digests of an item and of its blocks.
 func (d *digests) finish(r *record) {
 	r.item.SHA256 = evidence.DigestOf(d.sha256)

@@ -76,6 +76,10 @@ func (r *Reader) extract(ctx context.Context, root *os.Root, it evidence.Item) (
 		}
 		rec := record{item: it}
 		hole, n := rec.next(pos)
+		if hole && it.SumsStored {
+			pos += n
+			continue
+		}
 		n = min(n, int64(len(buf)))
 		part := buf[:n]
 		if hole {

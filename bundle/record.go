@@ -159,6 +159,9 @@ func appendContentLine(dst []byte, r *record, salt []byte) []byte {
 		l.int("stored", it.Stored)
 	}
 	l.extents("holes", it.Holes)
+	if it.SumsStored {
+		l.text("sums", "stored")
+	}
 	l.unread(it.Unread)
 	if len(r.segs) > 0 {
 		l.int("segs", int64(len(r.segs)))

@@ -77,6 +77,8 @@ func parseContentLine(line []byte, r *record) error {
 			stored = s.int64()
 		case "holes":
 			it.Holes = s.extents(maxHoles)
+		case "sums":
+			it.SumsStored = s.text() == "stored"
 		case "unread":
 			it.Unread = s.unread()
 		case "segs":
@@ -187,6 +189,9 @@ func (r *record) check() error {
 	}
 	if stored != it.Stored {
 		return errors.New("stored bytes and holes do not add up to the size")
+	}
+	if it.SumsStored != sumsStored(it.Holes) {
+		return errors.New("says wrongly what its digests cover")
 	}
 	if len(r.segs) == 0 {
 		if r.off < 0 {

@@ -47,7 +47,7 @@ func (c *conclusion) signer(at time.Time) (known, timely bool) {
 	}
 	if c.opt.Confirmed != nil {
 		if by, ok := c.opt.Confirmed(c.signed); ok {
-			r.Signer, r.SignedBy = by, "confirmation of the seal code"
+			r.Signer, r.SignedBy, c.confirmed = by, "confirmation of the seal", true
 			r.layer("signer", "ok", by+" vouches for this seal")
 			return true, true
 		}
@@ -113,6 +113,10 @@ func (c *conclusion) sentences() {
 	r := c.report
 	switch r.Verdict {
 	case Verified:
+		if c.confirmed {
+			r.say("Nothing in this bundle has changed since it was sealed. For the seal stands %s.", r.Signer)
+			break
+		}
 		r.say("Nothing in this bundle has changed since %s sealed it.", r.Signer)
 	case VerifiedPrefix:
 		if r.Sealed {

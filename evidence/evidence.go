@@ -74,8 +74,12 @@ type Item struct {
 	MD5    string // lower-case hex; "" when not computed
 	SHA1   string // lower-case hex; "" when not computed
 
-	Holes  []Extent // sparse ranges: zeros by the file system's own word
-	Unread []Unread // ranges that could not be read and were filled with zeros
+	Holes []Extent // sparse ranges: zeros by the file system's own word
+	// SumsStored says that the hashes cover the stored bytes only, one range
+	// after the other, and leave the holes out: hashing the zeros of a file of
+	// a terabyte, all of it hole, would cost a host minutes for nothing.
+	SumsStored bool
+	Unread     []Unread // ranges that could not be read and were filled with zeros
 
 	Stat    *Stat  // file system metadata before reading; nil where there is none
 	After   *Stat  // the same after reading, when it differs

@@ -155,7 +155,11 @@ func vouched(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (string,
 		for _, e := range rep.Events {
 			taken := e.Kind == chainofcustody.EventSealed || e.Kind == chainofcustody.EventReceived
 			if taken && e.Seal == seal.ID && e.Signer != "" && len(e.Problems) == 0 {
-				return e.Signer + ", who signed the event “" + string(e.Kind) + "”,", true
+				how := ", who collected it"
+				if e.Kind == chainofcustody.EventReceived {
+					how = ", who signed its receipt (" + e.Note + ")"
+				}
+				return e.Signer + how, true
 			}
 		}
 		return "", false
