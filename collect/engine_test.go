@@ -345,16 +345,22 @@ func TestCancellingSealsWhatIsThere(t *testing.T) {
 func TestAlongsideGoesFirstAndIsStoppedLast(t *testing.T) {
 	root := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var order []string
+		note := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what)
+		}
 		beside := Collector{Name: "beside", Tier: TierAlongside, Run: func(ctx context.Context, h *Host, _ Taker) error {
-			order = append(order, "begin")
+			note("begin")
 			<-ctx.Done()
-			order = append(order, "end")
+			note("end")
 			return nil
 		}}
 		other := Collector{Name: "other", Run: func(context.Context, *Host, Taker) error {
 			time.Sleep(time.Second)
-			order = append(order, "other")
+			note("other")
 			return nil
 		}}
 		began := time.Now()

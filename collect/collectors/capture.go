@@ -179,7 +179,7 @@ func (c *capture) report(ctx context.Context, out collect.Taker) error {
 		out.Problem(evidence.Problem{
 			Stage: packetCaptureName, Code: evidence.Dropped, Path: record.Capture,
 			Ref:    evidence.Ref{Offset: -1, Length: -1},
-			Detail: fmt.Sprintf("the kernel dropped %d of %d packets because the capture did not keep up", c.stats.Dropped, c.stats.Received),
+			Detail: fmt.Sprintf("%d of %d packets were lost because the capture did not keep up", c.stats.Dropped, c.stats.Received),
 		})
 	}
 	if c.limit {

@@ -184,6 +184,11 @@ func (c *capture) finish() error {
 	counts, err := c.ring.Stats()
 	c.stats.Ended = time.Now().UnixNano()
 	c.stats.Received, c.stats.Dropped = counts.Received, counts.Dropped
+	// What the kernel took in and nobody read before the end is lost as well.
+	if taken := uint64(c.stats.Packets); !c.limit && counts.Received > taken {
+		counts.Dropped = max(counts.Dropped, counts.Received-taken)
+		c.stats.Dropped = counts.Dropped
+	}
 	for id, i := range c.stats.Interfaces {
 		s := pcapgo.NgInterfaceStatistics{
 			LastUpdate: time.Unix(0, c.stats.Ended), EndTime: time.Unix(0, c.stats.Ended), StartTime: time.Unix(0, c.stats.Started),
