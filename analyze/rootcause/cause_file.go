@@ -49,14 +49,7 @@ func (x *index) packaged(n int32, until int64) bool { return len(x.installsAt(n,
 // it was last made anew.
 func (x *index) writersOf(n int32, until int64) []cause {
 	f := &x.files[n]
-	log := isLog(x.text[f.path])
-	since := timeline.None
-	for _, w := range f.writes {
-		a := &x.facts[w]
-		if a.ts <= until && (a.act == actCreate || a.act == actRename && a.file2 == f.path) {
-			since = a.ts
-		}
-	}
+	since := x.madeAnew(n, until)
 	perExe := make(map[sym]int)
 	last := make(map[ref]cause)
 	for _, w := range f.writes {
@@ -64,20 +57,19 @@ func (x *index) writersOf(n int32, until int64) []cause {
 		if a.ts > until || a.ts < since || a.act == actDelete || a.fail {
 			continue
 		}
-		if a.act == actRename && a.file2 == f.path {
+		if a.act == actRename {
+			if a.file2 != f.path {
+				continue // it lost this name
+			}
 			src := ref{KindFile, x.file(a.host, a.file)}
 			last[src] = cause{from: src, rule: fileRename, ts: a.ts, until: a.ts - 1, facts: []int32{w}, mult: 1}
-		} else if a.act == actRename {
-			continue // it lost this name
 		}
 		p := x.factOf[w]
 		if p < 0 {
 			continue
 		}
-		exe := x.text[x.procs[p].exe]
-		role := roleOf(exe)
-		switch {
-		case log && role.daemon(), role == roleInit:
+		switch role := roleOf(x.text[x.procs[p].exe]); {
+		case isLog(x.text[f.path]) && role.daemon(), role == roleInit:
 			continue // ordinary writers of logs, and who acts for others, say nothing
 		case role == roleWeb || role == roleServer:
 			for _, c := range x.served(a.host, a.ts, "") {
@@ -87,37 +79,62 @@ func (x *index) writersOf(n int32, until int64) []cause {
 			}
 			continue
 		}
-		rule := fileWrite
-		if a.act == actAttr {
-			rule = fileAttr
-		}
 		perExe[x.procs[p].exe]++
 		k := ref{KindProcess, p}
-		c := cause{from: k, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}, mult: 1}
-		if old, ok := last[k]; ok && old.rule == fileWrite {
-			c.rule = fileWrite
-			c.facts = append(first(old.facts, 3), w)
-		}
-		last[k] = c
+		last[k] = writing(a, w, k, last[k])
 	}
+	return newest(x.weighWriters(last, perExe, len(f.writes)), maxFanIn)
+}
+
+// madeAnew returns when the file last came about under its name before until:
+// what was written earlier is gone.
+func (x *index) madeAnew(n int32, until int64) int64 {
+	f := &x.files[n]
+	since := timeline.None
+	for _, w := range f.writes {
+		a := &x.facts[w]
+		if a.ts <= until && (a.act == actCreate || a.act == actRename && a.file2 == f.path) {
+			since = a.ts
+		}
+	}
+	return since
+}
+
+// writing is the step to the process of a record of writing, joined with the
+// step that an earlier record of the same process made.
+func writing(a *fact, w int32, from ref, old cause) cause {
+	c := cause{from: from, rule: fileWrite, ts: a.ts, until: a.ts, facts: []int32{w}, mult: 1}
+	if a.act == actAttr {
+		c.rule = fileAttr
+	}
+	if old.mult > 0 && old.rule == fileWrite {
+		c.rule = fileWrite
+		c.facts = append(first(old.facts, 3), w)
+	}
+	return c
+}
+
+// weighWriters gives the rare writer more than the frequent one, and content
+// more than attributes.
+func (x *index) weighWriters(last map[ref]cause, perExe map[sym]int, writes int) []cause {
 	written := false
 	for _, c := range last {
 		written = written || c.rule == fileWrite
 	}
-	var out []cause
+	out := make([]cause, 0, len(last))
 	for _, c := range last {
 		if c.from.kind == KindProcess {
-			c.mult = x.rarity(perExe[x.procs[c.from.n].exe], max(8, len(f.writes)))
+			c.mult = x.rarity(perExe[x.procs[c.from.n].exe], max(8, writes))
 			if c.rule == fileAttr {
 				c.mult *= 0.5
 				if written {
-					c.mult *= 0.3 // content matters more than its attributes
+					c.mult *= 0.3
 				}
 			}
 		}
 		out = append(out, c)
 	}
-	return newest(out, maxFanIn)
+	return out
 }
 
 // maxFanIn bounds the steps back from one node: the newest are kept, the rest

@@ -71,7 +71,6 @@ var told = [lastRule]string{
 	loginFrom:      "%F: %T %D.",
 	requestFrom:    "%F: %T.",
 	filePassed:     "%F handled a file that %T then used: %C.",
-	flowTo:         "%F reached %T.",
 }
 
 // narrate turns the edges of the graph into sentences.

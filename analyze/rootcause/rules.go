@@ -90,7 +90,6 @@ const (
 	loginFrom
 	requestFrom
 	filePassed
-	flowTo
 	lastRule
 )
 
@@ -143,7 +142,6 @@ var table = [lastRule]Rule{
 	loginFrom:      {"login.from", Stated, KindAddress, KindSession, "the record of the login names the address", false},
 	requestFrom:    {"request.from", Stated, KindAddress, KindRequest, "the record of the request names the address", false},
 	filePassed:     {"file.passed", Inferred, KindProcess, KindProcess, "both command lines name a file of this name, the one before the other", true},
-	flowTo:         {"flow.to", Stated, KindProcess, KindFlow, "the record names the address", false},
 }
 
 // Rules returns the rule table, for documentation and explanation.
