@@ -204,7 +204,7 @@ func (a *audit) matches(r *record, p *passed) error {
 // lookAgain reads the content of a record straight from where the record has
 // it. Behind a damaged place the walk may have missed what is whole.
 func (a *audit) lookAgain(r *record) lookResult {
-	if !a.gaps || r.item.Size > maxExpansion {
+	if !a.gaps {
 		return lookChanged
 	}
 	if a.again == nil {
@@ -219,14 +219,36 @@ func (a *audit) lookAgain(r *record) lookResult {
 			return lookLost
 		}
 	}
-	h := evidence.NewHash()
-	if _, err := io.Copy(h, r.content(a.again)); err != nil {
-		return lookLost
+	if !r.item.SumsStored {
+		if a.zeros += r.item.Size - r.item.Stored; a.zeros > maxExpansion {
+			a.zeros = maxExpansion
+			return lookChanged
+		}
 	}
-	if evidence.DigestOf(h) != r.item.SHA256 {
+	sum, err := r.sum(a.again)
+	switch {
+	case err != nil:
+		return lookLost
+	case sum != r.item.SHA256:
 		return lookChanged
 	}
 	return lookWhole
+}
+
+// sum is the SHA-256 that the record of an item must state: of its content, or
+// of its stored ranges alone where its digests leave holes out.
+func (r *record) sum(tar io.ReaderAt) (evidence.Digest, error) {
+	h := evidence.NewHash()
+	if !r.item.SumsStored {
+		_, err := io.Copy(h, r.content(tar))
+		return evidence.DigestOf(h), err
+	}
+	for _, p := range r.pieces() {
+		if _, err := io.Copy(h, newContent(tar, p.length, []piece{{0, p.length, p.tar}})); err != nil {
+			return evidence.Digest{}, err
+		}
+	}
+	return evidence.DigestOf(h), nil
 }
 
 // lookResult is what lookAgain found.

@@ -142,3 +142,35 @@ func TestShippedVerifiersKnowSumsOfStoredBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestManyHugeSparseFilesVerifyAndSurviveDamageElsewhere(t *testing.T) {
+	var out bytes.Buffer
+	opt := testOptions()
+	opt.CheckpointItems = 1
+	w := newTestWriter(t, &out, opt)
+	addBytes(t, w, "/first", noise(1<<20))
+	for i := range 3 {
+		it := evidence.Item{
+			Kind: evidence.KindFile, Path: "/var/log/lastlog", Rule: string(rune('a' + i)), Size: farSize,
+			Holes: []evidence.Extent{{Offset: 512, Length: farAt - 512}, {Offset: farAt + 512, Length: farSize - farAt - 512}},
+		}
+		if _, err := w.Add(context.Background(), it, Input{At: farApart{0: "first", farAt: "last"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sealBundle(t, w)
+	if v := verify(t, out.Bytes(), trustTest(t)); v.Verdict != Verified || v.Contents != 4 {
+		t.Errorf("9 TiB in three files: %s", explain(v))
+	}
+	table, err := readSeekTable(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range table {
+		b := bytes.Clone(out.Bytes())
+		b[f.file+int64(f.packed)-1] ^= 0xff
+		if v := verify(t, b, trustTest(t)); v.Verdict != Damaged || v.AlteredItems != 0 || v.Contents < 3 {
+			t.Errorf("frame %d damaged: %s", i, explain(v))
+		}
+	}
+}
