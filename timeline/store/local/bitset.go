@@ -57,8 +57,14 @@ func (b bitset) next(i int) int {
 // countIn counts the marked rows in [from, to).
 func (b bitset) countIn(from, to int) int {
 	n := 0
-	for i := b.next(from); i >= 0 && i < to; i = b.next(i + 1) {
-		n++
+	for i := from; i < to; {
+		end := min(to, (i/64+1)*64)
+		w := b[i/64] >> (i % 64)
+		if width := end - i; width < 64 {
+			w &= 1<<width - 1
+		}
+		n += bits.OnesCount64(w)
+		i = end
 	}
 	return n
 }

@@ -175,3 +175,27 @@ func TestNeedlesAreFoundInAnyCase(t *testing.T) {
 		t.Error("a needle of nothing or of other than ASCII")
 	}
 }
+
+func TestBitsetCountsWhatItHolds(t *testing.T) {
+	b := newBitset(200)
+	b.fill(200)
+	for i := 0; i < 200; i += 3 {
+		b.clear(i)
+	}
+	for from := 0; from <= 200; from += 7 {
+		for to := from; to <= 200; to += 5 {
+			want := 0
+			for i := from; i < to; i++ {
+				if b.has(i) {
+					want++
+				}
+			}
+			if got := b.countIn(from, to); got != want {
+				t.Fatalf("%d marked in [%d, %d), want %d", got, from, to, want)
+			}
+		}
+	}
+	if b.count() != b.countIn(0, 200) {
+		t.Error("count and countIn disagree")
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"github.com/parquet-go/parquet-go"
+
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
@@ -45,11 +47,13 @@ type dictNode struct {
 	leaf   int
 	test   *timeline.Test
 	number int
-	split  bool // the text is a list with commas
+	split  bool      // the text is a list with commas
+	plain  *textNode // for segments in which the column has no dictionary
 }
 
 // dictState is what a dictNode knows of one segment.
 type dictState struct {
+	asked       bool // whether the bloom filter excludes the value
 	known, some bool
 	pass        []bool
 }
@@ -74,8 +78,24 @@ func (n *dictNode) filter(s *scan, in bitset) error {
 		clear(in)
 		return nil
 	}
+	if !st.asked {
+		st.asked = true
+		absent, err := s.absent(n.leaf, n.test)
+		if err != nil {
+			return err
+		}
+		if absent {
+			st.known = true
+			clear(in)
+			return nil
+		}
+	}
 	return s.pages(n.leaf, in, func(p *page, from, to int) error {
-		if p.dict != nil && !st.known {
+		if p.dict == nil {
+			n.filterPlain(s, in, p, from, to)
+			return nil
+		}
+		if !st.known {
 			st.known = true
 			for code := range p.dict.len() {
 				ok := n.passes(p.dict.text(int32(code)))
@@ -90,6 +110,45 @@ func (n *dictNode) filter(s *scan, in bitset) error {
 		s.keep(in, p, from, to, func(i int) bool { return st.pass[p.codes[i]] })
 		return nil
 	})
+}
+
+// filterPlain searches a page without a dictionary as text.
+func (n *dictNode) filterPlain(s *scan, in bitset, p *page, from, to int) {
+	found := s.scratch()
+	defer s.give(found)
+	clear(found)
+	searchPage(s, in, found, p, from, to, n.plain.needle, n.plain.hit(p))
+	for row := in.next(from); row >= 0 && row < to; row = in.next(row + 1) {
+		if !found.has(row) {
+			in.clear(row)
+		}
+	}
+}
+
+// absent reports whether the bloom filter of a leaf rules out every value
+// equal to the test's. Filters know one spelling only, so values with letters
+// are asked about where there is one spelling: digests.
+func (a *access) absent(leaf int, t *timeline.Test) (bool, error) {
+	if t.Match.Op != timeline.OpEqual || leaf >= leavesBefore && !schema[leaf-leavesBefore].bloom {
+		return false, nil
+	}
+	chunk := a.seg.chunks[leaf]
+	value := parquet.ByteArrayValue([]byte(t.Match.Value))
+	if size := chunk.Type().Length(); size > 0 {
+		b, err := hex.DecodeString(t.Folded())
+		if err != nil || len(b) != size {
+			return true, nil
+		}
+		value = parquet.FixedLenByteArrayValue(b)
+	} else if t.Match.Value == "" || strings.Trim(t.Match.Value, "0123456789.:-_/") != "" {
+		return false, nil
+	}
+	filter := chunk.BloomFilter()
+	if filter == nil {
+		return false, nil
+	}
+	ok, err := filter.Check(value)
+	return !ok, err
 }
 
 // fixedNode compares identities and digests as hexadecimal text.
@@ -119,6 +178,12 @@ func (n *fixedNode) filter(s *scan, in bitset) error {
 	if s.allNull(n.leaf) {
 		clear(in)
 		return nil
+	}
+	if n.leaf != contentLeaf {
+		if absent, err := s.absent(n.leaf, n.test); err != nil || absent {
+			clear(in)
+			return err
+		}
 	}
 	var text [64]byte
 	return s.pages(n.leaf, in, func(p *page, from, to int) error {

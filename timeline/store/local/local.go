@@ -44,7 +44,7 @@ var standard = limits{segmentRows: 250_000, segmentBytes: 64 << 20, smallRows: 1
 const (
 	textPageRows = 4096 // rows of a page of text
 	pageRows     = 8192 // rows of a page of numbers or dictionary codes
-	pageBytes    = 256 << 10
+	pageBytes    = 64 << 10
 )
 
 // Errors of the store.

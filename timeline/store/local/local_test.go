@@ -3,6 +3,7 @@ package local_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
 	"github.com/exhibit-dfir/exhibit/timeline/store/local"
 	"github.com/exhibit-dfir/exhibit/timeline/store/memory"
@@ -317,5 +319,66 @@ func TestManyProblemsAreCountedNotListed(t *testing.T) {
 	got := storetest.Slice(t, open(t, dir).Problems(context.Background()))
 	if len(got) != 10_001 || !strings.Contains(got[10_000].Detail, "500 more problems") {
 		t.Errorf("%d problems, the last %+v", len(got), got[len(got)-1])
+	}
+}
+
+func TestColumnsOfManyValuesAnswerAlike(t *testing.T) {
+	dir := t.TempDir()
+	b, err := local.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []*timeline.Event
+	src := &timeline.Source{Path: "/x", SHA256: evidence.Sum([]byte("x"))}
+	job := timeline.Job{Key: src.SHA256.String(), Family: "net", Parser: "p@1", Source: src}
+	ctx := context.Background()
+	w, err := b.Begin(ctx, job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(sink timeline.Sink) {
+		out := timeline.NewAppender(ctx, sink, src, "p", 1)
+		for i := range int64(20_000) {
+			e := out.Event(i, 1)
+			e.SetNanos(i * 1000)
+			if i%7 != 0 {
+				e.SrcIP = out.Str(fmt.Sprintf("10.%d.%d.%d", i%5, i/256%256, i%256))
+				e.User = out.Str(fmt.Sprintf("User%dK", i))
+			}
+		}
+		if err := out.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(w)
+	fill(timeline.SinkFunc(func(_ context.Context, b *timeline.Batch) error {
+		for i := range b.Events {
+			events = append(events, b.Events[i].Clone())
+		}
+		return nil
+	}))
+	if err := errors.Join(w.Commit(ctx), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e, m := open(t, dir), memory.New(events)
+	for _, text := range []string{
+		`src_ip:10.1.0.1`, `src_ip:9.9.9.9`, `user:uSER77k`, `user:*99*`, `-user:/9k$/`, `has:user`, `ip:10.3.0.0/16`,
+		`user77k`, `NOT has:src_ip`, `user:[User5 TO User6]`, `src_ip:10.1.0.1 OR user:user12K`,
+	} {
+		q, err := timeline.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := m.Count(ctx, q)
+		if got, err := e.Count(ctx, q); got != want || err != nil {
+			t.Errorf("%s: %d, %v; want %d", text, got, err, want)
+		}
+		wantTop, _ := m.Top(ctx, q, "user", 9)
+		if got, err := e.Top(ctx, q, "user", 9); err != nil || !slices.Equal(got, wantTop) {
+			t.Errorf("%s: top %v, %v; want %v", text, got, err, wantTop)
+		}
+	}
+	if n, err := e.Distinct(ctx, timeline.Query{}, "src_ip"); err != nil || n < 10_000 {
+		t.Errorf("%d addresses, %v", n, err)
 	}
 }

@@ -160,7 +160,7 @@ func (p *plan) column(i int, t *timeline.Test) node {
 		return &fixedNode{leaf: leaf, test: t}
 	case schema[i].kind == kindDict:
 		p.nodes++
-		return &dictNode{leaf: leaf, test: t, number: p.nodes - 1, split: schema[i].special == specialFlags}
+		return &dictNode{leaf: leaf, test: t, number: p.nodes - 1, split: schema[i].special == specialFlags, plain: newTextNode(leaf, t)}
 	}
 	return newTextNode(leaf, t)
 }

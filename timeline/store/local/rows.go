@@ -206,6 +206,12 @@ func (c *column) empty() bool {
 	return !c.filled && c.firstText == ""
 }
 
+// varied reports whether a column that usually has few values has so many
+// that a dictionary would only stand in the way of reading single rows.
+func (c column) varied() bool {
+	return c.kind == kindDict && c.filled && len(c.values) > 4096 && len(c.values) > len(c.codes)/8
+}
+
 // sorted returns the rows in (ts, event_id) order, undated ones last, each
 // event id once.
 func (r *rows) sorted() []rowKey {

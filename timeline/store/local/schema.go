@@ -112,7 +112,11 @@ func (f orderedField) Name() string                           { return f.name }
 func (f orderedField) Value(base reflect.Value) reflect.Value { return base.FieldByName(f.name) }
 
 // parquetSchema describes a segment to Parquet.
-var parquetSchema = func() *parquet.Schema {
+var parquetSchema = newSchema(func(int) bool { return false })
+
+// newSchema describes a segment in which the columns that plain names have no
+// dictionary though they usually do.
+func newSchema(plain func(column int) bool) *parquet.Schema {
 	o := ordered{Group: parquet.Group{}}
 	add := func(name string, node parquet.Node) {
 		o.Group[name] = node
@@ -131,7 +135,7 @@ var parquetSchema = func() *parquet.Schema {
 			node = fixed(32)
 		case s.kind == kindInt:
 			node = parquet.Encoded(parquet.Leaf(parquet.Int64Type), &parquet.DeltaBinaryPacked)
-		case s.kind == kindDict:
+		case s.kind == kindDict && !plain(i):
 			node = parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
 		case s.special == specialAttrs:
 			node = parquet.Encoded(parquet.JSON(), &parquet.Plain)
@@ -141,7 +145,7 @@ var parquetSchema = func() *parquet.Schema {
 		add(s.name, parquet.Optional(node))
 	}
 	return parquet.NewSchema("event", o)
-}()
+}
 
 func bytesAsString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func stringAsBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

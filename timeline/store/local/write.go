@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -28,14 +29,18 @@ func newSegmentWriter() *segmentWriter { return &segmentWriter{chunk: make([]par
 
 // newFile returns a writer for one segment. parquet-go's Reset is of no use:
 // it forgets the columns' paths, and the second file has none.
-func newFile(out io.Writer) *parquet.GenericWriter[any] {
+func newFile(out io.Writer, r *rows) *parquet.GenericWriter[any] {
 	filters := []parquet.BloomFilterColumn{parquet.SplitBlockFilter(10, "event_id")}
 	for i := range schema {
 		if schema[i].bloom {
 			filters = append(filters, parquet.SplitBlockFilter(10, schema[i].name))
 		}
 	}
-	return parquet.NewGenericWriter[any](out, parquetSchema,
+	schema := parquetSchema
+	if slices.ContainsFunc(r.cols, column.varied) {
+		schema = newSchema(func(i int) bool { return r.cols[i].varied() })
+	}
+	return parquet.NewGenericWriter[any](out, schema,
 		parquet.CreatedBy("exhibit", "1", "0"),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}),
 		parquet.PageBufferSize(pageBytes),
@@ -58,7 +63,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 		}
 		info.max = order[i].ts
 	}
-	file := newFile(out)
+	file := newFile(out, r)
 	leaves := file.ColumnWriters()
 	for leaf, ids := range [][]timeline.ID{idLeaf: r.ids, contentLeaf: r.cids} {
 		err := w.column(leaves[leaf], order, textPageRows, func(row uint32) parquet.Value {
@@ -77,7 +82,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 			}
 			continue
 		}
-		if c.kind == kindText {
+		if c.kind == kindText || c.varied() {
 			perPage = textPageRows
 		}
 		if err := w.column(leaves[leavesBefore+i], order, perPage, w.value(r, i)); err != nil {
