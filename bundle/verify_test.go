@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -143,6 +144,37 @@ func TestDamagedFrameLeavesTheRestProven(t *testing.T) {
 		whole := int64(len(contents)) - r.DamagedItems
 		if i > 0 && r.Contents < whole-4 {
 			t.Errorf("frame %d: %d contents proven: %s", i, r.Contents, explain(r))
+		}
+	}
+}
+
+func TestExaminersSignatureOverTheRunsKeyNamesTheSigner(t *testing.T) {
+	examiner := otherKey(t)
+	pub := CollectorPub(testKey(t).PublicKey())
+	good, err := examiner.Sign(chainofcustody.NamespaceCustody, pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := examiner.Sign(chainofcustody.NamespaceCustody, []byte("another key\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trustExaminer := VerifyOptions{Trusted: func(key ssh.PublicKey, _ time.Time) (string, bool) {
+		return "alice@lab", bytes.Equal(key.Marshal(), examiner.PublicKey().Marshal())
+	}}
+	for _, c := range []struct {
+		name    string
+		binding []byte
+		want    Verdict
+	}{{"bound", good, Verified}, {"not bound", nil, SignerUnknown}, {"bound to another key", wrong, Altered}} {
+		var out bytes.Buffer
+		opt := testOptions()
+		opt.Binding = c.binding
+		w := newTestWriter(t, &out, opt)
+		addBytes(t, w, "/etc/hosts", []byte("x"))
+		sealBundle(t, w)
+		if r := verify(t, out.Bytes(), trustExaminer); r.Verdict != c.want {
+			t.Errorf("%s: %s", c.name, explain(r))
 		}
 	}
 }
