@@ -109,7 +109,7 @@ func TestCaptureHoldsEveryPacketAsOtherToolsCount(t *testing.T) {
 	if got := shell(t, capinfos+" -M -c "+file); !strings.HasSuffix(strings.TrimSpace(got), fmt.Sprint(" ", s.Packets)) {
 		t.Errorf("capinfos says %q, statistics %+v", got, s)
 	}
-	if s.Dropped != 0 || s.Received != uint64(s.Packets) || len(s.Interfaces) != 1 || s.Interfaces[0].Name != "v1" || s.Interfaces[0].Link != 1 {
+	if s.Dropped != 0 || s.Received < uint64(s.Packets) || len(s.Interfaces) != 1 || s.Interfaces[0].Name != "v1" || s.Interfaces[0].Link != 1 {
 		t.Errorf("statistics %+v", s)
 	}
 	if out.seen[captureRule] != int(s.Packets) || len(out.problems) != 0 {

@@ -26,6 +26,7 @@ const (
 
 // capture writes one pcapng file from a ring.
 type capture struct {
+	behind  bool // the last look at the ring still found packets
 	opt     CaptureOptions
 	ring    *packet.Ring
 	file    *pcapgo.NgWriter // nil until the first interface is described
@@ -97,6 +98,7 @@ func (c *capture) capture(ctx context.Context) error {
 // was captured has to leave the host soon.
 func (c *capture) block(wait time.Duration) error {
 	n, err := c.ring.Read(wait, c.packet)
+	c.behind = n > 0
 	if n > 0 {
 		err = errors.Join(err, c.flush())
 	}
@@ -184,8 +186,8 @@ func (c *capture) finish() error {
 	counts, err := c.ring.Stats()
 	c.stats.Ended = time.Now().UnixNano()
 	c.stats.Received, c.stats.Dropped = counts.Received, counts.Dropped
-	// What the kernel took in and nobody read before the end is lost as well.
-	if taken := uint64(c.stats.Packets); !c.limit && counts.Received > taken {
+	// Where the ring was still full at the end, what nobody read is lost as well.
+	if taken := uint64(c.stats.Packets); c.behind && !c.limit && counts.Received > taken {
 		counts.Dropped = max(counts.Dropped, counts.Received-taken)
 		c.stats.Dropped = counts.Dropped
 	}
