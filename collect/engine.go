@@ -224,7 +224,7 @@ func (r *run) took(collector string, it evidence.Item) {
 	if it.Kind == evidence.KindFile && it.Index >= 0 {
 		r.taken.add(it)
 	}
-	r.items.Add(1)
+	growMemory(r.items.Add(1))
 	r.bytes.Add(it.Stored)
 	if r.opt.Progress == nil {
 		return

@@ -6,8 +6,18 @@ import "runtime/debug"
 // what somebody wants to see. During a run the garbage collector works harder
 // than by default.
 const (
-	memoryGoal = 44 << 20 // of the Go heap; the program itself adds about 10 MiB
-	gcPercent  = 25
+	// memoryGoal is of all memory that Go manages; the program itself adds
+	// about 8 MiB. About 40 MiB are in use at any time, most of them buffers
+	// and tables of the compressor; a goal close to that would cost more CPU
+	// time than the whole collection.
+	memoryGoal = 56 << 20
+	// perRecord is what the goal grows by, for what has to be remembered of
+	// each record: leaf, name, identity of the file.
+	perRecord = 160
+	gcPercent = 15
+	// packers is how many goroutines compress: each takes about 20 MiB, and
+	// the host has its own work to do.
+	packers = 1
 )
 
 // spareMemory sets the goals and returns what restores them.
@@ -16,5 +26,12 @@ func spareMemory() (restore func()) {
 	return func() {
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(percent)
+	}
+}
+
+// growMemory raises the goal now and then as records add up.
+func growMemory(records int64) {
+	if records%(1<<14) == 0 {
+		debug.SetMemoryLimit(memoryGoal + perRecord*records)
 	}
 }
