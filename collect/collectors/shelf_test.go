@@ -3,7 +3,10 @@ package collectors
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -12,9 +15,41 @@ import (
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
+// On a running host each collector of one must find something, and a file
+// without a name is not on every host.
 func TestEveryCollectorKeepsTheRules(t *testing.T) {
+	if runtime.GOOS == "linux" {
+		holdNamelessFile(t)
+	}
 	for _, c := range All() {
 		t.Run(c.Name, func(t *testing.T) { collecttest.Run(t, c) })
+	}
+}
+
+// holdNamelessFile starts a program that holds a removed file open until the
+// test ends.
+func holdNamelessFile(t *testing.T) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "removed")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("held open"); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command(testenv.Tool(t, "sleep"), "1000")
+	holder.Stdin = f
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = holder.Process.Kill() // may have ended
+		_ = holder.Wait()
+	})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
 }
 
