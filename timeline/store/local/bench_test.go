@@ -3,6 +3,7 @@ package local_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -258,6 +259,11 @@ func BenchmarkQuery(b *testing.B) {
 		{"page of 100, one day", func(e *local.Engine) { page(e, `ts:"2026-10-23"`, nil) }},
 		{"deep page of 100", func(e *local.Engine) { page(e, ``, &timeline.Cursor{TS: middle}) }},
 		{"page of 100, user and word", func(e *local.Engine) { page(e, `user:user007 port`, &timeline.Cursor{TS: middle}) }},
+		{"export of 50,000", func(e *local.Engine) {
+			if _, err := timeline.WriteJSONL(io.Discard, e.Events(ctx, timeline.Query{Limit: 50_000}, &timeline.Cursor{TS: middle})); err != nil {
+				b.Fatal(err)
+			}
+		}},
 		{"histogram by hour", func(e *local.Engine) {
 			if _, err := e.Hist(ctx, timeline.Query{}, 3600e9); err != nil {
 				b.Fatal(err)

@@ -12,8 +12,14 @@ import (
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
-// hotStreams bounds the streams of one query that keep decoded pages.
-const hotStreams = 32
+// Decoded pages that the streams of one query keep: little for a page of
+// results, and more with every event for an export, which otherwise decodes
+// the pages of many overlapping segments again and again.
+const (
+	heldFirst    = 6 << 20
+	heldPerEvent = 64 << 10
+	heldMost     = 192 << 20
+)
 
 // merge joins the streams of segments in order. Segments are opened when the
 // order reaches them.
@@ -132,6 +138,7 @@ func (m *merge) fill(ctx context.Context) error {
 				heap.Push(&m.heads, st)
 			}
 		}
+		m.cool()
 		for _, err := range errs {
 			if err != nil && !m.e.goOn(err) {
 				return err
@@ -203,7 +210,7 @@ func (m *merge) next(ctx context.Context, sources map[string]*timeline.Source) (
 			}
 			m.drop(st)
 		}
-		if m.clock%hotStreams == 0 {
+		if m.clock%4 == 0 {
 			m.cool()
 		}
 		if ev != nil {
@@ -219,14 +226,24 @@ func (m *merge) drop(st *stream) {
 	m.e.release(st.seg)
 }
 
-// cool lets go of the pages of streams that gave nothing for a while.
+// cool lets go of decoded pages while there are too many, those of the
+// streams that gave nothing for longest first.
 func (m *merge) cool() {
-	if len(m.heads) <= hotStreams {
+	held := 0
+	for _, st := range m.heads {
+		held += st.held
+	}
+	limit := int(min(heldFirst+m.clock*heldPerEvent, heldMost))
+	if held <= limit {
 		return
 	}
 	byUse := slices.Clone(m.heads)
-	slices.SortFunc(byUse, func(a, b *stream) int { return cmp.Compare(b.used, a.used) })
-	for _, st := range byUse[hotStreams:] {
+	slices.SortFunc(byUse, func(a, b *stream) int { return cmp.Compare(a.used, b.used) })
+	for _, st := range byUse[:len(byUse)-1] {
+		if held <= limit/2 {
+			return
+		}
+		held -= st.held
 		st.access.close()
 	}
 }

@@ -12,6 +12,7 @@ import (
 type access struct {
 	seg  *segment
 	cols []*pageReader // by leaf; nil until used
+	held int           // bytes of the decoded pages
 }
 
 func newAccess(seg *segment) *access {
@@ -26,6 +27,7 @@ func (a *access) close() {
 			a.cols[i] = nil
 		}
 	}
+	a.held = 0
 }
 
 // allNull reports whether no row of a leaf has a value.
@@ -44,7 +46,9 @@ func (a *access) page(leaf int, row int64) (*page, error) {
 		}
 		a.cols[leaf] = c
 	}
+	a.held -= c.held
 	p, err := c.at(row)
+	a.held += c.held
 	if err != nil {
 		return nil, fmt.Errorf("column %s: %w", leafName(leaf), err)
 	}
@@ -70,6 +74,7 @@ type pageReader struct {
 	raw   parquet.Page
 	page  page
 	dict  *dictionary
+	held  int // bytes of the decoded page and the dictionary
 }
 
 // dictionary is the values of a dictionary column.
@@ -158,6 +163,10 @@ func (r *pageReader) at(row int64) (*page, error) {
 	if err := r.decode(raw, first); err != nil {
 		return nil, err
 	}
+	r.held = r.page.bytes()
+	if r.dict != nil {
+		r.held += len(r.dict.data) + 4*len(r.dict.offsets)
+	}
 	if row >= first+r.page.rows {
 		return nil, errors.New("page is shorter than the index says")
 	}
@@ -226,6 +235,11 @@ func (r *pageReader) values(raw parquet.Page, want int) error {
 		return fmt.Errorf("page has %d values for %d rows", have, want)
 	}
 	return nil
+}
+
+// bytes is what the decoded page takes.
+func (p *page) bytes() int {
+	return len(p.data) + len(p.fixed) + 8*len(p.ints) + 4*(len(p.offsets)+len(p.codes)+len(p.at))
 }
 
 // value returns where the value of a row of the segment is, or -1.
