@@ -9,14 +9,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// spool holds the lines of a record set that is written at the end of the run
-// (ledger, problems, log) compressed in memory, because nothing is staged on
-// the host's disks. A hundred thousand ledger lines take about 2 MB.
+// Spool holds the lines of a record set that cannot be written yet (ledger,
+// problems, log, sockets whose owners are being looked for) compressed in
+// memory, because nothing is staged on the host's disks. The zero value is
+// ready for use. A hundred thousand ledger lines take about 2 MB.
 //
 // Lines gather in a chunk, and each full chunk is compressed by itself, so
 // that what has to be kept for it between two lines is the chunk and nothing
 // else, and no buffer is ever copied into a larger one.
-type spool struct {
+type Spool struct {
 	mu     sync.Mutex
 	open   []byte   // the chunk being filled
 	packed [][]byte // full ones
@@ -43,8 +44,8 @@ var chunkPacker = sync.OnceValue(func() *zstd.Encoder {
 })
 
 // Write takes one or more whole lines. It never fails: the count of refused
-// lines is told by lost.
-func (s *spool) Write(line []byte) (int, error) {
+// lines is told by Lost.
+func (s *Spool) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.open) > 0 && len(s.open)+len(line) > spoolChunk {
@@ -60,20 +61,20 @@ func (s *spool) Write(line []byte) (int, error) {
 }
 
 // pack compresses the open chunk.
-func (s *spool) pack() {
+func (s *Spool) pack() {
 	chunk := slices.Clip(chunkPacker().EncodeAll(s.open, nil))
 	s.packed, s.held, s.open = append(s.packed, chunk), s.held+len(chunk), s.open[:0]
 }
 
-// lost returns how many lines found no room.
-func (s *spool) lost() int64 {
+// Lost returns how many lines found no room.
+func (s *Spool) Lost() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.full
 }
 
-// take returns the lines in order and their length. Nothing is written after.
-func (s *spool) take() (io.Reader, int64) {
+// Take returns the lines in order and their length. Nothing is written after.
+func (s *Spool) Take() (io.Reader, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &spoolReader{packed: s.packed, last: s.open}, s.size
