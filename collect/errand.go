@@ -12,7 +12,8 @@ import (
 // whatever may touch such a file system is done as an errand: by a goroutine
 // that is left behind, with its thread, when it does not come back in time.
 const (
-	// lookWait is how long a look at a name may take: stat, open, list.
+	// lookWait is how long a look at a name may take - stat, open, list - or
+	// the reading of a small file.
 	lookWait = 10 * time.Second
 	// maxStrikes is how many errands may be lost to one mount. From then on
 	// it is not asked any more.

@@ -175,7 +175,7 @@ func (t *taker) pseudo(ctx context.Context, it evidence.Item, f *os.File) error 
 // readSmall fills a buffer from a file that may hang: ErrTimeout then, and
 // the buffer may not be used again.
 func (t *taker) readSmall(f io.Reader, buf []byte) (int, error) {
-	return Patiently(t.r.host, readStall, nil, func() (int, error) { return readFull(f, buf) })
+	return Patiently(t.r.host, lookWait, nil, func() (int, error) { return readFull(f, buf) })
 }
 
 // readFull reads until the buffer is full or the file ends.

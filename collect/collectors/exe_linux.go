@@ -65,7 +65,7 @@ func (s *sweep) executable(p *process, r *record.Process, fail func(string, erro
 }
 
 // hashWait is how long one read of an executable may take.
-const hashWait = 30 * time.Second
+const hashWait = 10 * time.Second
 
 // hashLink hashes the file behind a link of the process. The buffer is its
 // own: a read that never returns keeps it.
