@@ -29,6 +29,7 @@ type sweep struct {
 	mntns   map[string]bool // mountinfo written
 	known   map[int64]bool  // processes and threads met
 	listed  map[int64]bool  // by the host's own procfs
+	veiled  bool            // it does not list what belongs to others
 }
 
 func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) error {
@@ -41,6 +42,7 @@ func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) e
 		ctx: ctx, h: h, out: out, proc: proc, ticks: clockTicks(h), covered: coveredProcesses(h),
 		hashes: map[exeKey]exeHash{}, mntns: map[string]bool{}, known: map[int64]bool{}, listed: map[int64]bool{},
 	}
+	s.veiled = !proc.detached && veiled(h)
 	stat, err := h.ReadFile("/proc/stat", 16<<20)
 	if err != nil {
 		out.Problem(problemOf(err, "/proc/stat"))
@@ -125,7 +127,7 @@ func (s *sweep) one(pid int64, hidden bool) error {
 	defer p.close()
 	s.known[pid] = true
 	r := record.Process{
-		Taken: time.Now().UnixNano(), PID: pid, Hidden: hidden, Args: []record.Bytes{},
+		Taken: time.Now().UnixNano(), PID: pid, Hidden: hidden, Args: []record.Bytes{}, UID: unknownIDs, GID: unknownIDs,
 		LoginUID: 4294967295, SessionID: 4294967295,
 	}
 	fail := func(what string, err error) {

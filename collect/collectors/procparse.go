@@ -57,8 +57,11 @@ type procStatus struct {
 	capEff       string
 }
 
+// unknownIDs stand where the kernel told no ids: 0 would be root.
+var unknownIDs = [4]int64{-1, -1, -1, -1}
+
 func parseStatus(b []byte) procStatus {
-	s := procStatus{tgid: -1}
+	s := procStatus{tgid: -1, uid: unknownIDs, gid: unknownIDs}
 	for line := range bytes.Lines(b) {
 		key, value, ok := strings.Cut(string(line), ":")
 		if !ok {

@@ -81,6 +81,12 @@ func TestStartIsCountedFromBoot(t *testing.T) {
 	}
 }
 
+func TestIDsThatAreNotToldAreNotRoot(t *testing.T) {
+	if s := parseStatus(nil); s.uid[0] != -1 || s.gid[3] != -1 {
+		t.Errorf("status of nothing: %+v", s)
+	}
+}
+
 func TestSmallFilesOfProcfsAreRead(t *testing.T) {
 	s := parseStatus([]byte("Name:\tx\nTgid:\t5\nTracerPid:\t9\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nCapEff:\t00ff\nbroken\n"))
 	if s.tgid != 5 || s.tracer != 9 || s.uid != [4]int64{1, 2, 3, 4} || s.gid != [4]int64{5, 6, 7, 8} || s.capEff != "00ff" {
