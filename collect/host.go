@@ -52,6 +52,9 @@ type Host struct {
 
 	mountMu sync.Mutex
 	mounts  []MountPoint
+	strikes map[int64]int // by mount: errands lost to it
+	struck  atomic.Bool   // there are strikes
+	errands errands
 
 	opened    atomic.Int64 // files opened for reading
 	withAtime atomic.Int64 // of these, opened without O_NOATIME

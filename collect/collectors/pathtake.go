@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
@@ -140,7 +141,7 @@ func codeOf(err error) evidence.Code {
 		return evidence.Denied
 	case errors.Is(err, fs.ErrNotExist):
 		return evidence.Missing
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, collect.ErrTimeout):
 		return evidence.TimedOut
 	}
 	return evidence.IOError

@@ -38,7 +38,7 @@ func Flags() []cli.Flag {
 		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this long, for example 30s"},
 		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this interface only (repeatable)"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record larger files as skipped, for example 256M"},
-		&cli.DurationFlag{Name: "deadline", Usage: "time for each collector (default 15m)"},
+		&cli.DurationFlag{Name: "deadline", Usage: "time for each collector (default: 15m, for logs 2h, for the walk 6h)"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
 		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its reference"},
 	}
@@ -168,12 +168,28 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
 		},
 	}
+	// What this run itself writes would grow for as long as it is read.
+	opt.OwnFiles = regular(os.Stdout, os.Stderr)
+	ctx, done := untilHangup(c.Context)
+	defer done()
 	if path == "-" {
 		opt.Out = c.App.Writer
-		res, err := collect.Run(c.Context, opt)
+		res, err := collect.Run(ctx, opt)
 		return summarise(path, res), sinkError(err)
 	}
-	return toFile(c.Context, opt, path)
+	return toFile(ctx, opt, path)
+}
+
+// regular returns those of the files that are regular ones: a standard output
+// that was redirected into a file.
+func regular(files ...*os.File) []*os.File {
+	var own []*os.File
+	for _, f := range files {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			own = append(own, f)
+		}
+	}
+	return own
 }
 
 func profileName(c *cli.Context) string {
@@ -195,7 +211,7 @@ func toFile(ctx context.Context, opt collect.Options, path string) (*Summary, er
 	if err != nil {
 		return nil, fileError(err)
 	}
-	opt.Out, opt.Sync, opt.OwnFiles = f, f.Sync, []*os.File{f}
+	opt.Out, opt.Sync, opt.OwnFiles = f, f.Sync, append(opt.OwnFiles, f)
 	res, err := collect.Run(ctx, opt)
 	if err != nil {
 		f.Close()
