@@ -175,37 +175,44 @@ func timelineQuery(c *cli.Context) error {
 	if n := c.Int("last"); n > 0 {
 		return lastEvents(c, eng, q, n, zone)
 	}
-	shown, err := printEvents(c, eng.Events(c.Context, q, nil), zone)
-	if err != nil {
-		return err
-	}
-	return sayMore(c, eng, q, shown)
+	return firstEvents(c, eng, q, zone)
 }
 
-// sayMore tells on standard error how many events a limit left out.
-func sayMore(c *cli.Context, eng timeline.Engine, q timeline.Query, shown int64) error {
-	if q.Limit == 0 || shown < int64(q.Limit) || c.Bool("quiet") {
-		return nil
+// firstEvents shows the events up to the limit and says on standard error
+// when there are more. How many more it does not say: to count them is to
+// look at the whole timeline for a page of it.
+func firstEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, zone *time.Location) error {
+	limit, more := int64(q.Limit), false
+	if limit > 0 {
+		q.Limit++
 	}
-	total, err := eng.Count(c.Context, q)
-	if err != nil {
-		return err
+	_, err := printEvents(c, func(yield func(*timeline.Event, error) bool) {
+		n := int64(0)
+		for ev, err := range eng.Events(c.Context, q, nil) {
+			if n++; err == nil && limit > 0 && n > limit {
+				more = true
+				return
+			}
+			if !yield(ev, err) {
+				return
+			}
+		}
+	}, zone)
+	if err == nil && more && !c.Bool("quiet") {
+		fmt.Fprintf(c.App.ErrWriter, "%d events shown, more match: --limit 0 shows all, timeline stats counts them\n", limit)
 	}
-	if total > shown {
-		fmt.Fprintf(c.App.ErrWriter, "%d of %d events shown: --limit 0 shows all\n", shown, total)
-	}
-	return nil
+	return err
 }
 
 // lastEvents shows the newest n dated events. It keeps only those while it
 // reads, so that any number may match.
 func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zone *time.Location) error {
 	q.Limit = 0
-	dated := timeline.Expr(timeline.Match{Field: "ts", Op: timeline.OpExists})
-	if q.Where != nil {
-		dated = timeline.And{dated, q.Where}
+	from, err := timeline.Tail(c.Context, eng, q, int64(n))
+	if err != nil {
+		return err
 	}
-	q.Where = dated
+	q.Where = timeline.Since(q.Where, from)
 	var ring []*timeline.Event
 	for ev, err := range eng.Events(c.Context, q, nil) {
 		if err != nil {
@@ -215,7 +222,7 @@ func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zo
 			ring = slices.Delete(ring, 0, len(ring)-n)
 		}
 	}
-	_, err := printEvents(c, func(yield func(*timeline.Event, error) bool) {
+	_, err = printEvents(c, func(yield func(*timeline.Event, error) bool) {
 		for _, ev := range ring[max(len(ring)-n, 0):] {
 			if !yield(ev, nil) {
 				return
