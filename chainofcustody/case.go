@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// Errors of the case folder. All of them are exit code 7.
+// Errors of the case folder.
 var (
 	ErrNoCase      = errors.New("no case here or above")
 	ErrCaseLocked  = errors.New("case is locked by another writer")
 	ErrNewerSchema = errors.New("written by a newer version of this program")
 	ErrCaseExists  = errors.New("a case is here already")
+	ErrCaseDamaged = errors.New("the case's own file is damaged")
 )
 
 // Names inside a case folder (docs/format/custody.md).
@@ -173,8 +174,11 @@ func OpenCase(dir string) (*Case, error) {
 		return nil, fmt.Errorf("open case %s: %w", dir, err)
 	}
 	info, err := parseCase(data)
-	if err != nil {
+	if errors.Is(err, ErrNewerSchema) {
 		return nil, fmt.Errorf("open case %s: read %s: %w", dir, CaseFile, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open case %s: read %s: %w: %w", dir, CaseFile, ErrCaseDamaged, err)
 	}
 	return &Case{info, abs, defaultLockWait}, nil
 }
