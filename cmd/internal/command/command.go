@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -140,37 +141,92 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 	if err == nil {
 		return OK
 	}
-	if errors.Is(err, syscall.EPIPE) {
-		return OK // the reader had enough
-	}
-	var usage *argv.UsageError
 	var own *Error
-	code, hint := Failure, ""
-	switch {
-	case errors.As(err, &usage):
-		code, hint = Usage, usage.Hint
-	case errors.As(err, &own):
-		code, hint = own.Code, own.Hint
-	case strings.HasPrefix(err.Error(), "Required flag"): // the library has no type for it
-		code, hint = Usage, "see: "+name+" COMMAND --help"
-		err = errors.New(strings.Replace(err.Error(), "Required flag", "required flag", 1))
-	case errors.Is(err, syscall.ENOSPC):
-		hint = "free some space or choose another place, then run the command again"
+	if errors.Is(err, syscall.EPIPE) && !errors.As(err, &own) {
+		return OK // the reader had enough; a command to which that is a loss says so
 	}
+	code, hint := explain(name, err)
 	if ctx.Err() != nil {
 		code = Interrupted
 		var sig *signalError
-		if errors.As(context.Cause(ctx), &sig) && sig.signal == syscall.SIGTERM {
-			code = Terminated
+		if errors.As(context.Cause(ctx), &sig) {
+			if sig.signal == syscall.SIGTERM {
+				code = Terminated
+			}
+			// What broke off where is of no use to who broke it off.
+			if errors.Is(err, context.Canceled) || errors.As(err, &sig) {
+				err = sig
+			}
 		}
 	}
-	if !errors.Is(err, errQuiet) {
-		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
-		if hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
-		}
-	}
+	say(name, err, hint, stderr)
 	return code
+}
+
+// Complain prints an error that does not end the command, and returns its
+// exit code.
+func Complain(app *cli.App, err error) int {
+	code, hint := explain(app.Name, err)
+	say(app.Name, err, hint, app.ErrWriter)
+	return code
+}
+
+// say prints an error in one line, and in one more what to do about it.
+func say(name string, err error, hint string, stderr io.Writer) {
+	if errors.Is(err, errQuiet) {
+		return
+	}
+	message := err.Error()
+	if rest, ok := strings.CutPrefix(message, requiredFlag); ok {
+		message = "required flag" + rest
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(message))
+	if hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
+	}
+}
+
+// requiredFlag begins the library's message about a missing flag, for which
+// it has no type.
+const requiredFlag = "Required flag"
+
+// explain chooses the exit code of an error and what to do about it: what the
+// command says, or else what the system's error stands for.
+func explain(name string, err error) (code int, hint string) {
+	var usage *argv.UsageError
+	var own *Error
+	switch {
+	case errors.As(err, &usage):
+		return Usage, usage.Hint
+	case errors.As(err, &own) && own.Hint != "":
+		return own.Code, own.Hint
+	case strings.HasPrefix(err.Error(), requiredFlag):
+		return Usage, "see: " + name + " COMMAND --help"
+	}
+	code, hint = systemError(err)
+	if own != nil {
+		code = own.Code
+	}
+	return code, hint
+}
+
+// systemError explains what the operating system refuses.
+func systemError(err error) (code int, hint string) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return Privilege, "run this as a user who may, or choose a place of your own"
+	case errors.Is(err, syscall.EROFS):
+		return Failure, "that place is read-only: choose another one"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return Failure, "free some space or choose another place, then run the command again"
+	case errors.Is(err, fs.ErrNotExist):
+		return Failure, "look for a slip in the path"
+	case errors.Is(err, fs.ErrExist):
+		return Failure, "choose another name: what exists is never overwritten"
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+		return Failure, "give the path of a file, and folders only where folders are asked for"
+	}
+	return Failure, ""
 }
 
 func oneLine(s string) string {
@@ -180,12 +236,20 @@ func oneLine(s string) string {
 // signalError is the cause of a context that a signal cancelled.
 type signalError struct{ signal os.Signal }
 
-func (s *signalError) Error() string { return "interrupted by " + s.signal.String() }
+func (s *signalError) Error() string {
+	if s.signal == syscall.SIGTERM {
+		return "interrupted by SIGTERM"
+	}
+	return "interrupted by Ctrl-C"
+}
 
 // signals returns a context that SIGINT and SIGTERM cancel; the second signal
 // ends the process at once.
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	// A reader that has had enough must not end a command before it has
+	// recorded what it showed: the write fails instead.
+	ignoreBrokenPipe()
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -205,11 +269,20 @@ func signals() (context.Context, func()) {
 	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
 }
 
-// JSON writes v as one line of JSON without HTML escapes.
+// JSON writes v as one line of JSON without HTML escapes, in which nothing
+// can act on a terminal.
 func JSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return InertJSON(w, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(v)
+	})
+}
+
+// InertJSON calls write with a writer for JSON that makes it inert.
+func InertJSON(w io.Writer, write func(io.Writer) error) error {
+	safe := term.NewJSON(w)
+	return errors.Join(write(safe), safe.Flush())
 }
 
 // Progress starts the progress display that the global flags ask for.
