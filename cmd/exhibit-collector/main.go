@@ -60,16 +60,16 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w := c.App.Writer
+	w, f := c.App.Writer, os.Stdout
 	if out == "-" {
-		w = c.App.ErrWriter
+		w, f = c.App.ErrWriter, os.Stderr
 	}
 	if c.Bool("json") {
 		if err := command.JSON(w, sum); err != nil {
 			return err
 		}
 	} else {
-		sum.Print(w, term.NewPalette(os.Stdout))
+		sum.Print(w, term.NewPalette(f))
 	}
 	return sum.Exit(c.Context)
 }

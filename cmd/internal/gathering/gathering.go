@@ -144,9 +144,34 @@ func ParseSize(s string) (int64, error) {
 	return n * unit, nil
 }
 
+// Check refuses flags that no collection can begin with.
+func Check(c *cli.Context) error {
+	if _, err := Chosen(c); err != nil {
+		return err
+	}
+	if _, err := ParseSize(c.String("max-file-size")); err != nil {
+		return err
+	}
+	root := c.String("root")
+	st, err := os.Stat(root)
+	if err == nil && !st.IsDir() {
+		err = fmt.Errorf("%s is not a folder", root)
+	}
+	if err != nil && !errors.Is(err, os.ErrPermission) {
+		return command.Fail(command.Failure, "--root wants the folder below which the system is mounted", fmt.Errorf("collect: %w", err))
+	}
+	if f, ok := c.App.Writer.(*os.File); ok && c.String("output") == "-" && term.IsTerminal(f) {
+		return command.Failf(command.Usage, "pipe it: -o - | ssh lab 'cat > host"+Suffix+"', or name a file: -o FILE", "a bundle does not go to a terminal")
+	}
+	return err
+}
+
 // Run collects into path, or to standard output where it is "-". The bundle
 // lies under an unfinished name until it is sealed.
 func Run(c *cli.Context, who Who, path string) (*Summary, error) {
+	if err := Check(c); err != nil {
+		return nil, err
+	}
 	chosen, err := Chosen(c)
 	if err != nil {
 		return nil, err
