@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/crypto/ssh"
@@ -50,6 +51,11 @@ func caseInit(c *cli.Context) error {
 	dir, err := oneArgument(c, "DIR")
 	if err != nil {
 		return err
+	}
+	for _, flag := range []string{"number", "title", "org", "authority", "purpose"} {
+		if !utf8.ValidString(c.String(flag)) {
+			return command.Failf(command.Usage, "write it in UTF-8", "--%s %q is no text", flag, c.String(flag))
+		}
 	}
 	id, err := identity(c)
 	if err != nil {
@@ -199,7 +205,14 @@ func bundlePath(cs *chainofcustody.Case, arg string) (path, exhibit string, err 
 			return arg, name, nil
 		}
 	}
+	if _, err := os.Lstat(arg); err != nil && exhibitNumber.MatchString(arg) {
+		return "", "", noExhibit(cs, arg)
+	}
 	return arg, "", nil
+}
+
+func noExhibit(cs *chainofcustody.Case, name string) error {
+	return command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in case %s", name, cs.Info.ID)
 }
 
 func parsePublicKey(line []byte) (ssh.PublicKey, error) {
