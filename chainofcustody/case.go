@@ -18,6 +18,7 @@ var (
 	ErrCaseLocked  = errors.New("case is locked by another writer")
 	ErrNewerSchema = errors.New("written by a newer version of this program")
 	ErrCaseExists  = errors.New("a case is here already")
+	ErrCaseID      = errors.New("a case's id is 1-64 letters, digits, '.', '_' or '-'")
 	ErrCaseDamaged = errors.New("the case's own file is damaged")
 )
 
@@ -93,7 +94,7 @@ func validName(s string, limit int) bool {
 // (ErrCaseExists). It is readable by its owner only.
 func InitCase(dir string, info CaseInfo) (*Case, error) {
 	if !validCaseID(info.ID) {
-		return nil, fmt.Errorf("make case: id %q must be 1-64 letters, digits, '.', '_' or '-'", info.ID)
+		return nil, fmt.Errorf("make case %q: %w", info.ID, ErrCaseID)
 	}
 	if info.Created.IsZero() {
 		info.Created = time.Now()

@@ -24,7 +24,8 @@ func lsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the items of a bundle", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
 		Description: "Example:\n   exhibit ls EX-001 '/var/log/*'\n   exhibit ls EX-001 --json\n\n" +
-			"PATTERN matches original paths; * stands for any run of characters.",
+			"PATTERN matches original paths; * stands for any run of characters. EXHIBIT is a number of the case,\n" +
+			"such as EX-001; BUNDLE is the path of a file. Inside a case, looking is recorded in the custody log.",
 		Action: runLs,
 	}
 }

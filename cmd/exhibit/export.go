@@ -18,7 +18,7 @@ func exportCommand() *cli.Command {
 		Description: "Example:\n   exhibit timeline export --format timesketch -o web01.jsonl\n   exhibit timeline export 'user:root' --format csv -o root.csv\n\n" +
 			"An export into a FILE is recorded in the custody log of the case's exhibits.",
 		Flags: append(rangeFlags(),
-			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "jsonl, csv or timesketch"},
+			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "`FORMAT`: jsonl, csv or timesketch"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: standard output)"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
 		),

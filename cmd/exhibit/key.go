@@ -40,9 +40,9 @@ func keyCommand() *cli.Command {
 
 func personFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Usage: "your name as it should stand in court papers"},
-		&cli.StringFlag{Name: "org", Usage: "your organisation"},
-		&cli.StringFlag{Name: "role", Usage: "your role", Value: "examiner"},
+		&cli.StringFlag{Name: "name", Usage: "your `NAME` as it should stand in court papers"},
+		&cli.StringFlag{Name: "org", Usage: "your `ORGANISATION`"},
+		&cli.StringFlag{Name: "role", Usage: "your `ROLE`", Value: "examiner"},
 	}
 }
 

@@ -25,7 +25,7 @@ func receiveCommand() *cli.Command {
 			"Copies the bundle, verifies the copy, and signs its receipt: from then on your signature vouches for its\n" +
 			"seal. Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
 			&cli.StringFlag{Name: "from", Usage: "`WHO` handed it over"},
 			&cli.StringFlag{Name: "note", Usage: "anything else worth recording"},
 		},

@@ -19,7 +19,7 @@ func statsCommand() *cli.Command {
 		Description: "Example:\n   exhibit timeline stats\n   exhibit timeline stats 'outcome:failure' --top src_ip\n   exhibit timeline stats --hist 1h\n   exhibit timeline stats --problems",
 		Flags: append(rangeFlags(),
 			&cli.StringFlag{Name: "top", Usage: "most frequent values of `FIELD`"},
-			&cli.IntFlag{Name: "n", Value: 20, Usage: "how many of them"},
+			&cli.IntFlag{Name: "n", Value: 20, Usage: "at most `N` of them"},
 			&cli.StringFlag{Name: "hist", Usage: "events per `WIDTH`, for example 1h"},
 			&cli.BoolFlag{Name: "problems", Usage: "list what was lost or damaged"},
 			&cli.BoolFlag{Name: "sources", Usage: "list what was read and by which parser"},

@@ -31,8 +31,8 @@ func timelineCommand() *cli.Command {
 					"What was built before is not built again. The result does not depend on --workers.",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "tz", Usage: "`ZONE` of records that state none (default: the host's own)"},
-					&cli.IntFlag{Name: "year", Usage: "year of logs that state none (default: inferred)"},
-					&cli.IntFlag{Name: "workers", Usage: "items read at the same time (default: one per processor)"},
+					&cli.IntFlag{Name: "year", Usage: "`YEAR` of logs that state none", DefaultText: "inferred"},
+					&cli.IntFlag{Name: "workers", Usage: "`N` items are read at the same time", DefaultText: "one per processor"},
 				},
 				Action: timelineBuild,
 			},

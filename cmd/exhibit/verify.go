@@ -20,11 +20,12 @@ func verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
 		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+			"EXHIBIT is a number of the case, such as EX-001; BUNDLE is the path of a file.\n" +
 			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
 			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` (default: the case's)"},
-			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
 			&cli.BoolFlag{Name: "explain", Usage: "every layer and finding, not only the verdict"},
 		},
 		Action: runVerify,

@@ -24,6 +24,7 @@ func whyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "why", Usage: "walk back from an event to where it began", ArgsUsage: "EVENT|QUERY", Category: catAnalyze,
 		Description: "Example:\n   exhibit why 0f3a5c…\n   exhibit why 'file:\"/etc/cron.d/sysupd\"' --svg why.svg --markdown why.md\n\n" +
+			"EVENT is an id of timeline query or the start of one; QUERY is any query that matches the act in question.\n" +
 			"Every sentence cites the events it rests on; exhibit prove EVENT shows their bytes.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "svg", Usage: "draw the graph into `FILE`"},
@@ -31,10 +32,10 @@ func whyCommand() *cli.Command {
 			&cli.StringFlag{Name: "graph", Usage: "write the graph as JSON into `FILE`"},
 			&cli.StringFlag{Name: "markdown", Usage: "write the narrative into `FILE`"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite those files"},
-			&cli.DurationFlag{Name: "horizon", Usage: "look back at most this far (default: no limit)"},
+			&cli.DurationFlag{Name: "horizon", Usage: "look back at most this `TIME`, for example 720h", DefaultText: "no limit"},
 			&cli.StringSliceFlag{Name: "internal", Usage: "addresses of your own, `CIDR` (repeatable; default: private ranges)"},
-			&cli.IntFlag{Name: "max-edges", Value: 50, Usage: "show at most this many edges"},
-			&cli.IntFlag{Name: "max-events", Value: 100, Usage: "a QUERY may match at most this many events"},
+			&cli.IntFlag{Name: "max-edges", Value: 50, Usage: "show at most `N` edges"},
+			&cli.IntFlag{Name: "max-events", Value: 100, Usage: "a QUERY may match at most `N` events"},
 		},
 		Action: runWhy,
 	}

@@ -39,14 +39,6 @@ const (
 	Terminated  = 143
 )
 
-// ExitHelp is the table as every help text shows it.
-const ExitHelp = `EXIT CODES:
-   0 success · 1 failure · 2 usage · 3 partial: something was unreadable or lost (listed)
-   4 integrity failure · 5 integrity fine, trust incomplete (unknown signer, time unproven)
-   6 findings at or above --fail-on · 7 case missing, locked or of a newer schema
-   8 wrong key or passphrase · 9 privilege missing · 10 limit reached, resumable · 130/143 interrupted
-`
-
 // Error is an error with an exit code and, where there is one, what to do.
 type Error struct {
 	Code int
@@ -80,13 +72,10 @@ var errQuiet = errors.New("")
 func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "results as JSON on standard output"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "results and errors only"},
 	}
 }
-
-// helpTemplateTail is appended to the library's help texts.
-const helpTemplateTail = "\n" + ExitHelp
 
 // Main runs app with args and returns the exit code. The first interrupt
 // cancels the context of the commands, the second ends the process.
@@ -112,7 +101,7 @@ func Run(ctx context.Context, app *cli.App, args []string, stdout, stderr io.Wri
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = usageError
 	setUsageError(app.Commands)
-	app.CustomAppHelpTemplate = cli.AppHelpTemplate + helpTemplateTail
+	setHelp(app)
 	ordered, err := argv.Arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
@@ -128,10 +117,6 @@ func usageError(_ *cli.Context, err error, _ bool) error {
 func setUsageError(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = usageError
-		c.CustomHelpTemplate = cli.CommandHelpTemplate + helpTemplateTail
-		if len(c.Subcommands) > 0 {
-			c.CustomHelpTemplate = cli.SubcommandHelpTemplate + helpTemplateTail
-		}
 		setUsageError(c.Subcommands)
 	}
 }

@@ -34,13 +34,13 @@ func Flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, or - for standard output"},
-		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these, comma separated; !NAME leaves one out"},
-		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this long, for example 30s"},
-		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this interface only (repeatable)"},
-		&cli.StringFlag{Name: "max-file-size", Usage: "record larger files as skipped, for example 256M"},
-		&cli.DurationFlag{Name: "deadline", Usage: "time for each collector (default 15m)"},
+		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
+		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
+		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
+		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
+		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
-		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its reference"},
+		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
 	}
 }
 
