@@ -42,8 +42,11 @@ func newApp() *cli.App {
 func run(c *cli.Context) error {
 	switch {
 	case c.Bool("version"):
-		fmt.Fprintln(c.App.Writer, "exhibit-collector", version)
-		return nil
+		if c.Bool("json") {
+			return command.JSON(c.App.Writer, map[string]string{"version": version, "sha256": command.OwnDigest().String()})
+		}
+		_, err := fmt.Fprintln(c.App.Writer, "exhibit-collector", version)
+		return err
 	case c.Bool("list"):
 		return gathering.List(c, collectors.All())
 	case c.NArg() > 0:

@@ -45,6 +45,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "id", Usage: "sign as `WHO`, for example alice@lab", EnvVars: []string{"EXHIBIT_ID"}},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "read the key's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_PASSPHRASE_FILE"}},
 		),
+		After: giveBack,
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),

@@ -106,11 +106,23 @@ func Run(ctx context.Context, app *cli.App, args []string, stdout, stderr io.Wri
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
 	}
+	if err != nil && strings.HasPrefix(err.Error(), requiredFlag) {
+		err = missingFlag(app, ordered, err)
+	}
 	return finish(ctx, app.Name, err, stderr)
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error {
-	return &Error{Usage, err, ""}
+func usageError(c *cli.Context, err error, _ bool) error {
+	name := c.App.Name
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName
+	}
+	// The library writes every flag with one dash.
+	text := err.Error()
+	if before, after, ok := strings.Cut(text, " for flag -"); ok && strings.IndexByte(after, ':') > 1 {
+		text = before + " for flag --" + after
+	}
+	return &Error{Usage, errors.New(text), "see: " + name + " --help"}
 }
 
 // setUsageError makes every command report usage errors in one line.
@@ -130,7 +142,7 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 	if errors.Is(err, syscall.EPIPE) && !errors.As(err, &own) {
 		return OK // the reader had enough; a command to which that is a loss says so
 	}
-	code, hint := explain(name, err)
+	code, hint := explain(err)
 	if ctx.Err() != nil {
 		code = Interrupted
 		var sig *signalError
@@ -151,7 +163,7 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 // Complain prints an error that does not end the command, and returns its
 // exit code.
 func Complain(app *cli.App, err error) int {
-	code, hint := explain(app.Name, err)
+	code, hint := explain(err)
 	say(app.Name, err, hint, app.ErrWriter)
 	return code
 }
@@ -161,11 +173,7 @@ func say(name string, err error, hint string, stderr io.Writer) {
 	if errors.Is(err, errQuiet) {
 		return
 	}
-	message := err.Error()
-	if rest, ok := strings.CutPrefix(message, requiredFlag); ok {
-		message = "required flag" + rest
-	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(message))
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
 	if hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
 	}
@@ -175,9 +183,24 @@ func say(name string, err error, hint string, stderr io.Writer) {
 // it has no type.
 const requiredFlag = "Required flag"
 
+// missingFlag puts that message into our form, with the command that args
+// call: args are in the library's order.
+func missingFlag(app *cli.App, args []string, err error) error {
+	path, commands := app.Name, app.Commands
+	for _, arg := range args[1:] {
+		for _, c := range commands {
+			if c.HasName(arg) {
+				path, commands = path+" "+c.Name, c.Subcommands
+				break
+			}
+		}
+	}
+	return Failf(Usage, "see: "+path+" --help", "required flag%s", strings.TrimPrefix(err.Error(), requiredFlag))
+}
+
 // explain chooses the exit code of an error and what to do about it: what the
 // command says, or else what the system's error stands for.
-func explain(name string, err error) (code int, hint string) {
+func explain(err error) (code int, hint string) {
 	var usage *argv.UsageError
 	var own *Error
 	switch {
@@ -185,8 +208,6 @@ func explain(name string, err error) (code int, hint string) {
 		return Usage, usage.Hint
 	case errors.As(err, &own) && own.Hint != "":
 		return own.Code, own.Hint
-	case strings.HasPrefix(err.Error(), requiredFlag):
-		return Usage, "see: " + name + " COMMAND --help"
 	}
 	code, hint = systemError(err)
 	if own != nil {

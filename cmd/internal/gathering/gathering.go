@@ -119,7 +119,7 @@ func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
 	for _, set := range []map[string]bool{wanted, without} {
 		for name := range set {
 			if !known[name] {
-				return nil, command.Failf(command.Usage, "the names are those of: collectors", "no collector named %q", name)
+				return nil, command.Failf(command.Usage, "exhibit collectors, or exhibit-collector --list, shows the names", "no collector named %q", name)
 			}
 		}
 	}
