@@ -18,7 +18,7 @@ func (c *conclusion) trust() {
 	switch {
 	case r.wrong || r.AlteredItems > 0:
 		r.Verdict = Altered
-	case c.notBundle || (c.proven == 0 && !r.damaged):
+	case c.notBundle, c.proven == 0 && (!r.damaged || r.Records == 0 && r.Checkpoints == 0): // nothing in it is ours
 		r.Verdict = Unreadable
 	case r.damaged || r.DamagedItems > 0 || r.LostRecords > 0:
 		r.Verdict = Damaged

@@ -47,7 +47,7 @@ func exhibitArgs(c *cli.Context, cs *chainofcustody.Case) ([]string, error) {
 			found = found || n == arg
 		}
 		if !found {
-			return nil, command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in this case", arg)
+			return nil, noExhibit(cs, arg)
 		}
 	}
 	return c.Args().Slice(), nil

@@ -28,7 +28,7 @@ func proveCommand() *cli.Command {
 			"Merkle proof to the seal and checks the seal's signature. EVENT may be the start of an id.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "proof-dir", Usage: "write the lines, the proof and the seal into `DIR` for checking with other tools"},
-			&cli.Int64Flag{Name: "max-bytes", Value: 4096, Usage: "show at most this many bytes"},
+			&cli.Int64Flag{Name: "max-bytes", Value: 4096, Usage: "show at most `N` bytes"},
 		},
 		Action: runProve,
 	}
