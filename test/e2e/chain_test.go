@@ -43,12 +43,12 @@ func TestChainOnACompromisedHost(t *testing.T) {
 	l.run(complete, "timeline", "build", "--workers", "8")
 	t.Run("the timeline is the same for any number of workers", func(t *testing.T) { sameFolders(t, one, filepath.Join(l.dir, "timeline")) })
 	t.Run("every row resolves to sealed bytes", func(t *testing.T) {
-		everyRowResolves(t, l, []string{
+		everyRowResolves(t, l.in(t), []string{
 			"apt_history", "bash_history", "dpkg_log", "fs_records", "linux_audit", "linux_journal",
 			"linux_lastlog", "linux_syslog", "linux_utmp", "net_pcap", "text_timestamped",
 		})
 	})
-	t.Run("why names the initial access", func(t *testing.T) { whyNamesTheWayIn(t, l) })
+	t.Run("why names the initial access", func(t *testing.T) { whyNamesTheWayIn(t, l.in(t)) })
 	t.Run("papers", func(t *testing.T) {
 		l.run([]int{0}, "timeline", "verify")
 		l.run([]int{0}, "report", "EX-001")

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,9 @@ var binaries struct {
 }
 
 func TestMain(m *testing.M) {
+	if play := os.Getenv("EXHIBIT_E2E_ROLE"); play != "" {
+		os.Exit(perform(play))
+	}
 	code := m.Run()
 	if binaries.dir != "" {
 		os.RemoveAll(binaries.dir)
@@ -80,6 +84,13 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
+// in returns the same case for a subtest.
+func (l *lab) in(t *testing.T) *lab {
+	sub := *l
+	sub.t = t
+	return &sub
+}
+
 // run runs the program inside the case; any of the codes is right.
 func (l *lab) run(codes []int, args ...string) []byte {
 	l.t.Helper()
@@ -92,9 +103,23 @@ func (l *lab) run(codes []int, args ...string) []byte {
 		l.t.Fatalf("%v: %v", args, err)
 	}
 	if code := cmd.ProcessState.ExitCode(); !slices.Contains(codes, code) {
-		l.t.Fatalf("%v: exit code %d, want one of %v: %s", args, code, codes, stderr.Bytes())
+		l.t.Fatalf("%v: exit code %d, want one of %v: %s%s", args, code, codes, stderr.Bytes(), tail(out))
 	}
 	return out
+}
+
+// tail is the end of an output that explains a failure.
+func tail(b []byte) []byte { return b[max(len(b)-2000, 0):] }
+
+// ask runs the program with --json and decodes what it says.
+func ask[T any](l *lab, codes []int, args ...string) T {
+	l.t.Helper()
+	var v T
+	out := l.run(codes, append(args[:len(args):len(args)], "--json")...)
+	if err := json.Unmarshal(out, &v); err != nil {
+		l.t.Fatalf("%v: %v in %.300q", args, err, out)
+	}
+	return v
 }
 
 // bundlePath returns the bundle of an exhibit of the case.
