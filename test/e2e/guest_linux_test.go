@@ -190,6 +190,7 @@ type truth struct {
 	Special  map[string]uint32 // FIFO, socket and device by path: type bits of st_mode
 	Moving   []string          // files that changed while they were read
 	RawName  []byte            // a path that is no UTF-8
+	Link     string            // the one symbolic link
 	Sent     map[string]int64  // packets by interface while the capture ran
 	Moved    []string          // access times that a run moved
 	Main     ran               // the run that the facts are checked against

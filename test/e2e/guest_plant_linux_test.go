@@ -48,6 +48,11 @@ func (g *guest) plantFiles() error {
 	g.fact("a file whose name is no text", `data_type:syslog\:line AND message:"written under a name that is no text"`, 1, now.Truncate(time.Second), "odd[77]")
 	g.fact("a wtmp record", `parser:linux_utmp AND user:carol AND outcome:success AND src_ip:198.51.100.7`, 1, now, "carol", "pts/7", "198.51.100.7")
 	g.fact("a btmp record", `parser:linux_utmp AND user:mallory AND outcome:failure AND src_ip:198.51.100.8`, 1, now, "mallory", "ssh:notty")
+	const link = "/etc/cron.d/alias"
+	g.truth.Link = link
+	if err := os.Symlink("../passwd", link); err != nil {
+		return err
+	}
 	return errors.Join(g.plantSetuid(), g.plantOdd(), g.plantSparse(), g.plantSpecial(), g.plantMoving())
 }
 
