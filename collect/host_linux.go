@@ -185,6 +185,7 @@ func (h *Host) readlink(path string) (string, error) {
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
 	}
+	h.links.Add(1)
 	return target, nil
 }
 

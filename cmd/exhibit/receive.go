@@ -89,10 +89,29 @@ func runReceive(c *cli.Context) error {
 			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
 		}
 	}
-	if err != nil || rep.Verdict == bundle.SignerUnknown || rep.Verdict == bundle.Verified {
-		return err // an unknown signer is what a receipt is for
+	if rep.Prefix || !rep.Sealed {
+		hintRecovery(c, exhibit, path)
 	}
-	return command.Exit(rep.ExitCode())
+	switch {
+	case err != nil:
+		return err
+	case rep.Verdict != bundle.SignerUnknown:
+		return command.Exit(rep.ExitCode())
+	case rep.Prefix || !rep.Sealed:
+		return command.Exit(command.Partial)
+	}
+	return nil // an unknown signer is what a receipt is for
+}
+
+// hintRecovery says what to do with a bundle that was cut short: nothing can
+// read it before it was recovered.
+func hintRecovery(c *cli.Context, exhibit, path string) {
+	f, _, err := openBundle(path)
+	if err == nil {
+		f.Close()
+		return
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s was cut short. To analyse it: exhibit recover %s -o NEW, then receive NEW.\n", exhibit, term.Escape(path))
 }
 
 func receiptNote(c *cli.Context, rep *bundle.Report) string {

@@ -99,14 +99,11 @@ func timelineBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	args := c.Args().Slice()
+	args, left := c.Args().Slice(), 0
 	if len(args) == 0 {
-		if args, err = cs.Exhibits(); err != nil {
+		if args, left, err = readable(c, cs); err != nil {
 			return err
 		}
-	}
-	if len(args) == 0 {
-		return command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 	}
 	opt := analyze.Options{Parsers: parsers.All(), Workers: c.Int("workers"), Year: c.Int("year")}
 	if tz := c.String("tz"); tz != "" {
@@ -138,7 +135,41 @@ func timelineBuild(c *cli.Context) error {
 	if err := store.Close(); err != nil {
 		return err
 	}
-	return reportBuild(c, cs, id, sums)
+	if err := reportBuild(c, cs, id, sums); err != nil || left == 0 {
+		return err
+	}
+	return command.Exit(command.Partial)
+}
+
+// readable returns the exhibits of the case whose bundles can be opened, and
+// how many cannot: one that was cut short must not keep the others from being
+// read, be it that what recover saved of it is among them.
+func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left int, err error) {
+	all, err := cs.Exhibits()
+	if err != nil {
+		return nil, 0, err
+	}
+	var last error
+	for _, exhibit := range all {
+		path, _, err := bundlePath(cs, exhibit)
+		if err == nil {
+			var f *os.File
+			if f, _, err = openBundle(path); err == nil {
+				f.Close()
+				exhibits = append(exhibits, exhibit)
+				continue
+			}
+		}
+		left, last = left+1, err
+		fmt.Fprintf(c.App.ErrWriter, "%s is left out: %s\n", exhibit, term.Escape(err.Error()))
+	}
+	switch {
+	case len(exhibits) > 0:
+		return exhibits, left, nil
+	case last != nil:
+		return nil, left, last
+	}
+	return nil, 0, command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 }
 
 // reportBuild records and prints what was built, once it is durable.

@@ -154,7 +154,7 @@ func allEvidence(cs *chainofcustody.Case, list *[]analyze.Evidence) (done func()
 		}
 		f, r, err := openBundle(path)
 		if err != nil {
-			return done, err
+			continue // cut short: no event came from it
 		}
 		files = append(files, f)
 		*list = append(*list, r.Evidence())

@@ -134,6 +134,9 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 		var err error
 		if entries, err = w.tree.ReadDir(orRoot(dir)); err != nil {
 			w.lost(orRoot(dir), "read directory", err)
+			if err := w.refused(ctx, orRoot(dir), at, err); err != nil {
+				return err
+			}
 			listed = false
 		}
 	}
