@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -68,24 +67,11 @@ func (v *verifier) signature(l *layer, n *node) ssh.PublicKey {
 		return nil
 	}
 	key, err := Verify(NamespaceCustody, n.data, n.sig)
-	if err == nil && !canonicalArmor(n.sig) {
-		err = errors.New("signature file is not as ssh-keygen writes it")
-	}
 	if err != nil {
 		l.find(n, VerdictAltered, "%v", err)
 		return nil
 	}
 	return key
-}
-
-// canonicalArmor accepts the two line lengths in use: 70 of ssh-keygen, 64 of
-// PEM. Everything else could carry bytes that no signature covers.
-func canonicalArmor(armored []byte) bool {
-	sig, err := sshsig.Unarmor(armored)
-	if err != nil {
-		return false
-	}
-	return string(armored) == string(sshsig.Armor(sig)) || string(armored) == opensshArmor(sig)
 }
 
 func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
