@@ -43,6 +43,7 @@ type frameWalk struct {
 	end    ending
 	endAt  int64 // file offset of the end
 	inside bool  // the end is inside a frame
+	tries  int   // places that were tried as the begin of a frame
 	ioErr  error // the file could not be read
 }
 
@@ -135,8 +136,12 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 // find locates the frames one after the other.
 func (f *frameWalk) find(found func(frameAt, error) bool) {
 	var at frameAt
-	for {
+	for count := 0; ; count++ {
 		f.endAt = at.file
+		if count > maxFrames {
+			f.end = endStray
+			return
+		}
 		packed, plain, err := measureFrame(f.r, at.file, f.size)
 		next := at
 		next.packed, next.plain = packed, plain
@@ -241,9 +246,6 @@ func (f *frameWalk) statedSize(off int64) int {
 	// frame that can be measured.
 	d := head[4]
 	width := 5 + []int{1, 2, 4, 8}[d>>6]
-	if d&0x20 == 0 {
-		width++
-	}
 	fake := append(bytes.Clone(head[:width]), 1, 0, 0, 0, 0, 0, 0)
 	_, plain, err := measureFrame(sliceAt(fake), 0, int64(len(fake)))
 	if err != nil {
@@ -251,6 +253,10 @@ func (f *frameWalk) statedSize(off int64) int {
 	}
 	return plain
 }
+
+// maxTries bounds the search for frames behind damaged ones: a file may be made
+// of what looks like their beginnings.
+const maxTries = 10_000
 
 // nextFrame searches for the next frame within the longest a frame can be.
 func (f *frameWalk) nextFrame(from int64) (int64, bool) {
@@ -267,6 +273,9 @@ func (f *frameWalk) nextFrame(from int64) (int64, bool) {
 				break
 			}
 			i += j
+			if f.tries++; f.tries > maxTries {
+				return 0, false
+			}
 			if _, _, err := measureFrame(f.r, off+int64(i), f.size); err == nil {
 				return off + int64(i), true
 			}

@@ -98,7 +98,7 @@ func FuzzTar(f *testing.F) {
 		if len(tar) == 0 || len(tar) > 1<<20 {
 			return
 		}
-		a := newAudit(&Report{}, newFrameWalk(bytes.NewReader(nil), 0, 1))
+		a := newAudit(context.Background(), &Report{}, newFrameWalk(bytes.NewReader(nil), 0, 1))
 		w := &tarWalk{v: a}
 		for len(tar) > 0 {
 			n := min(len(tar), 700)

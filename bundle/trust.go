@@ -125,7 +125,11 @@ func (c *conclusion) sentences() {
 		}
 		r.say("The collection was interrupted. Everything up to its last signed checkpoint is unchanged, signed by %s.", r.Signer)
 	case SignerUnknown:
-		r.say("Nothing in this bundle has changed since it was sealed, but nobody you trust is known to have sealed it.")
+		if r.Sealed {
+			r.say("Nothing in this bundle has changed since it was sealed, but nobody you trust is known to have sealed it.")
+		} else {
+			r.say("Nothing up to the last signed checkpoint has changed, but nobody you trust is known to have signed it.")
+		}
 		r.say("Compare the seal code %s with the one written down at the scene.", r.SealCode)
 	case TimeUnproven:
 		r.say("Nothing in this bundle has changed since it was sealed. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", r.Signer)
@@ -151,7 +155,7 @@ func (c *conclusion) sentences() {
 	if r.LostRecords > 0 {
 		r.say("%d records are lost.", r.LostRecords)
 	}
-	if c.trailer != nil && !r.Complete {
+	if r.Reason != "" && !r.Complete {
 		r.say("The run did not look at everything it was asked for: %s.", r.Reason)
 	}
 }
