@@ -359,10 +359,23 @@ func recordAttacks() []attack {
 		list := m.named(parts, manifestPrefix)
 		p := &parts[list[m.pick(len(list))]]
 		fields := [][2]string{
-			{`"ENOENT"`, `"EACCES"`}, {`"uid":0`, `"uid":1`}, {`"src":"file"`, `"src":"proc"`}, {`"k":"file"`, `"k":"log"`}, {`"size":6`, `"size":7`},
-			{`"path":"/`, `"path":"//`}, {`"t0":"2026`, `"t0":"2025`}, {`"salt":"`, `"salt": "`}, {`"k":"absent"`, `"k":"denied"`}, {`"complete":true`, `"complete":false`},
-			{`"examiner":"alice`, `"examiner":"mallory`}, {`"grade":"C"`, `"grade":"A"`}, {`,"detail"`, `,"note":"x","detail"`}, {`"i":1,`, `"i":2,`},
-			{`"reason":"completed"`, `"reason":"deadline"`}, {`"started":"2026`, `"started":"2025`}, {`"unread":[[10,20,"short"]]`, `"unread":[]`},
+			{`"ENOENT"`, `"EACCES"`},
+			{`"uid":0`, `"uid":1`},
+			{`"src":"file"`, `"src":"proc"`},
+			{`"k":"file"`, `"k":"log"`},
+			{`"size":6`, `"size":7`},
+			{`"path":"/`, `"path":"//`},
+			{`"t0":"2026`, `"t0":"2025`},
+			{`"salt":"`, `"salt": "`},
+			{`"k":"absent"`, `"k":"denied"`},
+			{`"complete":true`, `"complete":false`},
+			{`"examiner":"alice`, `"examiner":"mallory`},
+			{`"grade":"C"`, `"grade":"A"`},
+			{`,"detail"`, `,"note":"x","detail"`},
+			{`"i":1,`, `"i":2,`},
+			{`"reason":"completed"`, `"reason":"deadline"`},
+			{`"started":"2026`, `"started":"2025`},
+			{`"unread":[[10,20,"short"]]`, `"unread":[]`},
 		}
 		f := fields[m.pick(len(fields))]
 		if changed := bytes.Replace(p.data, []byte(f[0]), []byte(f[1]), 1); bytes.Equal(changed, p.data) {

@@ -194,7 +194,9 @@ func (f *frameWalk) atTable(off int64) bool {
 		length = 8 + int64(le.Uint32(head[4:]))
 	}
 	switch {
-	case off+length == f.size, n == 8 && f.footer():
+	case n == 8 && length >= 8+seekFooter && off+length < f.size && f.footer(off+length):
+		f.end = endBehind
+	case off+length == f.size, n == 8 && f.footer(f.size):
 		f.end = endTable
 	case n < 8 || off+length > f.size:
 		f.end, f.inside = endCut, true
@@ -204,10 +206,10 @@ func (f *frameWalk) atTable(off int64) bool {
 	return true
 }
 
-// footer reports whether the file ends as a seek table does.
-func (f *frameWalk) footer() bool {
+// footer reports whether a seek table may end at a place.
+func (f *frameWalk) footer(end int64) bool {
 	var last [4]byte
-	n, err := readUpTo(f.r, last[:], f.size-4, f.size)
+	n, err := readUpTo(f.r, last[:], end-4, f.size)
 	return err == nil && n == 4 && binary.LittleEndian.Uint32(last[:]) == seekMagic
 }
 

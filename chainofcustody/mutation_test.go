@@ -22,12 +22,12 @@ import (
 // forger is what an attack on a log works with.
 type forger struct {
 	*rand.Rand
-	t        testing.TB
-	files    map[string][]byte // of the log under attack; may be changed
-	names    []string          // its events in order
+	t                  testing.TB
+	files              map[string][]byte // of the log under attack; may be changed
+	names              []string          // its events in order
 	elsewhere, sibling map[string][]byte // logs of another case and another exhibit
-	alice, mallory *Identity
-	head           evidence.Digest
+	alice, mallory     *Identity
+	head               evidence.Digest
 }
 
 func (f *forger) pick(n int) int { return f.IntN(n) }
