@@ -210,7 +210,7 @@ func (r *Reader) locator() (map[string]place, error) {
 	places := map[string]place{}
 	for _, line := range lines[1 : len(lines)-1] {
 		var p place
-		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off+p.size > at {
+		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off > at || p.size > at-p.off {
 			return nil, fmt.Errorf("%w: bad line in locator", ErrMismatch)
 		}
 		places[p.what] = p
@@ -244,7 +244,7 @@ func (r *Reader) membersFrom(off int64) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%w: malformed members around the seal", ErrMismatch)
 		}
 		out[e.name] = b[n : n+int(e.size)]
-		b = b[n+int(e.size+tarBlock-1)&^(tarBlock-1):]
+		b = b[min(n+int(e.size+tarBlock-1)&^(tarBlock-1), len(b)):]
 	}
 	return out, nil
 }

@@ -160,7 +160,7 @@ func (c *conclusion) sentences() {
 	if r.LostRecords > 0 {
 		r.say("%d records are lost.", r.LostRecords)
 	}
-	if c.trailer != nil && !r.Complete {
+	if r.Reason != "" && !r.Complete {
 		r.say("The run did not look at everything it was asked for: %s.", r.Reason)
 	}
 }

@@ -168,7 +168,9 @@ func (w *Writer) prepare(h Header) ([]fixedMember, error) {
 		h.Clock.Wall = h.Started
 	}
 	if h.Grade == "" {
-		h.Grade = GradeUnattended
+		if h.Grade = GradeUnattended; len(w.opt.Binding) > 0 {
+			h.Grade = GradeAttended
+		}
 	}
 	if h.Bundle == "" {
 		id, err := newUUID(h.Started, w.opt.Salt)
