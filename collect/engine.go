@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"golang.org/x/crypto/ssh"
 )
 
 // Options says what a run collects, where it goes and in whose name. Out and
@@ -37,8 +38,8 @@ type Options struct {
 	Sync     func() error // makes what was written durable; nil: nothing to do
 	OwnFiles []*os.File   // never collected: the bundle itself, a log
 
-	Key  *chainofcustody.RunKey           // nil: a fresh one
-	Bind func(pub []byte) ([]byte, error) // the examiner's statement about the run's public key (authorized_keys line); nil: unattended
+	Key  *chainofcustody.RunKey                          // nil: a fresh one
+	Bind func(key ssh.PublicKey) (bundle.Mandate, error) // what ties that key of the run to people; nil: unattended
 }
 
 // DefaultDeadline is how long a collector may take when neither it nor the

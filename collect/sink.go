@@ -35,11 +35,11 @@ func (r *run) openBundle() (*bundleSink, error) {
 	wo := bundle.WriterOptions{Workers: packers, Sync: r.opt.Sync, MD5: r.opt.HashMD5SHA1, SHA1: r.opt.HashMD5SHA1}
 	h := r.header()
 	if r.opt.Bind != nil {
-		binding, err := r.opt.Bind(bundle.CollectorPub(key.PublicKey()))
+		mandate, err := r.opt.Bind(key.PublicKey())
 		if err != nil {
 			return nil, fmt.Errorf("bind run key to examiner: %w", err)
 		}
-		wo.Binding, h.Grade = binding, bundle.GradeAttended
+		wo.Mandate = mandate
 	}
 	w, err := bundle.NewWriter(r.out, h, key, wo)
 	if err != nil {

@@ -295,13 +295,10 @@ func (p *proven) signatures(cs *chainofcustody.Case, r *bundle.Reader) {
 	p.check("an examiner known to the case vouches for that key", err)
 }
 
-// boundBy returns the examiner whose signature vouches for the run's key.
+// boundBy returns the examiner whose signature or certificate vouches for the
+// run's key.
 func boundBy(cs *chainofcustody.Case, r *bundle.Reader) (string, error) {
-	sig, err := r.Binding()
-	if err != nil {
-		return "", err
-	}
-	key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), sig)
+	m, err := r.Mandate()
 	if err != nil {
 		return "", err
 	}
@@ -309,7 +306,22 @@ func boundBy(cs *chainofcustody.Case, r *bundle.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return signers.Lookup(key, chainofcustody.NamespaceCustody, r.Header().Started)
+	h := r.Header()
+	if m.Statement != nil {
+		key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), m.Statement)
+		if err != nil {
+			return "", err
+		}
+		return signers.Lookup(key, chainofcustody.NamespaceCustody, h.Started)
+	}
+	if m.Certificate == nil {
+		return "", bundle.ErrUnbound
+	}
+	cert, err := chainofcustody.VerifyCertificate(m.Certificate, r.Key(), h.Exhibit, h.Started)
+	if err != nil {
+		return "", err
+	}
+	return signers.Lookup(cert.Authority, chainofcustody.NamespaceCustody, h.Started)
 }
 
 func (p *proven) print(c *cli.Context) error {

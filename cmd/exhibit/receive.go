@@ -57,9 +57,9 @@ func runReceive(c *cli.Context) error {
 	if rep.Verdict == bundle.Unreadable {
 		return command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
 	}
-	exhibit, err := cs.NextExhibit()
+	exhibit, refs, err := numberFor(cs, from, rep)
 	if err != nil {
-		return caseError(err)
+		return err
 	}
 	path, err := takeCopy(cs, exhibit, from, digest)
 	if err != nil {
@@ -69,6 +69,7 @@ func runReceive(c *cli.Context) error {
 		Kind: chainofcustody.EventReceived, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
 		Check:  &chainofcustody.Check{After: rep.SealID, Result: string(rep.Verdict)},
 		Note:   receiptNote(c, rep),
+		Refs:   refs,
 		Attach: []chainofcustody.Attachment{{Name: filepath.Base(path), SHA256: digest}},
 	}
 	if _, err := cs.Append(exhibit, ev, id); err != nil {
@@ -89,6 +90,21 @@ func runReceive(c *cli.Context) error {
 		return err // an unknown signer is what a receipt is for
 	}
 	return command.Exit(rep.ExitCode())
+}
+
+// numberFor returns the exhibit number of a bundle that arrives: that of the
+// order it was collected under, if this case issued it, or the next one.
+func numberFor(cs *chainofcustody.Case, path string, rep *bundle.Report) (string, []string, error) {
+	f, r, err := openBundle(path)
+	if err == nil {
+		defer f.Close()
+		h := r.Header()
+		if h.Order != "" && h.Case == cs.Info.ID && rep.Order != "" {
+			return h.Exhibit, []string{h.Order}, orderUnused(cs, h.Exhibit, h.Order)
+		}
+	}
+	exhibit, err := cs.NextExhibit()
+	return exhibit, nil, caseError(err)
 }
 
 func receiptNote(c *cli.Context, rep *bundle.Report) string {

@@ -149,7 +149,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
 	defer f.Close()
-	if _, err := r.Binding(); err == nil {
+	if _, err := r.Mandate(); err == nil {
 		d.Bundle.BoundBy = rep.Signer
 	}
 	addHeader(d, r)
