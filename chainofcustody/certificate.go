@@ -74,6 +74,15 @@ func Certify(id *Identity, run ssh.PublicKey, t Terms) ([]byte, error) {
 // Certify signs a certificate with the key.
 func (k keySigner) Certify(c *ssh.Certificate) error { return c.SignCert(rand.Reader, k.Signer) }
 
+// Certify signs a certificate with the key.
+func (k *RunKey) Certify(c *ssh.Certificate) error {
+	signer, err := ssh.NewSignerFromSigner(k.Private)
+	if err != nil {
+		return err
+	}
+	return c.SignCert(rand.Reader, signer)
+}
+
 // Certificate is what a verified certificate states.
 type Certificate struct {
 	Authority ssh.PublicKey // whose signature it is; trusting it is the caller's question
