@@ -204,10 +204,14 @@ func Import(r io.Reader, dir string) (*Imported, error) {
 func readPortable(r io.Reader) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	total := int64(0)
-	in := tar.NewReader(r)
+	end := &tailReader{r: r}
+	in := tar.NewReader(end)
 	for {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
+			if end.last != [2 * tarBlock]byte{} || end.n < 2*tarBlock {
+				return nil, fmt.Errorf("%w: its end is missing", ErrPortable)
+			}
 			break
 		}
 		if err != nil {
@@ -235,6 +239,28 @@ func readPortable(r io.Reader) (map[string][]byte, error) {
 		return nil, fmt.Errorf("%w: it has no %s or no %s", ErrPortable, CaseFile, SignersFile)
 	}
 	return files, nil
+}
+
+const tarBlock = 512
+
+// tailReader remembers the last two blocks that were read: a tar that was cut
+// between two members ends as cleanly as one that was not.
+type tailReader struct {
+	r    io.Reader
+	n    int64
+	last [2 * tarBlock]byte
+}
+
+func (t *tailReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.n += int64(n)
+	if tail := p[:n]; n >= len(t.last) {
+		copy(t.last[:], tail[n-len(t.last):])
+	} else {
+		copy(t.last[:], t.last[n:])
+		copy(t.last[len(t.last)-n:], tail)
+	}
+	return n, err
 }
 
 // take compares first and writes then, signatures before their events.

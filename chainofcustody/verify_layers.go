@@ -174,11 +174,11 @@ func (v *verifier) handovers() Layer {
 			l.find(n, VerdictVerified, "hand-over asserted by one side only")
 		}
 	}
-	double := v.givenTwice(l, given)
+	double := v.givenTwice(l, given) + v.givenByOthers(l, given)
 	good := fmt.Sprintf("Both sides signed each of the %d hand-overs.", count)
 	switch {
 	case double > 0:
-		good = "The same original was handed to different people: who held it is contradictory."
+		good = "The hand-overs contradict each other: somebody gave away what another person held."
 	case count == 0:
 		good = "No hand-over is recorded."
 	case oneSided > 0:
@@ -206,6 +206,36 @@ func (v *verifier) givenTwice(l *layer, given []*node) int {
 		}
 	}
 	return found
+}
+
+// givenByOthers finds transfers by somebody who, by the transfer before it,
+// did not hold the original.
+func (v *verifier) givenByOthers(l *layer, given []*node) int {
+	found := 0
+	for i, n := range given {
+		for k := i - 1; k >= 0; k-- { // ordered: parents precede children
+			m := given[k]
+			if m.event.To == nil || !v.before(m, n) {
+				continue
+			}
+			if to := m.event.To.ID; to != n.event.Actor.ID && !v.refused(m, n) {
+				found++
+				l.find(n, VerdictVerified, "%s hands over what %s had been given (%s)", n.event.Actor.ID, to, m.file)
+			}
+			break
+		}
+	}
+	return found
+}
+
+// refused reports whether a hand-over was refused before another event.
+func (v *verifier) refused(given, then *node) bool {
+	for _, n := range v.nodes {
+		if n.event.Kind == EventRefused && v.before(given, n) && v.before(n, then) {
+			return true
+		}
+	}
+	return false
 }
 
 // before reports whether an event is an ancestor of another.

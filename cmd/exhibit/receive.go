@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,9 +23,11 @@ func receiveCommand() *cli.Command {
 		Name: "receive", Usage: "take a bundle that was collected elsewhere into the case", ArgsUsage: "BUNDLE",
 		Description: "Example:\n   exhibit custody receive /media/usb/host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
 			"Copies the bundle, verifies the copy, and signs its receipt: from then on your signature vouches for its\n" +
-			"seal. Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
+			"seal. With --log you take over what another examiner hands to you, and counter-sign the giver's event.\n" +
+			"Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "log", Usage: "the custody log `FILE` that came with it: the hand-over in it is counter-signed"},
 			&cli.StringFlag{Name: "from", Usage: "`WHO` handed it over"},
 			&cli.StringFlag{Name: "note", Usage: "anything else worth recording"},
 		},
@@ -45,12 +48,15 @@ func runReceive(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("log") != "" {
+		return receiveTransfer(c, cs, id, from)
+	}
 	signers, err := cs.Signers()
 	if err != nil {
 		return err
 	}
 	// First where it lies: what does not verify is not taken in as if it did.
-	rep, digest, err := verifyFile(c, from, signers, nil)
+	rep, digest, err := verifyFile(c, from, signers, nil, "")
 	if err != nil {
 		return err
 	}
@@ -134,27 +140,55 @@ func takeCopy(cs *chainofcustody.Case, exhibit, from string, want evidence.Diges
 		name = name[:len(name)-len(gathering.Unfinished)]
 	}
 	path := filepath.Join(dir, name)
+	if err := copyChecked(from, path, want); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o400)
+}
+
+// copyChecked copies a file under an unfinished name, compares what passed
+// with its digest, and only then gives it its name.
+func copyChecked(from, to string, want evidence.Digest) error {
+	if _, err := os.Lstat(to); err == nil {
+		return command.Failf(command.Failure, "evidence is never overwritten: move it away first", "%s exists", to)
+	}
 	in, err := os.Open(from)
 	if err != nil {
-		return "", openError(err, from)
+		return openError(err, from)
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path+gathering.Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := os.OpenFile(to+gathering.Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return "", err
+		return err
 	}
 	h := evidence.NewHash()
 	_, err = io.Copy(io.MultiWriter(out, h), in)
 	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return "", fmt.Errorf("copy %s: %w", from, err)
+		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	if got := evidence.DigestOf(h); got != want {
-		return "", command.Failf(command.Integrity, "copy it again from a medium that reads the same twice", "%s changed while it was copied", from)
+		return command.Failf(command.Integrity, "copy it again from a medium that reads the same twice", "%s changed while it was copied", from)
 	}
-	if err := os.Rename(path+gathering.Unfinished, path); err != nil {
-		return "", err
+	return os.Rename(to+gathering.Unfinished, to)
+}
+
+// provenTime says by when an outside time stamp proves that a seal existed.
+func provenTime(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (time.Time, string, bool) {
+	if cs == nil || exhibit == "" {
+		return nil
 	}
-	return path, os.Chmod(path, 0o400)
+	return func(seal bundle.Seal) (at time.Time, by string, ok bool) {
+		rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
+		if err != nil {
+			return at, "", false
+		}
+		for _, e := range rep.Events {
+			if e.Seal == seal.ID && !e.Proven.IsZero() && (!ok || e.Proven.Before(at)) {
+				at, by, ok = e.Proven, "the time stamp of "+e.ProvenBy+" over the custody log", true
+			}
+		}
+		return at, by, ok
+	}
 }
 
 // vouched says who of the case signed for a seal: by collecting it, or by

@@ -127,7 +127,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	if err != nil {
 		return err
 	}
-	rep, digest, err := verifyFile(c, path, signers, vouched(cs, d.Exhibit.Number))
+	rep, digest, err := verifyFile(c, path, signers, cs, d.Exhibit.Number)
 	if err != nil {
 		return err
 	}
