@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"golang.org/x/crypto/ssh"
 )
@@ -45,16 +46,20 @@ type audit struct {
 	joined  map[string]*digests  // running sums of segmented items
 	blocks  map[int64]*blockFile // block lists without a record so far
 
-	header     Header
-	headerData []byte // header.json
-	key        ed25519.PublicKey
-	sshKey     ssh.PublicKey
-	fixed      map[string]evidence.Digest
-	binding    []byte
-	pub        []byte
-	stamp      time.Time // mtime of the first member below exhibit/
-	trailer    *Trailer
-	trailerAt  int64 // its leaf
+	header      Header
+	headerData  []byte // header.json
+	key         ed25519.PublicKey
+	sshKey      ssh.PublicKey
+	fixed       map[string]evidence.Digest
+	binding     []byte
+	certificate []byte
+	orderFile   []byte
+	orderSig    []byte
+	mandated    *chainofcustody.Order // verified; nil: none
+	pub         []byte
+	stamp       time.Time // mtime of the first member below exhibit/
+	trailer     *Trailer
+	trailerAt   int64 // its leaf
 
 	leaves  []evidence.Digest // zero where the record was lost
 	lineAt  []int64           // tar offset of each record; -1 where lost
@@ -443,6 +448,12 @@ func (a *audit) fixedMember(name string, b []byte) {
 	switch name {
 	case bindingMember:
 		a.binding = b
+	case certMember:
+		a.certificate = b
+	case orderMember:
+		a.orderFile = b
+	case orderSigMember:
+		a.orderSig = b
 	case keyMember:
 		a.pub = b
 	}
@@ -477,7 +488,7 @@ func (a *audit) tailMember(name string, b []byte) {
 var tailNames = map[string]string{
 	leavesMember: "leaves", rowsMember: "manifest-index", namesMember: "member-index",
 	sealMember: "seal", sshsigMember: "sshsig", noteMember: "note", locatorMember: "locator",
-	recoveryMember: "recovery", recoveryNote: "checkpoint",
+	recoveryMember: "recovery", recoveryNote: "checkpoint", certSigMember: "certsig",
 }
 
 // blockFile reads a list of block digests.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"golang.org/x/crypto/ssh"
 )
 
 // conclusion draws the verdict from what an audit gathered.
@@ -19,10 +20,11 @@ type conclusion struct {
 	opt  VerifyOptions
 
 	origin    string
-	proven    int64 // leaves that a signed root covers
-	signed    Seal  // the statement that covers them
-	complete  bool  // the tar ends as it must
-	confirmed bool  // somebody vouches for the seal itself
+	proven    int64  // leaves that a signed root covers
+	signed    Seal   // the statement that covers them
+	complete  bool   // the tar ends as it must
+	confirmed bool   // somebody vouches for the seal itself
+	trouble   string // with the collection order, in a sentence
 }
 
 func (c *conclusion) draw() {
@@ -38,6 +40,7 @@ func (c *conclusion) draw() {
 	c.indexes()
 	c.count()
 	c.contentsLayer()
+	c.orders()
 	c.trust()
 	if len(r.AlteredList) > listLimit {
 		r.AlteredList = r.AlteredList[:listLimit]
@@ -282,8 +285,36 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	if !ok || t.root() != s.Root || (s.Size != int64(len(c.leaves)) && !c.recovery) {
 		return fmt.Errorf("seal does not agree with the records")
 	}
+	if err := c.checkCertSig(text); err != nil {
+		return err
+	}
 	s.SSHSig = sig
 	c.proven, c.signed = s.Size, s
+	return nil
+}
+
+// checkCertSig checks the seal's signature that carries the certificate: by
+// the run's key, with the certificate that the header names, and there exactly
+// where that is.
+func (c *conclusion) checkCertSig(text []byte) error {
+	sig := c.members[certSigMember]
+	if (sig == nil) != (c.certificate == nil) {
+		if c.gaps {
+			return nil
+		}
+		return fmt.Errorf("certificate and the seal's signature with it do not go together")
+	}
+	if sig == nil {
+		return nil
+	}
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
+	if err != nil {
+		return fmt.Errorf("signature with the certificate: %w", err)
+	}
+	cert, ok := key.(*ssh.Certificate)
+	if !ok || !bytes.Equal(ssh.MarshalAuthorizedKey(cert), c.certificate) || !bytes.Equal(cert.Key.Marshal(), c.sshKey.Marshal()) {
+		return fmt.Errorf("the seal is signed with another certificate than the header names")
+	}
 	return nil
 }
 

@@ -5,19 +5,17 @@ import "strings"
 // Ranks of members in the order that the format gives them. Content, batches
 // and checkpoints alternate; everything else has one place.
 const (
-	rankBody    = 10
-	rankAny     = -1 // reserved members: anywhere before the header
-	rankUnknown = -2 // reported as no part of the format
+	rankBody    = 20
+	rankUnknown = -1 // reported as no part of the format
 )
 
-// ranks are the places of single members. All but the binding of the key and
-// what only recovered bundles have must be there.
+// ranks are the places of single members. All but what ties the key to people
+// and what only recovered bundles have must be there.
 var ranks = map[string]int{
-	formatMember: 0, keyMember: 1, pemMember: 2, bindingMember: 3, readmeMember: 4, pythonMember: 5,
-	shellMember: 6, headerMember: 7,
-	certMember: rankAny, orderMember: rankAny, orderSigMember: rankAny,
-	recoveryMember: 11, leavesMember: 12, rowsMember: 13, namesMember: 14, sealMember: 15,
-	recoveryNote: 15, sshsigMember: 16, noteMember: 17, locatorMember: 18,
+	formatMember: 0, keyMember: 1, pemMember: 2, bindingMember: 3, certMember: 4, orderMember: 5, orderSigMember: 6,
+	readmeMember: 7, pythonMember: 8, shellMember: 9, headerMember: 10,
+	recoveryMember: 21, leavesMember: 22, rowsMember: 23, namesMember: 24, sealMember: 25,
+	recoveryNote: 25, sshsigMember: 26, noteMember: 27, certSigMember: 28, locatorMember: 29,
 }
 
 func rankOf(name string) int {
@@ -59,7 +57,18 @@ func (a *audit) beginning() {
 			a.report.altered(name, 0, "member is missing")
 		}
 	}
-	if _, ok := a.fixed[bindingMember]; !a.gaps && ok != (a.header.Grade == GradeAttended) {
-		a.report.altered(bindingMember, 0, "the grade of the header does not fit the binding of the key")
+	_, statement := a.fixed[bindingMember]
+	_, certificate := a.fixed[certMember]
+	fits := false
+	switch a.header.Grade {
+	case GradeAttended:
+		fits = statement
+	case GradeDelegated:
+		fits = certificate && !statement
+	case GradeUnattended:
+		fits = !certificate && !statement
+	}
+	if !fits && !a.gaps {
+		a.report.altered(bindingMember, 0, "the grade of the header does not fit what ties the key to a person")
 	}
 }

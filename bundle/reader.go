@@ -172,7 +172,7 @@ func (r *Reader) loadSeal(places map[string]place) error {
 		return fmt.Errorf("%w: seal is of another bundle", ErrMismatch)
 	}
 	if sealed {
-		r.seal.SSHSig = members[sshsigMember]
+		r.seal.SSHSig, r.seal.CertSig = members[sshsigMember], members[certSigMember]
 		if !bytes.Equal(members[sealMember], r.seal.Text) {
 			return fmt.Errorf("%w: seal.txt and seal.note differ", ErrMismatch)
 		}

@@ -24,7 +24,7 @@ const (
 
 // Layer is the result of one step of the verification.
 type Layer struct {
-	Name   string `json:"name"`  // container, tar, contents, records, checkpoints, seal, signer, time
+	Name   string `json:"name"`  // container, contents, records, checkpoints, seal, order, certificate, signer, time
 	State  string `json:"state"` // ok, failed, lost, unknown, absent
 	Detail string `json:"detail,omitempty"`
 }
@@ -88,6 +88,9 @@ type Report struct {
 	Key      string `json:"key,omitempty"`
 	Signer   string `json:"signer,omitempty"` // name of whom the signature is trusted as
 	SignedBy string `json:"signed_by,omitempty"`
+
+	Order      string   `json:"order,omitempty"`      // nonce of the collection order, where its signature holds
+	Departures []string `json:"departures,omitempty"` // how the run departs from it, in words
 
 	Records        int64            `json:"records"`         // read
 	Proven         int64            `json:"proven"`          // records that a signed statement covers

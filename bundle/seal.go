@@ -30,6 +30,10 @@ type Seal struct {
 	Text   []byte          // seal.txt: a C2SP checkpoint body of three lines
 	Note   []byte          // seal.note: Text with its note signature
 	SSHSig []byte          // seal.txt.sig: armored SSHSIG over Text
+
+	// CertSig is seal.cert.sig: the same with the run's certificate in place of
+	// its bare key; nil where there is no certificate.
+	CertSig []byte
 }
 
 // crockford is the alphabet of Crockford's base32, without I, L, O and U.

@@ -42,7 +42,10 @@ type Layer struct {
 // EventCheck is one event with what is wrong with it.
 type EventCheck struct {
 	Event
-	Signer   string   // principal of the key that signed; "" when not known
+	Signer   string    // principal of the key that signed; "" when not known
+	Witness  []string  // ids of known people who counter-signed the same bytes
+	Proven   time.Time // existed by then, by an outside time stamp; zero: not proven
+	ProvenBy string
 	Problems []string // empty: nothing found
 }
 
@@ -56,6 +59,8 @@ type VerifyOptions struct {
 	KnownHeads []evidence.Digest
 	// Bundle is the exhibit's bundle as found now; nil: not compared.
 	Bundle *BundleFacts
+	// TokenTime reads RFC 3161 time stamps beside events; nil: not read.
+	TokenTime TokenTime
 	// Now is the moment of verification; zero: this computer's clock.
 	Now time.Time
 }
@@ -109,6 +114,8 @@ type verifier struct {
 	checks  map[*node]*EventCheck
 	known   map[evidence.Digest]*node
 	byKey   map[string]AllowedSigners // the lines of one key
+	proven  map[*node]stamp           // by when an event existed, by outside proof
+	stamped int                       // time stamps that hold
 }
 
 func (v *verifier) run() Report {
@@ -135,8 +142,10 @@ func (v *verifier) run() Report {
 		}
 		return r
 	}
+	clock := v.layer(LayerTime)
+	v.proven = v.stamps(clock)
 	signatures, signers := v.signatures()
-	r.Layers = []Layer{v.files(), signatures, signers, v.links(), v.end(), v.handovers(), v.time()}
+	r.Layers = []Layer{v.files(), signatures, signers, v.links(), v.end(), v.handovers(), v.time(clock)}
 	if v.opt.Bundle != nil {
 		r.Layers = append(r.Layers, v.bundle())
 	}
@@ -144,6 +153,9 @@ func (v *verifier) run() Report {
 		r.Verdict = r.Verdict.Worse(layer.Verdict)
 	}
 	for _, n := range v.nodes {
+		if s, ok := v.proven[n]; ok {
+			v.checks[n].Proven, v.checks[n].ProvenBy = s.at, s.by
+		}
 		r.Events = append(r.Events, *v.checks[n])
 	}
 	r.Heads = v.log.heads()
