@@ -496,7 +496,7 @@ func (m *mutator) resign(parts []part, key *chainofcustody.RunKey) {
 // digests of the header fit.
 func (m *mutator) replaceKey(parts []part) {
 	ours, enemy := m.ours.PublicKey(), m.enemy.PublicKey()
-	fixed, err := fixedMembers(enemy, nil)
+	fixed, err := fixedMembers(enemy, &Mandate{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
