@@ -46,6 +46,7 @@ func FuzzBundleFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	tar := unpackAll(f, good)
 	want := testKey(f).PublicKey().Marshal()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -57,7 +58,8 @@ func FuzzBundleFile(f *testing.F) {
 		if err != nil {
 			return // ran out of time
 		}
-		if r.Verdict == Verified && !bytes.Equal(b, good) && !bytes.Equal(b, all) {
+		// The same tar in other frames is the same evidence.
+		if r.Verdict == Verified && !bytes.Equal(b, all) && !bytes.Equal(unpackAll(t, b), tar) {
 			t.Errorf("changed bundle is verified: %s", explain(r))
 		}
 		useReader(t, b)
