@@ -14,7 +14,7 @@ import (
 // Mandate is what ties the key of a run to people and to an order. The zero
 // value is an unattended run without an order.
 type Mandate struct {
-	Grade       Grade  // "": unattended
+	Grade       Grade  // "": what the other parts make it
 	Statement   []byte // grade A: the examiner's SSHSIG over CollectorPub
 	Certificate []byte // grades A and B: an OpenSSH certificate for the run's key
 	Order       []byte // order.json
@@ -24,6 +24,19 @@ type Mandate struct {
 // ErrUnbound says that no examiner vouches for the run's key inside the
 // bundle: grade C.
 var ErrUnbound = errors.New("no examiner vouches for the collector's key in this bundle")
+
+// grade is the one that the parts amount to, unless it is stated.
+func (m *Mandate) grade() Grade {
+	switch {
+	case m.Grade != "":
+		return m.Grade
+	case len(m.Statement) > 0:
+		return GradeAttended
+	case len(m.Certificate) > 0:
+		return GradeDelegated
+	}
+	return GradeUnattended
+}
 
 // members returns the parts that are there, in the order of the format.
 func (m *Mandate) members() []fixedMember {

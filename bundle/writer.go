@@ -9,7 +9,6 @@
 package bundle
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -169,7 +168,7 @@ func (w *Writer) prepare(h Header) ([]fixedMember, error) {
 		h.Clock.Wall = h.Started
 	}
 	if h.Grade == "" {
-		h.Grade = cmp.Or(w.opt.Mandate.Grade, GradeUnattended)
+		h.Grade = w.opt.Mandate.grade()
 	}
 	if len(w.opt.Mandate.Order) > 0 {
 		h.Order = evidence.Sum(w.opt.Mandate.Order).String()
