@@ -42,6 +42,7 @@ func newApp() *cli.App {
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
 			keyCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),
 		},

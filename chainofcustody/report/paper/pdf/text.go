@@ -1,0 +1,242 @@
+package pdf
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper"
+)
+
+type colour [3]int
+
+func toneColour(t paper.Tone) colour   { r, g, b := t.RGB(); return colour{r, g, b} }
+func paintColour(t paper.Paint) colour { r, g, b := t.RGB(); return colour{r, g, b} }
+
+var (
+	ink  = paintColour(paper.PaintInk)
+	soft = paintColour(paper.PaintSoft)
+)
+
+// look is how words are set.
+type look struct {
+	family string
+	bold   bool
+	size   float64
+	lead   float64 // from line to line
+	colour colour
+}
+
+// word is the smallest thing that is not divided, if it fits a line.
+type word struct {
+	text  string
+	look  look
+	width float64
+	space float64 // before it, when it does not begin a line
+	brk   bool    // ends the line before it
+	blank bool    // a place to write
+	glued bool    // stands against the word before it: no line ends between
+}
+
+// line is what stands on one line.
+type line struct {
+	words []word
+	width float64
+}
+
+// blankWidth is the length of a place to write in running text.
+const blankWidth = 150
+
+// styled is the look of one span within a text.
+func styled(base look, s paper.Span) look {
+	l := base
+	switch s.Style {
+	case paper.Bold:
+		l.bold = true
+	case paper.Mono:
+		l.family, l.size, l.colour = mono, base.size*.8, colour{0x33, 0x3b, 0x41}
+	case paper.Soft:
+		l.size, l.colour = base.size*.9, soft
+	case paper.Badge:
+		l.family, l.bold, l.size = sans, true, base.size*.84
+	}
+	if s.Tone != paper.Plain {
+		l.colour = toneColour(s.Tone)
+		l.bold = l.bold || s.Style != paper.Mono && s.Tone == paper.Bad
+	}
+	return l
+}
+
+func (p *press) fontOf(l look) *font { return p.fonts[fontKey{l.family, l.bold}] }
+
+// words cuts a text at its spaces. Words that no line can hold are cut where
+// the line ends.
+func (p *press) words(base look, text paper.Text, width float64) []word {
+	var out []word
+	space, brk := 0.0, false
+	for _, span := range text {
+		l := styled(base, span)
+		f := p.fontOf(l)
+		switch span.Style {
+		case paper.Line:
+			brk = true
+			continue
+		case paper.Blank:
+			out = append(out, word{look: l, width: min(blankWidth, width), space: space, brk: brk, blank: true})
+			space, brk = 0, false
+			continue
+		}
+		for i, part := range strings.Split(f.shown(span.Text), " ") {
+			if i > 0 {
+				space = f.width(" ") * l.size
+			}
+			if part == "" {
+				continue
+			}
+			for k, piece := range f.pieces(part, width/l.size) {
+				glued := i == 0 && k == 0 && len(out) > 0 && space == 0 && !brk
+				out = append(out, word{text: piece, look: l, width: f.width(piece) * l.size, space: space, brk: brk, glued: glued})
+				space, brk = 0, false
+			}
+		}
+	}
+	return out
+}
+
+// pieces cuts a word that is wider than a line; others stay whole.
+func (f *font) pieces(s string, width float64) []string {
+	if f.width(s) <= width {
+		return []string{s}
+	}
+	var out []string
+	start, used := 0, 0.0
+	for i, r := range s {
+		w := max(f.advance(r), 0)
+		if used+w > width && i > start {
+			out = append(out, s[start:i])
+			start, used = i, 0
+		}
+		used += w
+	}
+	return append(out, s[start:])
+}
+
+// lines breaks a text into lines of the given width.
+func (p *press) lines(base look, text paper.Text, width float64) []line {
+	var out []line
+	var cur line
+	for _, w := range p.words(base, text, width) {
+		space := w.space
+		if len(cur.words) == 0 {
+			space = 0
+		}
+		if w.brk || cur.width+space+w.width > width+.01 && len(cur.words) > 0 {
+			next := cur.carry(w)
+			out = append(out, cur)
+			cur = next
+			if len(cur.words) == 0 {
+				space = 0
+			}
+		}
+		w.space = space
+		cur.width += space + w.width
+		cur.words = append(cur.words, w)
+	}
+	if len(cur.words) > 0 || len(out) == 0 {
+		out = append(out, cur)
+	}
+	return out
+}
+
+// carry takes from the end of a line what a glued word must stand against: a
+// full stop goes down together with the word before it.
+func (l *line) carry(w word) line {
+	from := len(l.words)
+	for glued := w.glued; glued && from > 0; from-- {
+		glued = l.words[from-1].glued
+	}
+	if from == 0 {
+		return line{} // all of the line is one word
+	}
+	var next line
+	for i, moved := range l.words[from:] {
+		l.width -= moved.space + moved.width
+		if i == 0 {
+			moved.space = 0
+		}
+		next.width += moved.space + moved.width
+		next.words = append(next.words, moved)
+	}
+	l.words = l.words[:from]
+	return next
+}
+
+// set draws a line with its baseline at y.
+func (p *press) set(l line, x, y float64) {
+	for i := 0; i < len(l.words); {
+		w := l.words[i]
+		x += w.space
+		if w.blank {
+			p.rule(x, y+2, w.width, .5, paper.PaintInk)
+			x, i = x+w.width, i+1
+			continue
+		}
+		// Words set alike are written as one, spaces with them, so that a
+		// reader who copies or searches finds sentences.
+		text, width := w.text, w.width
+		for i++; i < len(l.words) && l.words[i].look == w.look && !l.words[i].blank; i++ {
+			if l.words[i].space > 0 {
+				text += " "
+			}
+			text += l.words[i].text
+			width += l.words[i].space + l.words[i].width
+		}
+		if i < len(l.words) && l.words[i].space > 0 {
+			text += " "
+		}
+		p.write(w.look, x, y, text)
+		x += width
+	}
+}
+
+// write puts text that shown has made on the page.
+func (p *press) write(l look, x, y float64, text string) {
+	if text == "" || !utf8.ValidString(text) {
+		return
+	}
+	p.out.SetFont(l.family, styleOf(l.bold), l.size)
+	p.out.SetTextColor(l.colour[0], l.colour[1], l.colour[2])
+	p.out.Text(x, y, text)
+}
+
+// line writes one line that starts at x.
+func (p *press) line(l look, x, y float64, text paper.Text) {
+	p.set(p.lines(l, text, 10_000)[0], x, y)
+}
+
+// lineEnd writes one line that ends at x.
+func (p *press) lineEnd(l look, x, y float64, text paper.Text) {
+	one := p.lines(l, text, 10_000)[0]
+	p.set(one, x-one.width, y)
+}
+
+func (p *press) rule(x, y, w, thick float64, paint paper.Paint) {
+	r, g, b := paint.RGB()
+	p.out.SetFillColor(r, g, b)
+	p.out.Rect(x, y-thick/2, w, thick, "F")
+}
+
+func (p *press) box(x, y, w, h float64, paint paper.Paint) {
+	r, g, b := paint.RGB()
+	p.out.SetFillColor(r, g, b)
+	p.out.Rect(x, y, w, h, "F")
+}
+
+func (p *press) outline(x, y, w, h, thick float64, c colour, dash bool) {
+	p.out.SetDrawColor(c[0], c[1], c[2])
+	p.out.SetLineWidth(thick)
+	if dash {
+		p.out.SetDashPattern([]float64{4, 3}, 0)
+	}
+	p.out.Rect(x, y, w, h, "D")
+	p.out.SetDashPattern(nil, 0)
+}
