@@ -66,7 +66,7 @@ func (c *certificate) iso() {
 	c.say("The acquisition was made with the program ", c.tool(), ". It looked at the following, in this order: ", c.steps())
 	c.samePass()
 	c.say("Unavoidable changes to the source, as the program itself recorded them: ", c.effects(), " Their justification: ", blankHere{})
-	c.say("What could not be obtained: "+d.missedWords()+" Each such look is a signed record of the exhibit.")
+	c.say("What could not be obtained: " + d.missedWords() + " Each such look is a signed record of the exhibit.")
 	c.head("Preservation")
 	c.compared()
 	c.say(c.custodyWords())

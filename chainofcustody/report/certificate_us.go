@@ -67,7 +67,7 @@ func (c *certificate) custodyWords() string {
 		return "No custody log was available to the check."
 	}
 	story := handsOf(d.Events)
-	s := "The custody log of the exhibit holds " + plural(int64(len(d.Events)), "readable entry") + ", each signed by the person who acted."
+	s := "The custody log of the exhibit holds " + plural(int64(len(d.Events)), "readable entry") + ", each signed with a key of the person it names."
 	unproven := 0
 	for i := range d.Events {
 		if d.Events[i].Signer == "" {

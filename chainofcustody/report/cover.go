@@ -11,8 +11,11 @@ func cover(all []Data) []paper.Block {
 	first := &all[0]
 	worst := chainofcustody.VerdictVerified
 	t := paper.Table{Columns: []paper.Column{
-		{Title: "Exhibit", Width: 11}, {Title: "Machine", Width: 19}, {Title: "Sealed", Width: 21},
-		{Title: "Seal code", Width: 25}, {Title: "Verdict", Width: 24},
+		{Title: "Exhibit", Width: 11},
+		{Title: "Machine", Width: 19},
+		{Title: "Sealed", Width: 21},
+		{Title: "Seal code", Width: 25},
+		{Title: "Verdict", Width: 24},
 	}}
 	gaps, held := 0, 0
 	for i := range all {
@@ -27,8 +30,11 @@ func cover(all []Data) []paper.Block {
 			gaps += n
 		}
 		t.Rows = append(t.Rows, []paper.Cell{
-			{Text: paper.In(paper.Bold, d.Exhibit.Number)}, {Text: paper.T(or(d.Exhibit.Host, "not recorded"))}, {Text: paper.T(moment(d.Bundle.Sealed))},
-			{Text: paper.In(paper.Mono, or(d.Bundle.SealCode, "none"))}, cell,
+			{Text: paper.In(paper.Bold, d.Exhibit.Number)},
+			{Text: paper.T(or(d.Exhibit.Host, "not recorded"))},
+			{Text: paper.T(moment(d.Bundle.Sealed))},
+			{Text: paper.In(paper.Mono, or(d.Bundle.SealCode, "none"))},
+			cell,
 		})
 	}
 	said := plural(int64(held), "exhibit") + " of " + count(int64(len(all))) + " " + map[bool]string{true: "is", false: "are"}[held == 1] + " verified without reservation."

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -151,6 +152,9 @@ func (c *custody) passage(o origin, to, i int, shown, fresh bool, taken map[int]
 		}
 		p.Kind = passTransit
 		p.Sentence = fmt.Sprintf("The exhibit was in transit from %s to %s; both parties signed.", moment(left.Time), moment(e.Time))
+		if !fresh {
+			p.Sentence = strings.TrimSuffix(p.Sentence, ".") + ", and branches of the log join here."
+		}
 	case same && fresh:
 		p.Kind = passBranch
 		p.Sentence = fmt.Sprintf("The log branches after entry %d: from here %s goes on beside other entries, as with a working copy.", left.Number, nameOf(e))
@@ -223,7 +227,19 @@ func (c *custody) lanes() {
 	var lanes []lane
 	for n := range c.hands {
 		h := &c.hands[n]
-		h.Lane = slices.IndexFunc(lanes, func(l lane) bool { return l.id == h.ID && l.end < h.first() })
+		beside := -1 // the lane it branches off
+		for _, p := range c.passages {
+			if p.Kind == passBranch && p.To == n {
+				beside = c.hands[p.From].Lane
+			}
+		}
+		h.Lane = -1
+		for i, l := range lanes {
+			if l.id == h.ID && l.end < h.first() && i != beside {
+				h.Lane = i
+				break
+			}
+		}
 		if h.Lane < 0 {
 			lanes = append(lanes, lane{id: h.ID})
 			h.Lane = len(lanes) - 1

@@ -12,10 +12,10 @@ import (
 const (
 	figureWidth = 482.0
 	laneLeft    = 92.0 // times stand left of it
-	laneRoom    = 200.0
+	laneRoom    = 212.0
 	laneMost    = 62.0
 	rowHeight   = 18.0
-	figureHead  = 30.0
+	figureHead  = 34.0
 	maxRows     = 34 // what stands on one page
 	maxLanes    = 8
 )
@@ -107,7 +107,14 @@ func (d *drawer) x(lane int) float64 {
 }
 
 func (d *drawer) text(x, y float64, paint paper.Paint, bold bool, anchor paper.Anchor, size float64, s string) {
-	d.add(paper.Shape{Kind: paper.ShapeText, X: x, Y: y, Paint: paint, Bold: bold, Anchor: anchor, Size: size, Text: s})
+	room := figureWidth - x
+	switch {
+	case anchor == paper.Middle:
+		room = d.lane - 1
+	case x < laneLeft:
+		room = laneLeft - x
+	}
+	d.add(paper.Shape{Kind: paper.ShapeText, X: x, Y: y, Paint: paint, Bold: bold, Anchor: anchor, Size: size, Text: s, Room: room})
 }
 
 // columns measures the lanes and heads each with its name.
@@ -116,10 +123,16 @@ func (d *drawer) columns() {
 	for i := range d.c.hands {
 		h := &d.c.hands[i]
 		lane := min(h.Lane, maxLanes-1)
-		if old, ok := names[lane]; ok && old != h.Who {
-			names[lane] = "others"
-		} else {
+		switch old, ok := names[lane]; {
+		case !ok:
 			names[lane] = h.Who
+			for other := range lane {
+				if names[other] == h.Who {
+					names[lane] = h.Who + ", other branch"
+				}
+			}
+		case lane == maxLanes-1 && old != h.Who:
+			names[lane] = "others"
 		}
 		d.lanes = max(d.lanes, lane+1)
 	}
@@ -129,13 +142,13 @@ func (d *drawer) columns() {
 		if lane%2 == 0 {
 			d.add(paper.Shape{Kind: paper.ShapeBox, X: laneLeft + float64(lane)*d.lane, W: d.lane, H: d.bottom, Paint: paper.PaintWash})
 		}
-		lines := wrap(names[lane], int(d.lane/3.5), 2)
+		lines := wrap(names[lane], int(d.lane/3.7), 3)
 		for i, line := range lines {
-			d.text(d.x(lane), 10+8*float64(i)+4*float64(2-len(lines)), paper.PaintInk, true, paper.Middle, 6.6, line)
+			d.text(d.x(lane), 8+7.6*float64(i)+3.8*float64(3-len(lines)), paper.PaintInk, true, paper.Middle, 6.4, line)
 		}
 	}
-	d.text(0, 14, paper.PaintSoft, false, paper.Start, 6.6, "Time (UTC)")
-	d.text(d.textX, 14, paper.PaintSoft, false, paper.Start, 6.6, "Entry of the custody log")
+	d.text(0, 16, paper.PaintSoft, false, paper.Start, 6.6, "Time (UTC)")
+	d.text(d.textX, 16, paper.PaintSoft, false, paper.Start, 6.6, "Entry of the custody log")
 	d.add(paper.Shape{Kind: paper.ShapeLine, Y: figureHead - 6, X2: figureWidth, Y2: figureHead - 6, Paint: paper.PaintInk})
 }
 
@@ -221,7 +234,9 @@ func (d *drawer) words(rows []laneRow) {
 			what += " to " + to
 		}
 		if more := d.more(r.event); more > 0 {
-			what += fmt.Sprintf(" (after %s)", plural(int64(more), "more act"))
+			if with := what + fmt.Sprintf(" (after %s)", plural(int64(more), "more act")); len([]rune(with)) <= room {
+				what = with
+			}
 		}
 		paint := paper.PaintInk
 		if e.Signer == "" {
@@ -283,7 +298,7 @@ func wrap(s string, width, most int) []string {
 			return append(lines, string(rest))
 		}
 		cut := width
-		for i := width; i > width/2; i-- {
+		for i := width; i > width/4; i-- {
 			if rest[i] == ' ' {
 				cut = i
 				break

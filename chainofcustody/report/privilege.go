@@ -62,7 +62,8 @@ func PrivilegeLog(d Data, items []Withheld) (paper.Document, error) {
 		t.Rows = append(t.Rows, []paper.Cell{
 			{Text: paper.T(fmt.Sprint(i + 1))},
 			{Text: paper.Join(paper.T(fmt.Sprintf("Record %d", it.Leaf)), paper.NewLine, name, paper.NewLine, paper.In(paper.Soft, facts), paper.NewLine, paper.In(paper.Mono, it.LeafHash))},
-			{Text: who}, {Text: why},
+			{Text: who},
+			{Text: why},
 		})
 		if i == 0 {
 			example = it.Leaf

@@ -14,7 +14,7 @@ import (
 const (
 	maxFailures = 300
 	maxEvents   = 400
-	maxDetails  = 50 // findings of one check
+	maxDetails  = 20 // findings of one check
 	maxProblems = 10 // of one event
 	maxTold     = 60 // sentences about hands
 	maxInputs   = 100

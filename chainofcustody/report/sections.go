@@ -164,7 +164,8 @@ func (d *Data) times() []paper.Block {
 	}
 	return []paper.Block{
 		paper.Heading{Level: 1, Number: "6", Text: "How far the times can be trusted"},
-		paper.Para{Text: first}, paper.Para{Text: paper.T(second)},
+		paper.Para{Text: first},
+		paper.Para{Text: paper.T(second)},
 	}
 }
 
@@ -192,7 +193,8 @@ func (d *Data) hashes() []paper.Block {
 		row("Timeline manifest", d.Timeline.SHA256, false)
 	}
 	b := []paper.Block{
-		paper.Heading{Level: 1, Number: "A", Text: "Annex: hashes", NewTop: true}, t,
+		paper.Heading{Level: 1, Number: "A", Text: "Annex: hashes", NewTop: true},
+		t,
 		paper.Para{Kind: paper.Small, Text: paper.T("Keep a copy of the last entry's hash apart from the case folder: with it, anybody can tell that nothing was cut from the end of the log.")},
 	}
 	if len(d.Inputs) > 0 {
@@ -228,7 +230,8 @@ func (d *Data) keys() []paper.Block {
 		row(k.who, k.key)
 	}
 	return []paper.Block{
-		paper.Heading{Level: 1, Number: "B", Text: "Annex: keys"}, t,
+		paper.Heading{Level: 1, Number: "B", Text: "Annex: keys"},
+		t,
 		paper.Para{Kind: paper.Small, Text: paper.T("A fingerprint links a signature to a key, not to a human being. Compare it with the fingerprint that person put on paper.")},
 	}
 }
@@ -288,7 +291,8 @@ func (d *Data) log() []paper.Block {
 			signer = paper.Text{{Text: "not proven", Style: paper.Badge, Tone: paper.Bad}}
 		}
 		t.Rows = append(t.Rows, []paper.Cell{
-			{Text: paper.T(fmt.Sprint(e.Number))}, {Text: when},
+			{Text: paper.T(fmt.Sprint(e.Number))},
+			{Text: when},
 			{Text: paper.Join(paper.T(e.Sentence), hash("", e.SHA256)), Notes: clip(e.Problems, maxProblems)},
 			{Text: signer},
 		})

@@ -19,6 +19,7 @@ type Shape struct {
 	Size   float64 // of text, in points
 	Anchor Anchor
 	Bold   bool
+	Room   float64 // width a text may take; what is longer is cut
 }
 
 // ShapeKind is what a shape is.

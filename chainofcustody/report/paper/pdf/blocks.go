@@ -70,11 +70,11 @@ func (p *press) title(t paper.Title) {
 	if t.QR != "" {
 		side = 96
 		if p.doc.Tight {
-			side = 76
+			side = 58
 		}
 	}
 	width := p.width - side - 20
-	head := p.lines(look, paper.T(t.Text), width)
+	head := p.lines(look, paper.T(clip(t.Text, 160)), width)
 	matter := bodyLook
 	matter.size, matter.lead = 11.4, 15.5
 	if p.doc.Tight {
@@ -88,7 +88,7 @@ func (p *press) title(t paper.Title) {
 		if i == 0 {
 			l = matter
 		}
-		for _, one := range p.lines(l, paper.T(text), width) {
+		for _, one := range p.lines(l, paper.T(clip(text, 400)), width) {
 			below, looks = append(below, one), append(looks, l.lead)
 		}
 	}
@@ -96,7 +96,7 @@ func (p *press) title(t paper.Title) {
 	for _, l := range looks {
 		h += l
 	}
-	name := paper.Clean(t.Text)
+	name := clip(t.Text, 160)
 	p.add(piece{h: max(h, side+22), draw: func(y float64) {
 		p.out.SetFont(serif, "", 10)
 		p.out.Bookmark(name, 0, y)
@@ -120,17 +120,18 @@ func (p *press) seal(t paper.Title, x, y, side float64) {
 		p.drawing(d, x, y, side/d.Width)
 	}
 	code := look{family: mono, bold: true, size: 6.9, lead: 9, colour: ink}
-	one := p.lines(code, paper.T(t.QR), 10_000)[0]
-	p.set(one, x+(side-one.width)/2, y+side+7)
+	below := p.fit(code, t.QR, 120)
+	x -= max(0, (below.width-side)/2) // the code may be wider, and ends at the margin
+	p.set(below, x+(side-below.width)/2, y+side+7)
 	small := labelLook
 	small.size = 6.6
-	one = p.lines(small, paper.T(t.Name), 10_000)[0]
+	one := p.fit(small, t.Name, 120)
 	p.set(one, x+(side-one.width)/2, y+side+16)
 }
 
 func (p *press) heading(h paper.Heading) {
 	if h.Level > 1 {
-		lines := p.lines(subLook, paper.T(h.Text), p.width)
+		lines := p.lines(subLook, paper.T(clip(h.Text, 600)), p.width)
 		for i, one := range lines {
 			space := 0.0
 			if i == 0 {
@@ -148,7 +149,7 @@ func (p *press) heading(h paper.Heading) {
 	if h.Number != "" {
 		indent = 22
 	}
-	lines := p.lines(l, paper.T(h.Text), p.width-indent)
+	lines := p.lines(l, paper.T(clip(h.Text, 300)), p.width-indent)
 	name := h.Text
 	if h.Number != "" {
 		name = h.Number + "  " + h.Text
@@ -159,7 +160,7 @@ func (p *press) heading(h paper.Heading) {
 			a.space, a.fresh, a.h = space, h.NewTop, l.lead+7
 			a.draw = func(y float64) {
 				p.out.SetFont(serif, "", 10)
-				p.out.Bookmark(paper.Clean(name), 1, y)
+				p.out.Bookmark(clip(name, 160), 1, y)
 				p.rule(p.left, y+.5, p.width, .7, paper.PaintInk)
 				n := l
 				n.bold, n.colour = false, soft
@@ -186,7 +187,7 @@ func (p *press) verdict(v paper.Verdict) {
 	if v.Remark != "" {
 		remark = p.lines(bad, paper.T(v.Remark), width)
 	}
-	words := p.lines(word, paper.T(v.Word), width)
+	words := p.lines(word, paper.T(clip(v.Word, 80)), width)
 	h := 2*pad - 4 + float64(len(words))*word.lead + float64(len(sentence))*big.lead + 6 + float64(len(meaning))*quiet.lead
 	if len(remark) > 0 {
 		h += 14 + float64(len(remark))*bad.lead

@@ -50,7 +50,7 @@ func (p *press) shape(s paper.Shape, x, y, k float64) {
 		p.out.DrawPath("F")
 	case paper.ShapeText:
 		l := look{family: sans, bold: s.Bold, size: s.Size * k, colour: paintColour(s.Paint)}
-		one := p.lines(l, paper.T(s.Text), 10_000)[0]
+		one := p.fit(l, s.Text, s.Room*k)
 		switch s.Anchor {
 		case paper.Middle:
 			ax -= one.width / 2

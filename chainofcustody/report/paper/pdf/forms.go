@@ -24,20 +24,30 @@ func (p *press) formBlock(b paper.Block) {
 	}
 }
 
-// sign sets lines to sign on, two in a row.
+// sign sets lines to sign on, two in a row. They never stand on a page
+// without a part of what is signed.
 func (p *press) sign(b paper.Sign) {
 	const gutter = 30
-	width, high := (p.width-gutter)/2, 46.0
+	width, high := (p.width-gutter)/2, 38.0
 	if p.doc.Tight {
-		high = 32
+		high = 27
+		if p.pageH > 800 {
+			high = 34
+		}
 	}
+	p.keepLast()
 	for i := 0; i < len(b.Fields); i += 2 {
-		pair := b.Fields[i:min(i+2, len(b.Fields))]
-		p.add(piece{h: high + 6, keep: i+2 < len(b.Fields), draw: func(y float64) {
-			for k, label := range pair {
+		var labels [][]line
+		most := 1
+		for _, f := range b.Fields[i:min(i+2, len(b.Fields))] {
+			lines := p.lines(labelLook, paper.T(f), width)
+			labels, most = append(labels, lines), max(most, len(lines))
+		}
+		p.add(piece{h: high + float64(most)*labelLook.lead, keep: i+2 < len(b.Fields), draw: func(y float64) {
+			for k, lines := range labels {
 				x := p.left + float64(k)*(width+gutter)
-				p.rule(x, y+high-10, width, .6, paper.PaintInk)
-				p.line(labelLook, x, y+high, paper.T(label))
+				p.rule(x, y+high-1, width, .6, paper.PaintInk)
+				p.stack(labelLook, lines, x, y+high)
 			}
 		}})
 	}
@@ -45,11 +55,17 @@ func (p *press) sign(b paper.Sign) {
 
 // fill sets a row of framed fields.
 func (p *press) fill(b paper.Fill) {
-	label := look{family: sans, size: 6.4, lead: 8.4, colour: soft}
+	label := look{family: sans, size: 6.6, lead: 10, colour: soft}
 	value := look{family: serif, size: 9.6, lead: 12, colour: ink}
-	row := 13.5
+	row, space, more := 15.2, 0.0, 0
+	if p.pageH < 800 {
+		row = 12.2 // Letter is lower than A4
+	}
 	if !p.doc.Tight {
-		label.size, row = 7, 17
+		label.size, row, more = 7, 16, 1
+		if _, ok := p.before.(paper.Fill); !ok {
+			space = 7
+		}
 	}
 	h := 0.0
 	values := make([][]line, len(b.Fields))
@@ -57,21 +73,21 @@ func (p *press) fill(b paper.Fill) {
 		w := p.width*float64(f.Width)/100 - 10
 		if f.Value != "" {
 			values[i] = p.lines(value, paper.T(f.Value), w)
-			if most := max(f.Lines, 1) + 1; len(values[i]) > most { // a form keeps its size; the rest stands in the report
+			if most := max(f.Lines, 1) + more; len(values[i]) > most { // a form keeps its size; the rest stands in the report
 				cut := &values[i][most-1]
 				cut.words = append(slices.Clone(cut.words[:max(len(cut.words)-1, 0)]), word{text: "…", look: value, width: 8})
 				values[i] = values[i][:most]
 			}
 		}
-		h = max(h, label.lead+float64(max(f.Lines, 1))*row, label.lead+2+float64(len(values[i]))*value.lead)
+		h = max(h, label.lead+float64(max(f.Lines, 1))*row, label.lead+float64(len(values[i]))*value.lead)
 	}
 	h += 3
-	p.add(piece{h: h, draw: func(y float64) {
+	p.add(piece{space: space, h: h, draw: func(y float64) {
 		x := p.left
 		for i, f := range b.Fields {
 			w := p.width * float64(f.Width) / 100
 			p.outline(x, y, w, h, .6, paintColour(paper.PaintSoft), false)
-			p.line(label, x+4, y+7.5, paper.T(f.Label))
+			p.line(label, x+4, y+8.2, paper.T(f.Label))
 			p.stack(value, values[i], x+5, y+label.lead)
 			x += w
 		}
@@ -80,7 +96,11 @@ func (p *press) fill(b paper.Fill) {
 
 func (p *press) tick(b paper.Tick) {
 	l := look{family: sans, size: 8, lead: 13, colour: ink}
-	p.add(piece{space: 2, h: l.lead + 1, draw: func(y float64) {
+	space := 2.0
+	if !p.doc.Tight {
+		space = 6
+	}
+	p.add(piece{space: space, h: l.lead + 1, draw: func(y float64) {
 		base := baseline(l, y)
 		x := p.left
 		if b.Label != "" {

@@ -32,6 +32,7 @@ func Render(w io.Writer, d paper.Document, size Size) error {
 	}
 	for _, b := range d.Blocks {
 		p.block(b)
+		p.before = b
 	}
 	p.paginate()
 	p.frames()
@@ -52,6 +53,7 @@ type press struct {
 	pageW, pageH  float64
 
 	flow     []piece
+	before   paper.Block     // the block set last
 	sections []paper.Section // of each page
 	section  paper.Section
 }
@@ -98,14 +100,15 @@ func (p *press) frames() {
 	for n := 1; n <= total; n++ {
 		p.out.SetPage(n)
 		s := p.sections[n-1]
-		p.line(small, p.left, headerAt, paper.T(clip(s.Left, 90)))
+		p.set(p.fit(small, s.Left, p.width*.7), p.left, headerAt)
 		code := look{family: mono, size: 7.6, colour: soft}
-		p.lineEnd(code, p.left+p.width, headerAt, paper.T(clip(s.Right, 40)))
+		right := p.fit(code, s.Right, p.width*.28)
+		p.set(right, p.left+p.width-right.width, headerAt)
 		p.rule(p.left, headerAt+6, p.width, .5, paper.PaintRule)
 		at := p.pageH - footerAt
 		if p.doc.Draft != "" {
 			bad := look{family: sans, bold: true, size: 7.6, colour: toneColour(paper.Bad)}
-			p.line(bad, p.left, at, paper.T(clip(p.doc.Draft, 100)))
+			p.set(p.fit(bad, p.doc.Draft, p.width*.7), p.left, at)
 		}
 		p.lineEnd(small, p.left+p.width, at, paper.T(fmt.Sprintf("page %d of %d", n, total)))
 	}

@@ -83,11 +83,9 @@ func (p *press) row(t paper.Table, row []paper.Cell, xs, widths []float64, again
 			l.colour = soft
 		}
 		for _, n := range cell.Notes {
-			for k, one := range p.lines(l, paper.T(n), widths[i]-10) {
-				if k == 0 {
-					one.words = append([]word{{text: "–", look: l, width: 10}}, one.words...)
-				} else {
-					one.words = append([]word{{text: "", look: l, width: 10, blank: false}}, one.words...)
+			for k, one := range p.lines(l, paper.T(n), widths[i]-9) {
+				if one.indent = 9; k == 0 {
+					one.mark = "–"
 				}
 				cells[i] = append(cells[i], one)
 			}

@@ -34,17 +34,24 @@ type word struct {
 	space float64 // before it, when it does not begin a line
 	brk   bool    // ends the line before it
 	blank bool    // a place to write
+	last  bool    // of its text
 	glued bool    // stands against the word before it: no line ends between
 }
 
 // line is what stands on one line.
 type line struct {
-	words []word
-	width float64
+	words  []word
+	width  float64
+	indent float64
+	mark   string // stands in the indent
 }
 
-// blankWidth is the length of a place to write in running text.
-const blankWidth = 150
+// blankWidth is the length of a place to write in running text, blankLeast
+// what is worth beginning at the end of a line.
+const (
+	blankWidth = 150
+	blankLeast = 70
+)
 
 // styled is the look of one span within a text.
 func styled(base look, s paper.Span) look {
@@ -124,12 +131,20 @@ func (f *font) pieces(s string, width float64) []string {
 func (p *press) lines(base look, text paper.Text, width float64) []line {
 	var out []line
 	var cur line
-	for _, w := range p.words(base, text, width) {
+	all := p.words(base, text, width)
+	if n := len(all); n > 0 {
+		all[n-1].last = true
+	}
+	for _, w := range all {
 		space := w.space
 		if len(cur.words) == 0 {
 			space = 0
 		}
-		if w.brk || cur.width+space+w.width > width+.01 && len(cur.words) > 0 {
+		need := w.width
+		if w.blank {
+			need = min(need, blankLeast)
+		}
+		if w.brk || cur.width+space+need > width+.01 && len(cur.words) > 0 {
 			next := cur.carry(w)
 			out = append(out, cur)
 			cur = next
@@ -138,6 +153,9 @@ func (p *press) lines(base look, text paper.Text, width float64) []line {
 			}
 		}
 		w.space = space
+		if rest := width - cur.width - space; w.blank && rest > 0 && (w.last || rest < w.width) {
+			w.width = rest // a place to write at the end takes what is left of the line
+		}
 		cur.width += space + w.width
 		cur.words = append(cur.words, w)
 	}
@@ -172,6 +190,10 @@ func (l *line) carry(w word) line {
 
 // set draws a line with its baseline at y.
 func (p *press) set(l line, x, y float64) {
+	if l.mark != "" && len(l.words) > 0 {
+		p.write(l.words[0].look, x, y, l.mark)
+	}
+	x += l.indent
 	for i := 0; i < len(l.words); {
 		w := l.words[i]
 		x += w.space
@@ -217,6 +239,17 @@ func (p *press) line(l look, x, y float64, text paper.Text) {
 func (p *press) lineEnd(l look, x, y float64, text paper.Text) {
 	one := p.lines(l, text, 10_000)[0]
 	p.set(one, x-one.width, y)
+}
+
+// fit is a text on one line of the given width, cut where it is longer. A
+// width of 0 is as good as any.
+func (p *press) fit(l look, text string, width float64) line {
+	f := p.fontOf(l)
+	text = f.shown(text)
+	if limit := width / l.size; width > 0 && f.width(text) > limit {
+		text = strings.TrimRight(f.pieces(text, limit-f.width("…"))[0], " ") + "…"
+	}
+	return line{words: []word{{text: text, look: l, width: f.width(text) * l.size}}, width: f.width(text) * l.size}
 }
 
 func (p *press) rule(x, y, w, thick float64, paint paper.Paint) {
