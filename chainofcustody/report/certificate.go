@@ -158,8 +158,12 @@ func (c *certificate) tool() any {
 }
 
 // contentsHold reports whether the check found the stored bytes of every item
-// to be those of its record.
+// to be those of its record. Where anything else is damaged or altered, the
+// records themselves may not be all there, and nothing is said of all.
 func (d *Data) contentsHold() bool {
+	if tone(d.Verdict) == paper.Bad {
+		return false
+	}
 	for _, l := range d.Layers {
 		if l.Subject == "bundle" && l.Name == "contents" {
 			return l.Verdict == chainofcustody.VerdictVerified && !l.Note

@@ -228,6 +228,9 @@ func sentence(s string) string {
 }
 
 func capital(s string) string {
+	if word, _, _ := strings.Cut(s, " "); strings.ContainsAny(word, "@/._") {
+		return s // an id or a path keeps its spelling
+	}
 	first, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
 		return s

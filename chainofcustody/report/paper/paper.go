@@ -276,13 +276,16 @@ func (t Text) String() string {
 // no UTF-8 become visible escapes. What is clean already stays as it is.
 func Clean(s string) string { return term.Escape(s) }
 
-// PlainASCII keeps of s what can stand anywhere, also inside a style sheet.
-func PlainASCII(s string, limit int) string {
+// PlainLetters keeps of s what can stand anywhere, also inside a style sheet.
+func PlainLetters(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_. ,:", r) {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_. ,:·–", r) {
 			return r
 		}
 		return -1
 	}, s)
-	return s[:min(len(s), limit)]
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit])
+	}
+	return s
 }

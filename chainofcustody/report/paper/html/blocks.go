@@ -14,6 +14,9 @@ func (p *page) block(b paper.Block) {
 			p.f("</div>\n")
 		}
 		p.f("<div class=\"s%d part\">\n", len(p.sections))
+		if len(p.sections) == 0 && p.draft != "" {
+			p.f("<p class=\"draftbar\">%s</p>\n", esc(p.draft))
+		}
 		p.sections = append(p.sections, b)
 	case paper.Title:
 		p.title(b)

@@ -76,7 +76,7 @@ type page struct {
 	b        bytes.Buffer
 	sections []paper.Section
 	widths   map[int]bool
-	heading  int
+	draft    string
 }
 
 func esc(s string) string { return stdhtml.EscapeString(paper.Clean(s)) }
@@ -104,10 +104,13 @@ func (p *page) moreStyle(d paper.Document) string {
 	var b strings.Builder
 	for i, s := range p.sections {
 		fmt.Fprintf(&b, ".s%d { page: s%d }\n@page s%d { @top-left { content: %q } @top-right { content: %q } }\n",
-			i, i, i, paper.PlainASCII(s.Left, 80), paper.PlainASCII(s.Right, 40))
+			i, i, i, paper.PlainLetters(s.Left, 80), paper.PlainLetters(s.Right, 40))
 	}
 	if d.Draft != "" {
-		fmt.Fprintf(&b, "@page { @bottom-left { content: %q; color: #a3261d; font-weight: bold } }\n", paper.PlainASCII(d.Draft, 80))
+		fmt.Fprintf(&b, "@page { @bottom-left { content: %q; color: #a3261d; font-weight: bold } }\n", paper.PlainLetters(d.Draft, 80))
+	}
+	if d.Tight {
+		b.WriteString("@page { margin: 16mm 16mm 15mm }\n")
 	}
 	var used []int
 	for w := range p.widths {
@@ -121,9 +124,7 @@ func (p *page) moreStyle(d paper.Document) string {
 }
 
 func (p *page) body(d paper.Document) {
-	if d.Draft != "" {
-		p.f("<p class=\"draftbar\">%s</p>\n", esc(d.Draft))
-	}
+	p.draft = d.Draft
 	for _, b := range d.Blocks {
 		p.block(b)
 	}
