@@ -259,7 +259,7 @@ func keysOf(events []Event) []keyLine {
 func (d *Data) check() []paper.Block {
 	b := []paper.Block{
 		paper.Heading{Level: 1, Number: "C", Text: "How to check this yourself", NewTop: true},
-		paper.Para{Text: paper.T("None of our programs is needed: sha256sum, ssh-keygen (OpenSSH 8.9 or later), openssl 3, zstd and tar come with every Linux system and can be had for others. Run the commands in the case folder, one after the other.")},
+		paper.Para{Text: paper.T("None of our programs is needed: sha256sum, ssh-keygen (OpenSSH 8.9 or later), openssl 3, zstd and tar come with every Linux system and can be had for others. Run the commands in the case folder, one after the other. On paper, a command too long for the page goes on in the line below it.")},
 	}
 	var s paper.Steps
 	for _, r := range d.recipe() {

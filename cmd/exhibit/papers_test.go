@@ -6,10 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	counsel "github.com/exhibit-dfir/exhibit/chainofcustody/report"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
@@ -208,6 +210,13 @@ func privilege(t *testing.T, dir, out string) {
 	}
 	if !strings.Contains(page, "Client, A.") || !strings.Contains(page, "/etc/passwd") {
 		t.Error("the log lacks what counsel gave, or the name")
+	}
+	sh = exec.Command("sh", "-c", counsel.FailuresCommand+" | wc -l")
+	sh.Dir = out
+	lines, err := sh.CombinedOutput()
+	want := len(regexp.MustCompile(`"kind":"(denied|error|skipped)"`).FindAllString(listing, -1))
+	if err != nil || strings.TrimSpace(string(lines)) != strconv.Itoa(want) || want == 0 {
+		t.Errorf("the command that lists what was not obtained finds %s, the bundle has %d (%v)", lines, want, err)
 	}
 	must(t, 0, "privilege-log", "EX-001", "--case", dir, "--item", item+"=trade secret", "--withhold-names", "-o", path)
 	if page := read(t, path); strings.Contains(page, "passwd") || !strings.Contains(page, "name withheld") {

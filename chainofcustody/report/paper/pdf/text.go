@@ -145,7 +145,7 @@ func (p *press) lines(base look, text paper.Text, width float64) []line {
 			need = min(need, blankLeast)
 		}
 		if w.brk || cur.width+space+need > width+.01 && len(cur.words) > 0 {
-			next := cur.carry(w)
+			next := cur.carry(w, width-need)
 			out = append(out, cur)
 			cur = next
 			if len(cur.words) == 0 {
@@ -166,22 +166,22 @@ func (p *press) lines(base look, text paper.Text, width float64) []line {
 }
 
 // carry takes from the end of a line what a glued word must stand against: a
-// full stop goes down together with the word before it.
-func (l *line) carry(w word) line {
-	from := len(l.words)
+// full stop goes down together with the word before it, where both fit into
+// a line that has room for no more than room beside the word.
+func (l *line) carry(w word, room float64) line {
+	from, wide := len(l.words), 0.0
 	for glued := w.glued; glued && from > 0; from-- {
 		glued = l.words[from-1].glued
+		wide += l.words[from-1].width
 	}
-	if from == 0 {
-		return line{} // all of the line is one word
+	if from == 0 || wide > room {
+		return line{}
 	}
 	var next line
-	for i, moved := range l.words[from:] {
+	for _, moved := range l.words[from:] {
 		l.width -= moved.space + moved.width
-		if i == 0 {
-			moved.space = 0
-		}
-		next.width += moved.space + moved.width
+		moved.space = 0
+		next.width += moved.width
 		next.words = append(next.words, moved)
 	}
 	l.words = l.words[:from]
