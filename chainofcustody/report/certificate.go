@@ -26,15 +26,32 @@ func Forms() []Form { return []Form{FRE90213, FRE90214, INBSA63, ISO27037} }
 // draftBanner stands on every page of a draft.
 const draftBanner = "DRAFT: counsel must review"
 
-// Certificate drafts a certificate on one exhibit. Facts are filled in from
+// Relied is an item of the exhibit that a certificate is about.
+type Relied struct {
+	Leaf     int64  // record number in the bundle
+	LeafHash string // of the record, proven to belong to the seal
+	Path     string
+	Size     int64 // bytes; -1: no content
+	SHA256   string
+	Remark   string // what to say of it: changed while read, parts not read
+}
+
+// MaxRelied is the most items one certificate lists.
+const MaxRelied = 500
+
+// Certificate drafts a certificate on one exhibit and those items of it that
+// are relied on; none leaves the list to be attached by hand. Facts are filled in from
 // what was verified, and only those; qualifications, opinions and signatures
 // are left blank, because a person must answer for them.
-func Certificate(form Form, d Data) (paper.Document, error) {
+func Certificate(form Form, d Data, items ...Relied) (paper.Document, error) {
 	if !slices.Contains(Forms(), form) {
 		return paper.Document{}, fmt.Errorf("no form %q", form)
 	}
+	if len(items) > MaxRelied {
+		return paper.Document{}, fmt.Errorf("%d items are more than the %d of one certificate", len(items), MaxRelied)
+	}
 	d = settled(sanitized(d))
-	c := certificate{d: &d}
+	c := certificate{d: &d, items: items}
 	switch form {
 	case FRE90213:
 		c.fre13()
@@ -45,6 +62,7 @@ func Certificate(form Form, d Data) (paper.Document, error) {
 	case ISO27037:
 		c.iso()
 	}
+	c.schedule()
 	return paper.Document{
 		Title: "Draft certificate " + string(form) + " – exhibit " + d.Exhibit.Number + " – case " + d.Case.ID, Subject: c.title,
 		Author: d.Case.Org, Created: d.Generated, Draft: draftBanner, OwnHash: true, Blocks: append(c.front(), c.blocks...),
@@ -56,6 +74,7 @@ type certificate struct {
 	d      *Data
 	title  string
 	rule   string // what the form answers to: citation, date, source
+	items  []Relied
 	number int
 	blocks []paper.Block
 }
@@ -216,7 +235,38 @@ func (c *certificate) annexes(more ...string) {
 	c.head("To be attached")
 	list := []string{
 		"The custody report of exhibit " + c.d.Exhibit.Number + " (exhibit report " + c.d.Exhibit.Number + "), with the custody log and the commands that check everything with stock programs.",
-		"The list of the items relied on, each with its record number and SHA-256 value.",
+	}
+	if len(c.items) == 0 {
+		list = append(list, "The list of the items relied on, each with its record number and SHA-256 value (exhibit certificate --item N writes it into this draft).")
 	}
 	c.add(points(append(list, more...)))
+}
+
+// where says where the items relied on are listed.
+func (c *certificate) where() string {
+	if len(c.items) == 0 {
+		return "the attached list"
+	}
+	return "the schedule at the end"
+}
+
+// schedule lists the items relied on.
+func (c *certificate) schedule() {
+	if len(c.items) == 0 {
+		return
+	}
+	t := paper.Table{Columns: []paper.Column{{Title: "Record", Width: 9, Right: true}, {Title: "Item, SHA-256 of its content, hash of its record", Width: 73}, {Title: "Bytes", Width: 18, Right: true}}}
+	for _, it := range c.items {
+		cell := paper.Cell{Calm: true, Text: paper.Join(paper.In(paper.Mono, visible(it.Path)), hash("content ", or(it.SHA256, "none")), hash("record  ", it.LeafHash))}
+		if it.Remark != "" {
+			cell.Notes = []string{visible(it.Remark)}
+		}
+		bytes := "–"
+		if it.Size >= 0 {
+			bytes = count(it.Size)
+		}
+		t.Rows = append(t.Rows, []paper.Cell{{Text: paper.T(fmt.Sprint(it.Leaf))}, cell, {Text: paper.T(bytes)}})
+	}
+	c.add(paper.Heading{Level: 1, Text: "Schedule: the items relied on", NewTop: true}, t, paper.Para{Kind: paper.Small, Text: paper.T(
+		"The hash of a record covers content and metadata of the item as they were sealed; it leads to the root in the seal, which was checked for each item listed. Line n + 1 of exhibit/leaves.txt in the bundle is the hash of record n.")})
 }

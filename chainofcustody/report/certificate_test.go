@@ -19,9 +19,40 @@ func withheld() []Withheld {
 	}
 }
 
+func relied() []Relied {
+	return []Relied{
+		{Leaf: 17, LeafHash: hexOf("leaf 17"), Path: "/var/log/nginx/access.log", Size: 81_204, SHA256: hexOf("access"), Remark: "changed while it was read"},
+		{Leaf: 23, LeafHash: hexOf("leaf 23"), Path: "/var/www/shop/.cache/\u202ex", Size: 9_112, SHA256: hexOf("x")},
+	}
+}
+
+func TestCertificateListsWhatIsReliedOn(t *testing.T) {
+	for _, form := range Forms() {
+		with, err := Certificate(form, sample(t), relied()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		without, err := Certificate(form, sample(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{hexOf("access"), hexOf("leaf 23"), "changed while it was read", `/var/www/shop/.cache/\u{202e}x`} {
+			if !strings.Contains(text(with), want) {
+				t.Errorf("%s lacks %s", form, want)
+			}
+		}
+		if strings.Contains(text(with), "The list of the items relied on, each") || !strings.Contains(text(without), "The list of the items relied on, each") {
+			t.Errorf("%s asks for a list it has, or lacks one and does not say so", form)
+		}
+	}
+	if _, err := Certificate(FRE90214, sample(t), make([]Relied, MaxRelied+1)...); err == nil {
+		t.Error("a certificate without bound")
+	}
+}
+
 func TestCertificatesAreAsReviewed(t *testing.T) {
 	for _, form := range Forms() {
-		doc, err := Certificate(form, sample(t))
+		doc, err := Certificate(form, sample(t), relied()...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,9 +12,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	counsel "github.com/exhibit-dfir/exhibit/chainofcustody/report"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
 func certificateCommand() *cli.Command {
@@ -25,7 +27,8 @@ func certificateCommand() *cli.Command {
 			"Facts are filled in from a fresh verification; qualifications, opinions and signatures stay blank.",
 		Flags: append(paperFlags("write to `FILE`, .html or .pdf (default: reports/<exhibit>-<form>.html in the case)"),
 			&cli.StringFlag{Name: "form", Usage: "which `FORM`", Required: true},
-			&cli.StringFlag{Name: "exhibit", Usage: "on this exhibit (default: the only one of the case)"}, signersFlag),
+			&cli.StringFlag{Name: "exhibit", Usage: "on this exhibit (default: the only one of the case)"},
+			&cli.IntSliceFlag{Name: "item", Usage: "list record `N` of the bundle as relied on (exhibit ls --json shows the numbers)"}, signersFlag),
 		Action: runCertificate,
 	}
 }
@@ -39,7 +42,11 @@ func runCertificate(c *cli.Context) error {
 		return command.Failf(command.Usage, "choose fre-902-13, fre-902-14, in-bsa-63 or iso-27037", "no form %q", c.String("form"))
 	}
 	return onExhibit(c, c.String("exhibit"), "-"+string(form), func(job *paperJob) error {
-		doc, err := counsel.Certificate(form, *job.data)
+		items, err := relied(job.cs, job.exhibit, c.IntSlice("item"))
+		if err != nil {
+			return err
+		}
+		doc, err := counsel.Certificate(form, *job.data, items...)
 		if err != nil {
 			return err
 		}
@@ -167,6 +174,74 @@ func withheldCSV(r io.Reader) ([]counsel.Withheld, error) {
 	}
 }
 
+// recordOf returns what the bundle records of a leaf, and the hash of the
+// record, proven to belong to the seal.
+func recordOf(r *bundle.Reader, exhibit string, leaf int64) (evidence.Item, string, error) {
+	it, err := r.Item(leaf)
+	if err != nil {
+		return it, "", command.Fail(command.Usage, "exhibit ls "+exhibit+" --json shows the numbers of the records", fmt.Errorf("record %d: %w", leaf, err))
+	}
+	proof, err := r.Prove(leaf)
+	if err != nil {
+		return it, "", command.Fail(command.Integrity, "exhibit verify "+exhibit+" --explain says what is wrong", err)
+	}
+	return it, proof.Leaf.String(), nil
+}
+
+// relied looks up the items a certificate is about.
+func relied(cs *chainofcustody.Case, exhibit string, leaves []int) ([]counsel.Relied, error) {
+	if len(leaves) == 0 {
+		return nil, nil
+	}
+	if len(leaves) > counsel.MaxRelied {
+		return nil, command.Failf(command.Usage, "write several certificates", "%d items are more than one certificate lists, %d", len(leaves), counsel.MaxRelied)
+	}
+	path, err := bundleOf(cs, exhibit)
+	if err != nil {
+		return nil, err
+	}
+	f, r, err := openBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var items []counsel.Relied
+	for _, leaf := range leaves {
+		it, hash, err := recordOf(r, exhibit, int64(leaf))
+		if err != nil {
+			return nil, err
+		}
+		w := counsel.Relied{Leaf: int64(leaf), LeafHash: hash, Path: it.Path, Size: -1, Remark: remarkOn(it)}
+		if it.Kind.HasContent() {
+			w.Size, w.SHA256 = it.Size, it.SHA256.String()
+		}
+		items = append(items, w)
+	}
+	return items, nil
+}
+
+// remarkOn is what whoever relies on an item has to know.
+func remarkOn(it evidence.Item) string {
+	var said []string
+	if it.Kind.Negative() {
+		said = append(said, "not obtained: "+string(it.Kind)+" "+it.Detail)
+	}
+	if it.Changed {
+		said = append(said, "changed while it was read")
+	}
+	lost := int64(0)
+	for _, u := range it.Unread {
+		lost += u.Length
+	}
+	if lost > 0 {
+		said = append(said, fmt.Sprintf("%d bytes could not be read and are stored as zeros", lost))
+	}
+	if it.SumsStored {
+		said = append(said, "the hash covers the stored ranges; the holes between them are zeros by the file system's own word")
+	}
+	return strings.Join(said, "; ")
+}
+
 // describe fills in what the bundle records of each item, and proves that the
 // record belongs to the seal.
 func describe(cs *chainofcustody.Case, exhibit string, items []counsel.Withheld, unnamed bool) error {
@@ -181,15 +256,11 @@ func describe(cs *chainofcustody.Case, exhibit string, items []counsel.Withheld,
 	defer f.Close()
 	for i := range items {
 		w := &items[i]
-		it, err := r.Item(w.Leaf)
+		it, hash, err := recordOf(r, exhibit, w.Leaf)
 		if err != nil {
-			return command.Fail(command.Usage, "exhibit ls "+exhibit+" --json shows the numbers of the records", fmt.Errorf("record %d: %w", w.Leaf, err))
+			return err
 		}
-		proof, err := r.Prove(w.Leaf)
-		if err != nil {
-			return command.Fail(command.Integrity, "exhibit verify "+exhibit+" --explain says what is wrong", err)
-		}
-		w.LeafHash, w.Kind, w.Size = proof.Leaf.String(), string(it.Kind), -1
+		w.LeafHash, w.Kind, w.Size = hash, string(it.Kind), -1
 		if it.Kind.HasContent() {
 			w.Size = it.Size
 		}

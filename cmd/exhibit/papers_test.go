@@ -149,6 +149,11 @@ func TestPapersOfARealCase(t *testing.T) {
 				}
 			}
 			must(t, 0, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "-o", at(form+".pdf"))
+			must(t, 0, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "1", "--item", "2", "-o", at(form+".html"))
+			if page := read(t, at(form+".html")); !strings.Contains(page, "Schedule: the items relied on") {
+				t.Errorf("%s has no schedule", form)
+			}
+			must(t, command.Usage, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "99999", "-o", at(form+".html"))
 		}
 	})
 	t.Run("form for the scene", func(t *testing.T) {
