@@ -53,7 +53,7 @@ func (c *certificate) ticked() []string {
 func (c *certificate) iso() {
 	d := c.d
 	c.title = "Declaration on the handling of digital evidence"
-	c.rule = "ISO/IEC 27037:2012 (identification, collection, acquisition and preservation of digital evidence; source: ISO, first edition of October 2012, confirmed since). It is a standard, not a law: the form of the declaration is that of the forum."
+	c.rule = "ISO/IEC 27037:2012 (identification, collection, acquisition and preservation of digital evidence; source: ISO, first edition of October 2012; look for later editions). It is a standard, not a law: the form of the declaration is that of the forum."
 	c.head("Who declares")
 	c.person("The person who collected (first responder or specialist) signs this draft. I state from my own knowledge:")
 	c.add(paper.Fill{Fields: []paper.Field{{Label: "Authority and scope", Value: or(d.Exhibit.Authority, d.Case.Authority), Width: 50, Lines: 2}, {Label: "Purpose", Value: d.Case.Purpose, Width: 50, Lines: 2}}})

@@ -117,7 +117,7 @@ func (d *Data) method() []paper.Block {
 		card,
 	}
 	if len(m.Collectors) > 0 {
-		t := paper.Table{Columns: []paper.Column{{Title: "Step", Width: 16}, {Title: "What it reads", Width: 46}, {Title: "Outcome", Width: 26}, {Title: "Items", Width: 12, Right: true}}}
+		t := paper.Table{Columns: []paper.Column{{Title: "Step", Width: 21}, {Title: "What it reads", Width: 45}, {Title: "Outcome", Width: 23}, {Title: "Items", Width: 11, Right: true}}}
 		for _, k := range m.Collectors[:min(len(m.Collectors), maxLines)] {
 			t.Rows = append(t.Rows, []paper.Cell{{Text: paper.T(k.Name)}, {Text: paper.T(k.Doc)}, {Text: paper.T(k.Outcome)}, {Text: paper.T(count(k.Items))}})
 		}

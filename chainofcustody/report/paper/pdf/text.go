@@ -109,20 +109,27 @@ func (p *press) words(base look, text paper.Text, width float64) []word {
 	return out
 }
 
-// pieces cuts a word that is wider than a line; others stay whole.
+// pieces cuts a word that is wider than a line, behind a mark of punctuation
+// where one is near the end; others stay whole.
 func (f *font) pieces(s string, width float64) []string {
 	if f.width(s) <= width {
 		return []string{s}
 	}
 	var out []string
 	start, used := 0, 0.0
-	for i, r := range s {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
 		w := max(f.advance(r), 0)
 		if used+w > width && i > start {
+			if at := start + strings.LastIndexAny(s[start:i], "/._-") + 1; at-start > (i-start)*3/5 {
+				i = at
+			}
 			out = append(out, s[start:i])
 			start, used = i, 0
+			continue
 		}
 		used += w
+		i += n
 	}
 	return append(out, s[start:])
 }
