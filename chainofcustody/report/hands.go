@@ -151,7 +151,7 @@ func (c *custody) passage(o origin, to, i int, shown, fresh bool, taken map[int]
 			return p
 		}
 		p.Kind = passTransit
-		p.Sentence = fmt.Sprintf("The exhibit was in transit from %s to %s; both parties signed.", moment(left.Time), moment(e.Time))
+		p.Sentence = fmt.Sprintf("The exhibit was in transit from %s (%s) to %s (%s); both parties signed.", h.Who, moment(left.Time), nameOf(e), moment(e.Time))
 		if !fresh {
 			p.Sentence = strings.TrimSuffix(p.Sentence, ".") + ", and branches of the log join here."
 		}

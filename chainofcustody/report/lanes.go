@@ -128,7 +128,7 @@ func (d *drawer) columns() {
 			names[lane] = h.Who
 			for other := range lane {
 				if names[other] == h.Who {
-					names[lane] = h.Who + ", other branch"
+					names[lane] = h.Who + " (branch)"
 				}
 			}
 		case lane == maxLanes-1 && old != h.Who:

@@ -54,7 +54,7 @@ func (p *press) code(text string, x, width, pad float64) {
 func (f *font) codePieces(s string, width float64) []string {
 	var out []string
 	for f.width(s) > width {
-		whole := f.pieces(s, width)[0]
+		whole := s[:f.fits(s, width)]
 		cut := strings.LastIndexByte(whole, ' ') + 1
 		if strings.TrimSpace(whole[:cut]) == "" || cut < len(whole)/2 {
 			cut = len(whole)

@@ -112,26 +112,28 @@ func (p *press) words(base look, text paper.Text, width float64) []word {
 // pieces cuts a word that is wider than a line, behind a mark of punctuation
 // where one is near the end; others stay whole.
 func (f *font) pieces(s string, width float64) []string {
-	if f.width(s) <= width {
-		return []string{s}
-	}
 	var out []string
-	start, used := 0, 0.0
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		w := max(f.advance(r), 0)
-		if used+w > width && i > start {
-			if at := start + strings.LastIndexAny(s[start:i], "/._-") + 1; at-start > (i-start)*3/5 {
-				i = at
-			}
-			out = append(out, s[start:i])
-			start, used = i, 0
-			continue
+	for f.width(s) > width {
+		n := f.fits(s, width)
+		if at := strings.LastIndexAny(s[:n], "/._-") + 1; at > n*3/5 {
+			n = at
 		}
-		used += w
-		i += n
+		out = append(out, s[:n])
+		s = s[n:]
 	}
-	return append(out, s[start:])
+	return append(out, s)
+}
+
+// fits is the length of the start of a string that fits a width, one
+// character at least.
+func (f *font) fits(s string, width float64) int {
+	used := 0.0
+	for i, r := range s {
+		if used += max(f.advance(r), 0); used > width && i > 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // lines breaks a text into lines of the given width.
@@ -254,7 +256,7 @@ func (p *press) fit(l look, text string, width float64) line {
 	f := p.fontOf(l)
 	text = f.shown(text)
 	if limit := width / l.size; width > 0 && f.width(text) > limit {
-		text = strings.TrimRight(f.pieces(text, limit-f.width("…"))[0], " ") + "…"
+		text = strings.TrimRight(text[:f.fits(text, limit-f.width("…"))], " ") + "…"
 	}
 	return line{words: []word{{text: text, look: l, width: f.width(text) * l.size}}, width: f.width(text) * l.size}
 }
