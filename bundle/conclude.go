@@ -33,6 +33,7 @@ func (c *conclusion) draw() {
 	c.joinLeaves()
 	c.checkpoints()
 	c.sealed()
+	c.ending()
 	c.leftovers()
 	c.indexes()
 	c.count()
@@ -97,7 +98,13 @@ func (c *conclusion) explainLosses() {
 		c.report.altered(recoveryMember, 0, "statement of the recovery is malformed")
 		return
 	}
+	end := int64(0)
 	for _, l := range s.Ranges {
+		if l[0] < end || l[1] <= 0 || l[1] > c.tar.pos-l[0] {
+			c.report.altered(recoveryMember, 0, "statement of the recovery is malformed")
+			return
+		}
+		end = l[0] + l[1]
 		s.Lost = append(s.Lost, evidence.Extent{Offset: l[0], Length: l[1]})
 	}
 	if len(s.Lost) > 0 {
@@ -127,7 +134,11 @@ func (c *conclusion) identity() {
 			}
 		}
 	}
-	if c.trailer != nil {
+}
+
+// ending takes over what the trailer states, where a signature covers it.
+func (c *conclusion) ending() {
+	if r := c.report; c.trailer != nil && c.trailerAt < c.proven {
 		r.Finished, r.Reason, r.Complete = c.trailer.Finished, plainText(c.trailer.Reason), c.trailer.Complete
 	}
 }
@@ -170,8 +181,9 @@ func (c *conclusion) checkpoints() {
 			}
 			continue
 		}
-		if s.Size < t.size {
-			r.altered(n.name, 0, "checkpoint goes back")
+		// It may be an older or newer one of the same run in another's place.
+		if s.Size < max(t.size, n.size) || n.exact && s.Size != n.size {
+			r.altered(n.name, 0, "checkpoint is not that of the records before it")
 			continue
 		}
 		switch ok, known := c.grow(&t, s.Size); {
@@ -257,6 +269,10 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	ed, err := ed25519Key(key)
 	if err != nil || !bytes.Equal(ed, c.key) {
 		return fmt.Errorf("seal was signed by another key than the run's")
+	}
+	// Of the two line lengths that signatures may have, a seal has one.
+	if first := bytes.IndexByte(bytes.TrimPrefix(sig, []byte("-----BEGIN SSH SIGNATURE-----\n")), '\n'); first != 64 {
+		return fmt.Errorf("signature of the seal is not in its one valid spelling")
 	}
 	var t tree
 	ok, known := c.grow(&t, s.Size)

@@ -39,7 +39,7 @@ func (r *Reader) Prove(index int64) (Proof, error) {
 		return Proof{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
 	p := Proof{
-		Index: index, Content: content, Meta: meta,
+		Index: index, Content: bytes.Clone(content), Meta: bytes.Clone(meta),
 		ContentHash: evidence.Sum(content), MetaHash: evidence.Sum(meta),
 		Leaf: leaves[index], Path: auditPath(leaves, int(index)), Note: r.seal.Note,
 	}
@@ -145,7 +145,7 @@ func ParseProof(text, content, meta []byte) (Proof, error) {
 	p := Proof{Index: index, Content: content, Meta: meta, Note: note}
 	for _, line := range lines[1:] {
 		b, err := base64.StdEncoding.Strict().DecodeString(line)
-		if err != nil || len(b) != len(evidence.Digest{}) {
+		if err != nil || len(b) != len(evidence.Digest{}) || base64.StdEncoding.EncodeToString(b) != line {
 			return Proof{}, errors.New("read proof: path holds no SHA-256 digest")
 		}
 		p.Path = append(p.Path, evidence.Digest(b))

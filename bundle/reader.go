@@ -43,6 +43,10 @@ type Reader struct {
 
 	mu     sync.Mutex
 	leaves []evidence.Digest // loaded by Prove
+
+	rowMu    sync.Mutex
+	lastRow  row      // read last, with its lines: members are mostly opened in order
+	rowLines [][]byte // shared, not to be changed
 }
 
 // Open opens a complete bundle of the given size: it reads the seek table and
@@ -206,7 +210,7 @@ func (r *Reader) locator() (map[string]place, error) {
 	places := map[string]place{}
 	for _, line := range lines[1 : len(lines)-1] {
 		var p place
-		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off+p.size > at {
+		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off > at || p.size > at-p.off {
 			return nil, fmt.Errorf("%w: bad line in locator", ErrMismatch)
 		}
 		places[p.what] = p
@@ -240,7 +244,7 @@ func (r *Reader) membersFrom(off int64) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%w: malformed members around the seal", ErrMismatch)
 		}
 		out[e.name] = b[n : n+int(e.size)]
-		b = b[n+int(e.size+tarBlock-1)&^(tarBlock-1):]
+		b = b[min(n+int(e.size+tarBlock-1)&^(tarBlock-1), len(b)):]
 	}
 	return out, nil
 }
@@ -318,8 +322,22 @@ func (r *Reader) rowOf(leaf int64) (row, bool) {
 	return r.rows[i], true
 }
 
-// lines returns the manifest lines of one row, checked to be whole pairs.
+// lines returns the manifest lines of one row, checked to be whole pairs. They
+// are shared and must not be changed.
 func (r *Reader) lines(w row) ([][]byte, error) {
+	r.rowMu.Lock()
+	defer r.rowMu.Unlock()
+	if r.rowLines != nil && r.lastRow == w {
+		return r.rowLines, nil
+	}
+	lines, err := r.readLines(w)
+	if err == nil {
+		r.lastRow, r.rowLines = w, lines
+	}
+	return lines, err
+}
+
+func (r *Reader) readLines(w row) ([][]byte, error) {
 	b := make([]byte, w.size)
 	if _, err := r.frames.ReadAt(b, w.off); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -331,7 +349,7 @@ func (r *Reader) lines(w row) ([][]byte, error) {
 	return lines[:2*w.count], nil
 }
 
-// linesOf returns the two lines of a leaf.
+// linesOf returns the two lines of a leaf, which must not be changed.
 func (r *Reader) linesOf(leaf int64) (content, meta []byte, err error) {
 	w, ok := r.rowOf(leaf)
 	if !ok {

@@ -148,7 +148,8 @@ func parseNote(note []byte, key ed25519.PublicKey) (Seal, error) {
 		return s, errors.New("note has not one signature line of its origin")
 	}
 	sig, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if err != nil || len(sig) != 4+ed25519.SignatureSize {
+	// The decoder passes over line ends: what it read must be all there is.
+	if err != nil || len(sig) != 4+ed25519.SignatureSize || base64.StdEncoding.EncodeToString(sig) != b64 {
 		return s, errors.New("note signature is not Ed25519")
 	}
 	if !bytes.Equal(sig[:4], noteKeyID(name, key)) || !ed25519.Verify(key, s.Text, sig[4:]) {

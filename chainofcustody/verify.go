@@ -1,6 +1,7 @@
 package chainofcustody
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,8 +68,9 @@ type BundleFacts struct {
 }
 
 // VerifyCustody checks the custody log of an exhibit. It reads and never
-// writes. The error is for a case that cannot be read at all; whatever is
-// wrong with the log is in the Report.
+// writes. The error is for a case that cannot be read at all, or holds a signed
+// event of a newer version (ErrNewerSchema); whatever is wrong with the log is
+// in the Report.
 func (c *Case) VerifyCustody(exhibit string, opt VerifyOptions) (Report, error) {
 	signers, err := opt.Signers, error(nil)
 	if signers == nil {
@@ -82,6 +84,15 @@ func (c *Case) VerifyCustody(exhibit string, opt VerifyOptions) (Report, error) 
 	l, err := c.readLog(exhibit)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify custody of %s: %w", exhibit, err)
+	}
+	for _, n := range l.nodes {
+		if !errors.Is(n.err, ErrNewerSchema) {
+			continue
+		}
+		// Only a signature tells an event of a newer version from a changed one.
+		if _, err := Verify(NamespaceCustody, n.data, n.sig); err == nil {
+			return Report{}, fmt.Errorf("verify custody of %s: %s: %w", exhibit, n.file, n.err)
+		}
 	}
 	v := verifier{c: c, exhibit: exhibit, opt: opt, signers: signers, log: l}
 	return v.run(), nil
@@ -97,11 +108,17 @@ type verifier struct {
 	nodes   []*node // readable, in order
 	checks  map[*node]*EventCheck
 	known   map[evidence.Digest]*node
+	byKey   map[string]AllowedSigners // the lines of one key
 }
 
 func (v *verifier) run() Report {
 	r := Report{Exhibit: v.exhibit, Verdict: VerdictVerified}
 	v.nodes = v.log.ordered()
+	v.byKey = map[string]AllowedSigners{}
+	for _, s := range v.signers {
+		blob := string(s.Key.Marshal())
+		v.byKey[blob] = append(v.byKey[blob], s)
+	}
 	v.checks = make(map[*node]*EventCheck, len(v.nodes))
 	v.known = make(map[evidence.Digest]*node, len(v.log.nodes))
 	for _, n := range v.log.nodes {

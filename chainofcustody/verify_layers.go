@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/hiddeco/sshsig"
+	"github.com/exhibit-dfir/exhibit/evidence"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -16,7 +16,7 @@ func (v *verifier) files() Layer {
 	for _, n := range v.log.nodes {
 		if n.err != nil {
 			verdict := VerdictDamaged
-			if errors.Is(n.err, ErrEvent) {
+			if errors.Is(n.err, ErrEvent) || errors.Is(n.err, ErrNewerSchema) {
 				verdict = VerdictAltered
 			}
 			l.find(n, verdict, "cannot be read: %v", n.err)
@@ -68,24 +68,11 @@ func (v *verifier) signature(l *layer, n *node) ssh.PublicKey {
 		return nil
 	}
 	key, err := Verify(NamespaceCustody, n.data, n.sig)
-	if err == nil && !canonicalArmor(n.sig) {
-		err = errors.New("signature file is not as ssh-keygen writes it")
-	}
 	if err != nil {
 		l.find(n, VerdictAltered, "%v", err)
 		return nil
 	}
 	return key
-}
-
-// canonicalArmor accepts the two line lengths in use: 70 of ssh-keygen, 64 of
-// PEM. Everything else could carry bytes that no signature covers.
-func canonicalArmor(armored []byte) bool {
-	sig, err := sshsig.Unarmor(armored)
-	if err != nil {
-		return false
-	}
-	return string(armored) == string(sshsig.Armor(sig)) || string(armored) == opensshArmor(sig)
 }
 
 func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
@@ -94,17 +81,18 @@ func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
 		return
 	}
 	id := n.event.Actor.ID
-	err := v.signers.Check(id, key, NamespaceCustody, n.event.Time.UTC)
+	signers := v.byKey[string(key.Marshal())]
+	err := signers.Check(id, key, NamespaceCustody, n.event.Time.UTC)
 	switch {
 	case err == nil:
 		v.checks[n].Signer = id
 		// A window that has closed since: whoever got the key later could
 		// write an earlier time.
-		if now := v.signers.Check(id, key, NamespaceCustody, v.opt.Now); errors.Is(now, ErrKeyOutsideTerms) {
+		if now := signers.Check(id, key, NamespaceCustody, v.opt.Now); errors.Is(now, ErrKeyOutsideTerms) {
 			l.find(n, VerdictTimeUnproven, "the key was valid at the stated time but is not today, and the time is not proven")
 		}
 	case errors.Is(err, ErrWrongPrincipal):
-		other, _ := v.signers.Lookup(key, NamespaceCustody, n.event.Time.UTC)
+		other, _ := signers.Lookup(key, NamespaceCustody, n.event.Time.UTC)
 		l.find(n, VerdictSignerUnknown, "says %s, but the key belongs to %s", id, other)
 	default:
 		l.find(n, VerdictSignerUnknown, "%s: %v", id, err)
@@ -154,12 +142,12 @@ func (v *verifier) end() Layer {
 // handovers: a transfer needs the receiver's own event after it.
 func (v *verifier) handovers() Layer {
 	l := v.layer(LayerHandovers)
-	count := 0
+	count, children := 0, v.takers()
 	for _, n := range v.nodes {
 		if n.event.Kind != EventTransferred && n.event.Kind != EventReturned {
 			continue
 		}
-		if count++; !v.takenOver(n) {
+		if count++; !v.takenOver(n, children[n.digest]) {
 			l.find(n, VerdictVerified, "hand-over asserted by one side only")
 		}
 	}
@@ -177,21 +165,30 @@ func (v *verifier) handovers() Layer {
 
 // takenOver looks for received or refused among the children, by the person
 // named as receiver and with a good signature.
-func (v *verifier) takenOver(given *node) bool {
-	for _, n := range v.nodes {
-		if n.event.Kind != EventReceived && n.event.Kind != EventRefused {
-			continue
-		}
+func (v *verifier) takenOver(given *node, children []*node) bool {
+	for _, n := range children {
 		if given.event.To != nil && given.event.To.ID != n.event.Actor.ID || n.event.Actor.ID == given.event.Actor.ID {
 			continue
 		}
-		for _, d := range n.event.Prev {
-			if d == given.digest && v.checks[n].Signer != "" {
-				return true
-			}
+		if v.checks[n].Signer != "" {
+			return true
 		}
 	}
 	return false
+}
+
+// takers lists the events that take an exhibit over, or refuse it, by what they
+// follow.
+func (v *verifier) takers() map[evidence.Digest][]*node {
+	out := map[evidence.Digest][]*node{}
+	for _, n := range v.nodes {
+		if n.event.Kind == EventReceived || n.event.Kind == EventRefused {
+			for _, d := range n.event.Prev {
+				out[d] = append(out[d], n)
+			}
+		}
+	}
+	return out
 }
 
 // time: clocks against the order of the links. The links win; a clock that

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -47,7 +49,7 @@ func exhibitArgs(c *cli.Context, cs *chainofcustody.Case) ([]string, error) {
 			found = found || n == arg
 		}
 		if !found {
-			return nil, command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in this case", arg)
+			return nil, noExhibit(cs, arg)
 		}
 	}
 	return c.Args().Slice(), nil
@@ -129,7 +131,7 @@ func custodyVerify(c *cli.Context) error {
 	worst := chainofcustody.VerdictVerified
 	for _, name := range names {
 		o := opt
-		o.Bundle = factsOf(cs, name)
+		o.Bundle = factsOf(c.Context, cs, name)
 		rep, err := cs.VerifyCustody(name, o)
 		if err != nil {
 			return err
@@ -175,7 +177,7 @@ func readSigners(path string) (chainofcustody.AllowedSigners, error) {
 
 // factsOf identifies the bundle that lies in the case for an exhibit, nil
 // where there is none that can be opened.
-func factsOf(cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
+func factsOf(ctx context.Context, cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
 	path, err := bundleOf(cs, exhibit)
 	if err != nil {
 		return nil
@@ -191,8 +193,29 @@ func factsOf(cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFact
 	if f, r, err := openBundle(path); err == nil {
 		facts.Seal = r.Seal().ID
 		f.Close()
+	} else {
+		facts.Seal = lastCheckpoint(ctx, path, st.Size())
 	}
 	return facts
+}
+
+// lastCheckpoint identifies a bundle that was cut short and has no seal: by
+// the last checkpoint that holds. It is zero where there is none.
+func lastCheckpoint(ctx context.Context, path string, size int64) evidence.Digest {
+	f, err := os.Open(path)
+	if err != nil {
+		return evidence.Digest{}
+	}
+	defer f.Close()
+	rep, err := bundle.Verify(ctx, f, size, bundle.VerifyOptions{})
+	if err != nil {
+		return evidence.Digest{}
+	}
+	id, err := evidence.ParseDigest(rep.SealID)
+	if err != nil {
+		return evidence.Digest{}
+	}
+	return id
 }
 
 func printCustody(c *cli.Context, rep chainofcustody.Report) error {

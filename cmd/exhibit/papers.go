@@ -35,7 +35,7 @@ func onExhibit(c *cli.Context, exhibit, suffix string, write func(*paperJob) err
 	if job.files, err = paperFiles(c, cs.Path(chainofcustody.ReportsDir, exhibit+suffix)); err != nil {
 		return err
 	}
-	if job.id, err = identity(c); err != nil {
+	if job.id, err = signerFor(c, cs); err != nil {
 		return err
 	}
 	if job.data, err = gather(c, cs, exhibit); err != nil {

@@ -149,11 +149,12 @@ func TestPapersOfARealCase(t *testing.T) {
 				}
 			}
 			must(t, 0, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "-o", at(form+".pdf"))
-			must(t, 0, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "1", "--item", "2", "-o", at(form+".html"))
+			must(t, 0, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "1", "--item", "2", "--force", "-o", at(form+".html"))
 			if page := read(t, at(form+".html")); !strings.Contains(page, "Schedule: the items relied on") {
 				t.Errorf("%s has no schedule", form)
 			}
-			must(t, command.Usage, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "99999", "-o", at(form+".html"))
+			must(t, command.Failure, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "-o", at(form+".html"))
+			must(t, command.Usage, "certificate", "--case", dir, "--form", form, "--exhibit", "EX-001", "--item", "99999", "--force", "-o", at(form+".html"))
 		}
 	})
 	t.Run("form for the scene", func(t *testing.T) {
@@ -223,7 +224,7 @@ func privilege(t *testing.T, dir, out string) {
 	if err != nil || strings.TrimSpace(string(lines)) != strconv.Itoa(want) || want == 0 {
 		t.Errorf("the command that lists what was not obtained finds %s, the bundle has %d (%v)", lines, want, err)
 	}
-	must(t, 0, "privilege-log", "EX-001", "--case", dir, "--item", item+"=trade secret", "--withhold-names", "-o", path)
+	must(t, 0, "privilege-log", "EX-001", "--case", dir, "--item", item+"=trade secret", "--withhold-names", "--force", "-o", path)
 	if page := read(t, path); strings.Contains(page, "passwd") || !strings.Contains(page, "name withheld") {
 		t.Error("the name is told")
 	}
@@ -248,14 +249,14 @@ func altered(t *testing.T, dir, out string) {
 	if page := read(t, path); !strings.Contains(page, "1 exhibit of 2 is verified") || strings.Contains(page, "Nothing in any of") {
 		t.Error("the report of the case does not tell the good exhibit from the bad")
 	}
-	must(t, command.Integrity, "certificate", "--case", dir, "--form", "fre-902-14", "--exhibit", "EX-002", "-o", path)
+	must(t, command.Integrity, "certificate", "--case", dir, "--form", "fre-902-14", "--exhibit", "EX-002", "--force", "-o", path)
 	if page := read(t, path); !strings.Contains(page, "did not come out without reservation") || strings.Contains(page, "each equals the value recorded") {
 		t.Error("the draft claims what was not verified")
 	}
 	if err := os.Remove(bundles[0]); err != nil {
 		t.Fatal(err)
 	}
-	must(t, command.Failure, "report", "EX-002", "--case", dir, "-o", path)
+	must(t, command.Failure, "report", "EX-002", "--case", dir, "--force", "-o", path)
 	if page := read(t, path); !strings.Contains(page, "Nothing about it is proven") {
 		t.Error("a report without bundle claims something")
 	}

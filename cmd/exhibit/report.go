@@ -24,6 +24,7 @@ import (
 func paperFlags(output string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: output},
+		&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
 		&cli.StringFlag{Name: "format", Usage: "html, pdf or both (default: by the suffix of -o, else html)"},
 		&cli.StringFlag{Name: "paper", Value: "a4", Usage: "size of PDF pages: a4 or letter"},
 	}
@@ -63,7 +64,7 @@ func runReport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -105,12 +106,13 @@ func runReport(c *cli.Context) error {
 type outputs struct {
 	paths []string
 	size  pdf.Size
+	force bool // take the place of an earlier paper
 }
 
 // paperFiles decides from the flags which files a paper becomes. base is the
 // path without suffix that is used where none is given.
 func paperFiles(c *cli.Context, base string) (outputs, error) {
-	out := outputs{size: pdf.A4}
+	out := outputs{size: pdf.A4, force: c.Bool("force") || c.String("output") == ""} // without -o it is ours: the newest of its kind
 	switch strings.ToLower(c.String("paper")) {
 	case "", "a4":
 	case "letter":
@@ -149,6 +151,13 @@ func paperFiles(c *cli.Context, base string) (outputs, error) {
 	if path != "" && !known && format != "both" && suffix != "" {
 		return out, command.Failf(command.Usage, "name the file *.html or *.pdf", "%s says not which format it should have", path)
 	}
+	if !out.force {
+		for _, path := range out.paths {
+			if err := mustNotExist(path, "choose another file, or overwrite it with --force"); err != nil {
+				return out, err
+			}
+		}
+	}
 	return out, nil
 }
 
@@ -160,14 +169,14 @@ func (o outputs) write(doc paper.Document) ([]chainofcustody.Attachment, error) 
 		if o.isPDF(path) {
 			render = func(w io.Writer) error { return pdf.Render(w, doc, o.size) }
 		}
-		if err := writeFile(path, render); err != nil {
+		if err := writeFile(path, o.force, render); err != nil {
 			return nil, err
 		}
 		digest, err := command.FileDigest(path)
 		if err != nil {
 			return nil, err
 		}
-		attached = append(attached, chainofcustody.Attachment{Name: attachName(path), SHA256: digest})
+		attached = append(attached, chainofcustody.Attachment{Name: filepath.Base(path), SHA256: digest})
 	}
 	return attached, nil
 }

@@ -168,8 +168,12 @@ func effects(r *bundle.Reader) []string {
 	if err := json.NewDecoder(io.LimitReader(content, 1<<20)).Decode(&f); err != nil {
 		return nil
 	}
+	files := fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime)
+	if f.LinksRead > 0 {
+		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
+	}
 	return []string{
-		fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime),
+		files,
 		"No other program was started.",
 		fmt.Sprintf("The collector itself used at most %s of memory and %.1f seconds of processor time.", term.Size(f.PeakRSS), float64(f.UserNS+f.SystemNS)/1e9),
 		fmt.Sprintf("%s of bundle had been written when this was recorded.", term.Size(f.Written)),

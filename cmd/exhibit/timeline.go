@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -31,8 +31,8 @@ func timelineCommand() *cli.Command {
 					"What was built before is not built again. The result does not depend on --workers.",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "tz", Usage: "`ZONE` of records that state none (default: the host's own)"},
-					&cli.IntFlag{Name: "year", Usage: "year of logs that state none (default: inferred)"},
-					&cli.IntFlag{Name: "workers", Usage: "items read at the same time (default: one per processor)"},
+					&cli.IntFlag{Name: "year", Usage: "`YEAR` of logs that state none", DefaultText: "inferred"},
+					&cli.IntFlag{Name: "workers", Usage: "`N` items are read at the same time", DefaultText: "one per processor"},
 				},
 				Action: timelineBuild,
 			},
@@ -64,7 +64,9 @@ func timelineParsers(c *cli.Context) error {
 			}
 			continue
 		}
-		fmt.Fprintf(c.App.Writer, "%-20s %s\n", r.Name, r.Doc)
+		if _, err := fmt.Fprintf(c.App.Writer, "%-20s %s\n", r.Name, r.Doc); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -93,23 +95,26 @@ func timelineBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
-	args := c.Args().Slice()
+	args, left := c.Args().Slice(), 0
 	if len(args) == 0 {
-		if args, err = cs.Exhibits(); err != nil {
+		if args, left, err = readable(c, cs); err != nil {
 			return err
 		}
-	}
-	if len(args) == 0 {
-		return command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 	}
 	opt := analyze.Options{Parsers: parsers.All(), Workers: c.Int("workers"), Year: c.Int("year")}
 	if tz := c.String("tz"); tz != "" {
 		if opt.Zone, err = time.LoadLocation(tz); err != nil {
 			return command.Fail(command.Usage, "use a name such as Europe/Berlin or UTC", err)
+		}
+	}
+	// Every argument is looked at before anything is made.
+	for _, arg := range args {
+		if err := mayBuild(cs, arg); err != nil {
+			return err
 		}
 	}
 	store, err := local.Create(cs.Path(chainofcustody.TimelineDir))
@@ -119,6 +124,9 @@ func timelineBuild(c *cli.Context) error {
 	var sums []*buildSummary
 	for _, arg := range args {
 		sum, err := buildOne(c, cs, store, arg, opt)
+		if err != nil && c.Context.Err() != nil {
+			err = command.Fail(command.Interrupted, "what is finished stays: exhibit timeline build goes on from there", err)
+		}
 		if err != nil {
 			return errors.Join(err, store.Close())
 		}
@@ -127,7 +135,41 @@ func timelineBuild(c *cli.Context) error {
 	if err := store.Close(); err != nil {
 		return err
 	}
-	return reportBuild(c, cs, id, sums)
+	if err := reportBuild(c, cs, id, sums); err != nil || left == 0 {
+		return err
+	}
+	return command.Exit(command.Partial)
+}
+
+// readable returns the exhibits of the case whose bundles can be opened, and
+// how many cannot: one that was cut short must not keep the others from being
+// read, be it that what recover saved of it is among them.
+func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left int, err error) {
+	all, err := cs.Exhibits()
+	if err != nil {
+		return nil, 0, err
+	}
+	var last error
+	for _, exhibit := range all {
+		path, _, err := bundlePath(cs, exhibit)
+		if err == nil {
+			var f *os.File
+			if f, _, err = openBundle(path); err == nil {
+				f.Close()
+				exhibits = append(exhibits, exhibit)
+				continue
+			}
+		}
+		left, last = left+1, err
+		fmt.Fprintf(c.App.ErrWriter, "%s is left out: %s\n", exhibit, term.Escape(err.Error()))
+	}
+	switch {
+	case len(exhibits) > 0:
+		return exhibits, left, nil
+	case last != nil:
+		return nil, left, last
+	}
+	return nil, 0, command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 }
 
 // reportBuild records and prints what was built, once it is durable.
@@ -154,6 +196,18 @@ func reportBuild(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ide
 		return command.Exit(command.Partial)
 	}
 	return nil
+}
+
+func mayBuild(cs *chainofcustody.Case, arg string) error {
+	path, _, err := bundlePath(cs, arg)
+	if err != nil {
+		return err
+	}
+	f, _, err := openBundle(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg string, opt analyze.Options) (*buildSummary, error) {
@@ -232,7 +286,7 @@ func timelineVerify(c *cli.Context) error {
 		return timelineError(err)
 	}
 	defer eng.Close()
-	var damage []string
+	damage := []string{}
 	res, err := eng.Verify(c.Context, func(err error) { damage = append(damage, err.Error()) })
 	if err != nil {
 		return err
@@ -276,26 +330,40 @@ func timelineError(err error) error {
 	return err
 }
 
-// openBundle opens a bundle and gives what goes wrong its exit code.
-func openBundle(path string) (*os.File, *bundle.Reader, error) {
+// openFile opens a file of evidence for reading.
+func openFile(path string) (*os.File, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, openError(err, path)
+		return nil, 0, openError(err, path)
 	}
 	st, err := f.Stat()
+	switch {
+	case err != nil:
+	case st.IsDir():
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is a folder", path)
+	case !st.Mode().IsRegular():
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
+	}
 	if err != nil {
-		f.Close()
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, st.Size(), nil
+}
+
+// openBundle opens a bundle and gives what goes wrong its exit code.
+func openBundle(path string) (*os.File, *bundle.Reader, error) {
+	f, size, err := openFile(path)
+	if err != nil {
 		return nil, nil, err
 	}
-	if !st.Mode().IsRegular() {
-		f.Close()
-		return nil, nil, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
-	}
-	r, err := bundle.Open(f, st.Size())
+	r, err := bundle.Open(f, size)
 	if err != nil {
 		f.Close()
-		return nil, nil, command.Fail(command.Failure,
-			"exhibit verify "+path+" says how much of it is proven; exhibit recover saves it", fmt.Errorf("open %s: %w", path, err))
+		hint := "exhibit verify " + path + " says how much of it is proven; exhibit recover saves it"
+		if errors.Is(err, bundle.ErrNotBundle) {
+			hint = "give the path of a bundle file, *" + bundleSuffix
+		}
+		return nil, nil, command.Fail(command.Failure, hint, fmt.Errorf("open %s: %w", path, err))
 	}
 	return f, r, nil
 }
@@ -304,8 +372,11 @@ func openError(err error, path string) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return command.Fail(command.Privilege, "run this as a user who may read "+path, err)
-	case errors.Is(err, os.ErrNotExist) && strings.HasPrefix(path, "EX-"):
+	case errors.Is(err, os.ErrNotExist) && exhibitNumber.MatchString(path):
 		return command.Fail(command.NoCase, "exhibit numbers work inside a case: pass --case DIR or the bundle's path", err)
 	}
 	return err
 }
+
+// exhibitNumber is how an exhibit of a case is named.
+var exhibitNumber = regexp.MustCompile(`^EX-[0-9]{3,}$`)

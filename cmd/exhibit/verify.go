@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,11 +20,12 @@ func verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
 		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+			"EXHIBIT is a number of the case, such as EX-001; BUNDLE is the path of a file.\n" +
 			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
 			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` (default: the case's)"},
-			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
 			&cli.BoolFlag{Name: "explain", Usage: "every layer and finding, not only the verdict"},
 		},
 		Action: runVerify,
@@ -52,38 +52,50 @@ func runVerify(c *cli.Context) error {
 	}
 	code := 0
 	for _, arg := range c.Args().Slice() {
-		path, exhibit, err := bundlePath(cs, arg)
+		one, err := verifyOne(c, cs, id, signers, arg)
 		if err != nil {
-			return err
+			if c.NArg() == 1 || c.Context.Err() != nil {
+				return err
+			}
+			one = command.Complain(c.App, err) // and go on: the others have a verdict of their own
 		}
-		rep, digest, err := verifyFile(c, path, signers, vouched(cs, exhibit))
-		if err != nil {
-			return err
-		}
-		if err := printReport(c, path, rep); err != nil {
-			return err
-		}
-		code = worseCode(code, rep.ExitCode())
-		if exhibit == "" {
-			continue
-		}
-		ev := chainofcustody.Event{
-			Kind: chainofcustody.EventVerified, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
-			Check: &chainofcustody.Check{Before: rep.SealID, After: rep.SealID, Result: string(rep.Verdict)},
-		}
-		if len(rep.Sentences) > 0 {
-			ev.Note = rep.Sentences[0]
-		}
-		if _, err := cs.Append(exhibit, ev, id); err != nil {
-			return caseError(err)
-		}
+		code = worseCode(code, one)
 	}
 	return command.Exit(code)
 }
 
+// verifyOne verifies one argument, prints its verdict and records it.
+func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, signers chainofcustody.AllowedSigners, arg string) (code int, err error) {
+	path, exhibit, err := bundlePath(cs, arg)
+	if err != nil {
+		return 0, err
+	}
+	rep, digest, err := verifyFile(c, path, signers, vouched(cs, exhibit))
+	if err != nil {
+		return 0, err
+	}
+	if err := printReport(c, path, rep); err != nil {
+		return 0, err
+	}
+	if exhibit == "" {
+		return rep.ExitCode(), nil
+	}
+	ev := chainofcustody.Event{
+		Kind: chainofcustody.EventVerified, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
+		Check: &chainofcustody.Check{Before: rep.SealID, After: rep.SealID, Result: string(rep.Verdict)},
+	}
+	if len(rep.Sentences) > 0 {
+		ev.Note = rep.Sentences[0]
+	}
+	_, err = cs.Append(exhibit, ev, id)
+	return rep.ExitCode(), caseError(err)
+}
+
 // worseCode keeps the graver of two exit codes.
 func worseCode(a, b int) int {
-	order := []int{command.OK, command.Trust, command.Partial, command.Failure, command.Integrity}
+	order := []int{
+		command.OK, command.Trust, command.Partial, command.NoCase, command.WrongKey, command.Privilege, command.Failure, command.Integrity,
+	}
 	for i := len(order) - 1; i >= 0; i-- {
 		if a == order[i] || b == order[i] {
 			return order[i]
@@ -104,18 +116,11 @@ func mustDigest(hex string) evidence.Digest {
 // who vouches for its seal where its own signatures leave that open; it may be
 // nil.
 func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners, by func(bundle.Seal) (string, bool)) (*bundle.Report, evidence.Digest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, evidence.Digest{}, openError(err, path)
-	}
-	defer f.Close()
-	st, err := f.Stat()
+	f, size, err := openFile(path)
 	if err != nil {
 		return nil, evidence.Digest{}, err
 	}
-	if !st.Mode().IsRegular() {
-		return nil, evidence.Digest{}, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
-	}
+	defer f.Close()
 	progress, err := command.Progress(c, "verifying "+filepath.Base(path))
 	if err != nil {
 		return nil, evidence.Digest{}, err
@@ -134,13 +139,17 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},
 	}
-	if want := bundle.NormalCode(c.String("code")); want != "" {
+	if typed := c.String("code"); typed != "" {
+		want := bundle.NormalCode(typed)
+		if want == "" {
+			return nil, evidence.Digest{}, command.Failf(command.Usage, "a code is 20 letters and digits, for example MDP48-QJ7NK-DSMC4-9XZD5", "%q is no seal code", typed)
+		}
 		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
 	}
-	rep, err := bundle.Verify(c.Context, f, st.Size(), opt)
+	rep, err := bundle.Verify(c.Context, f, size, opt)
 	if err == nil && rep.Verdict == bundle.SignerUnknown && by != nil {
 		opt.Confirmed = by
-		rep, err = bundle.Verify(c.Context, f, st.Size(), opt)
+		rep, err = bundle.Verify(c.Context, f, size, opt)
 	}
 	if err != nil {
 		return nil, evidence.Digest{}, err
@@ -201,49 +210,4 @@ func printReport(c *cli.Context, path string, rep *bundle.Report) error {
 		fmt.Fprintf(w, "  … %d more: --explain shows them\n", -left)
 	}
 	return nil
-}
-
-func recoverCommand() *cli.Command {
-	return &cli.Command{
-		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
-		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n\nThe original is never changed.",
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", Required: true}},
-		Action:      runRecover,
-	}
-}
-
-func runRecover(c *cli.Context) error {
-	path, err := oneArgument(c, "BUNDLE")
-	if err != nil {
-		return err
-	}
-	in, err := os.Open(path)
-	if err != nil {
-		return openError(err, path)
-	}
-	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.OpenFile(c.String("output"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return command.Fail(command.Failure, "choose another name: evidence is never overwritten", err)
-	}
-	if err != nil {
-		return err
-	}
-	rep, err := bundle.Recover(c.Context, in, st.Size(), out)
-	err = errors.Join(err, out.Sync(), out.Close())
-	if err != nil {
-		err = errors.Join(fmt.Errorf("recover %s: %w", path, err), os.Remove(c.String("output")))
-		return command.Fail(command.Failure, "exhibit verify "+path+" --explain says what is wrong with it", err)
-	}
-	if c.Bool("json") {
-		err = command.JSON(c.App.Writer, rep)
-	} else {
-		fmt.Fprintf(c.App.Writer, "%d records saved, %d of them proven by a signature; %s lost in the middle, %s of a cut member left behind\nwritten to %s (%s)\n",
-			rep.Records, rep.Proven, term.Size(rep.LostSize), term.Size(rep.Left), term.Escape(c.String("output")), term.Size(rep.Size))
-	}
-	return errors.Join(err, command.Exit(command.Partial))
 }
