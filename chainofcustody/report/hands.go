@@ -173,14 +173,13 @@ func (c *custody) passage(o origin, to, i int, shown, fresh bool, taken map[int]
 
 // finish adds what nobody answered, and says which hands are open.
 func (c *custody) finish(taken map[int]bool) {
+	left := map[int]bool{} // acts that somebody else's follow
+	for _, p := range c.passages {
+		left[p.Left] = true
+	}
 	for n := range c.hands {
 		h := &c.hands[n]
-		h.Open = true
-		for _, p := range c.passages {
-			if p.From == n && p.Left == h.last() {
-				h.Open = false
-			}
-		}
+		h.Open = !left[h.last()]
 		for _, i := range h.Acts {
 			e := &c.events[i]
 			if !isGiven(e) || taken[i] {
@@ -225,13 +224,17 @@ func (c *custody) lanes() {
 		end int
 	}
 	var lanes []lane
+	branchOf := map[int]int{}
+	for _, p := range c.passages {
+		if p.Kind == passBranch {
+			branchOf[p.To] = p.From
+		}
+	}
 	for n := range c.hands {
 		h := &c.hands[n]
 		beside := -1 // the lane it branches off
-		for _, p := range c.passages {
-			if p.Kind == passBranch && p.To == n {
-				beside = c.hands[p.From].Lane
-			}
+		if from, ok := branchOf[n]; ok {
+			beside = c.hands[from].Lane
 		}
 		h.Lane = -1
 		for i, l := range lanes {

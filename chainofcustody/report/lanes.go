@@ -67,23 +67,24 @@ func (c *custody) rows() []laneRow {
 	for i := range c.hands {
 		turning[c.hands[i].first()], turning[c.hands[i].last()] = true, true
 	}
-	for _, p := range c.passages {
+	gaps := map[int][]*passage{} // by their place in the log
+	for k := range c.passages {
+		p := &c.passages[k]
 		turning[p.Left], turning[p.Came] = true, true
+		if p.Kind == passGap {
+			gaps[p.place()] = append(gaps[p.place()], p)
+		}
 	}
 	var rows []laneRow
 	for i := range c.events {
-		for k := range c.passages {
-			if p := &c.passages[k]; p.Kind == passGap && p.Came == i {
-				rows = append(rows, laneRow{event: -1, gap: p})
-			}
+		for _, p := range gaps[2*i] {
+			rows = append(rows, laneRow{event: -1, gap: p})
 		}
 		if turning[i] {
 			rows = append(rows, laneRow{event: i})
 		}
-		for k := range c.passages {
-			if p := &c.passages[k]; p.Kind == passGap && p.Came < 0 && p.Left == i {
-				rows = append(rows, laneRow{event: -1, gap: p})
-			}
+		for _, p := range gaps[2*i+1] {
+			rows = append(rows, laneRow{event: -1, gap: p})
 		}
 	}
 	return rows
