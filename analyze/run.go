@@ -56,7 +56,11 @@ type Result struct {
 }
 
 // ParserCount says what one parser did.
-type ParserCount struct{ Items, Events, Problems int64 }
+type ParserCount struct {
+	Items    int64 `json:"items"`
+	Events   int64 `json:"events"`
+	Problems int64 `json:"problems"`
+}
 
 // engineName is the stage of problems that the engine itself reports.
 const engineName = "engine"

@@ -1,12 +1,13 @@
-// Package report writes counsel's report on one exhibit: one self-contained
-// HTML page for people who were not there and have no tool of ours. It says
-// what is proven and what is not, shows who held the exhibit and when, and
-// prints the commands that check everything with stock programs.
+// Package report writes counsel's papers: the custody report, drafts of
+// certificates, the privilege log and the form for the scene. They are for
+// people who were not there and have no tool of ours: they say what is proven
+// and what is not, show who held the exhibit and when, and print the commands
+// that check everything with stock programs.
 //
-// The page has no script and loads nothing. Everything in it comes from a
-// Data that the caller fills from verified sources; the same Data gives the
-// same bytes. The package is apart from chainofcustody so that the collector
-// does not carry html/template.
+// Every paper is a paper.Document, which package html or package pdf below
+// paper writes. Everything in it comes from a Data that the caller fills from
+// verified sources; the same Data gives the same bytes. The package is apart
+// from chainofcustody so that the collector does not carry fonts and layout.
 package report
 
 import (
@@ -38,6 +39,8 @@ type Data struct {
 
 	Timeline *Timeline // nil: no timeline was built
 	Why      *Why      // nil: no question was asked
+
+	digest string // of the data as it was given
 }
 
 // Tool is a program.
@@ -166,7 +169,8 @@ type Event struct {
 	Sentence string
 	File     string
 	SHA256   string
-	Signer   string // principal found for the key; "" not known
+	Prev     []string // SHA-256 of the events before it
+	Signer   string   // principal found for the key; "" not known
 	Problems []string
 }
 
@@ -201,6 +205,9 @@ func (d *Data) AddCustody(r chainofcustody.Report) {
 			Number: e.Number, Kind: string(e.Kind), Time: e.Time.UTC, Zone: e.Time.TZ, Source: e.Time.Source,
 			ActorID: e.Actor.ID, Actor: e.Actor.Name, Org: e.Actor.Org, Role: e.Actor.Role, Key: e.Actor.Key,
 			Sentence: e.Sentence(), File: e.File, SHA256: e.Digest.String(), Signer: e.Signer, Problems: e.Problems,
+		}
+		for _, d := range e.Prev {
+			event.Prev = append(event.Prev, d.String())
 		}
 		if e.To != nil {
 			event.To, event.ToName = e.To.ID, e.To.Name

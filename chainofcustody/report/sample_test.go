@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -149,15 +148,6 @@ func sample(t testing.TB) Data {
 	}
 	d.AddCustody(custody)
 	return d
-}
-
-func render(t testing.TB, d Data) string {
-	t.Helper()
-	var b strings.Builder
-	if err := Render(&b, d); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // many makes n failures.

@@ -4,20 +4,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
+	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper"
 )
-
-// moment is a time as it stands in a letter, always UTC.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return "not recorded"
-	}
-	return t.UTC().Format("2 January 2006, 15:04:05") + " UTC"
-}
 
 // count groups digits by thousands.
 func count(n int64) string {
@@ -36,6 +28,9 @@ func plural(n int64, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}
+	if stem, ok := strings.CutSuffix(word, "ry"); ok {
+		return count(n) + " " + stem + "ries"
+	}
 	return count(n) + " " + word + "s"
 }
 
@@ -52,21 +47,21 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %s (%s bytes)", v, units[i], count(n))
 }
 
-// tone is the colour class of a verdict; the word stands beside it always.
-func tone(v chainofcustody.Verdict) string {
+// tone is the colour of a verdict; the word stands beside it always.
+func tone(v chainofcustody.Verdict) paper.Tone {
 	switch v {
 	case chainofcustody.VerdictVerified:
-		return "good"
+		return paper.Good
 	case chainofcustody.VerdictVerifiedPrefix, chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
-		return "fair"
+		return paper.Fair
 	}
-	return "bad"
+	return paper.Bad
 }
 
 // layerTone is tone, with remarks shown as such.
-func layerTone(l Layer) string {
+func layerTone(l Layer) paper.Tone {
 	if l.Note && l.Verdict == chainofcustody.VerdictVerified {
-		return "fair"
+		return paper.Fair
 	}
 	return tone(l.Verdict)
 }
@@ -115,20 +110,14 @@ func (d *Data) headline() string {
 }
 
 // remark tells, beside the verdict, of gaps between the hands.
-func remark(hands []hand) string {
-	gaps := 0
-	for _, h := range hands {
-		if h.Gap {
-			gaps++
-		}
-	}
+func remark(gaps int) string {
 	switch gaps {
 	case 0:
 		return ""
 	case 1:
-		return "Custody has a gap: for one stretch of time no signed hand-over shows who held the exhibit (section 3)."
+		return "Custody has a gap: for one stretch of time no signed hand-over shows who held the exhibit (section\u00a03)."
 	}
-	return fmt.Sprintf("Custody has %d gaps: for these no signed hand-over shows who held the exhibit (section 3).", gaps)
+	return fmt.Sprintf("Custody has %d gaps: for these no signed hand-over shows who held the exhibit (section\u00a03).", gaps)
 }
 
 // proves lists what follows from the verdict, and only what follows.
@@ -239,6 +228,9 @@ func sentence(s string) string {
 }
 
 func capital(s string) string {
+	if word, _, _ := strings.Cut(s, " "); strings.ContainsAny(word, "@/._") {
+		return s // an id or a path keeps its spelling
+	}
 	first, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
 		return s

@@ -63,7 +63,7 @@ func onExhibit(c *cli.Context) (*chainofcustody.Case, *chainofcustody.Identity, 
 	if !slices.Contains(names, exhibit) {
 		return nil, nil, "", command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in this case", exhibit)
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	return cs, id, exhibit, err
 }
 
@@ -110,13 +110,18 @@ func act(name, usage, example string, kind chainofcustody.EventKind, fill func(*
 	}
 }
 
+// given refuses a command that lacks a flag.
+func given(c *cli.Context, flag, example string) error {
+	if c.String(flag) == "" {
+		return command.Failf(command.Usage, "for example: --"+flag+" "+example, "%s needs --%s", commandPath(c), flag)
+	}
+	return nil
+}
+
 // needs refuses an act that lacks what makes it worth anything.
 func needs(flag, why string) func(*cli.Context, *chainofcustody.Case, string, *chainofcustody.Event) error {
 	return func(c *cli.Context, _ *chainofcustody.Case, _ string, _ *chainofcustody.Event) error {
-		if c.String(flag) == "" {
-			return command.Failf(command.Usage, "for example: --"+flag+" "+strconv.Quote(why), "%s needs --%s", commandPath(c), flag)
-		}
-		return nil
+		return given(c, flag, strconv.Quote(why))
 	}
 }
 
@@ -189,10 +194,13 @@ func copyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "copy", Usage: "make a working copy of the bundle, compared byte for byte", ArgsUsage: "EXHIBIT",
 		Description: "Example:\n   exhibit custody copy EX-001 --to /mnt/work",
-		Flags:       actFlags(&cli.StringFlag{Name: "to", Usage: "into this existing `FOLDER`", Required: true}),
+		Flags:       actFlags(&cli.StringFlag{Name: "to", Usage: "into this existing `FOLDER`"}),
 		Action: func(c *cli.Context) error {
 			cs, id, exhibit, err := onExhibit(c)
 			if err != nil {
+				return err
+			}
+			if err := given(c, "to", "/mnt/work"); err != nil {
 				return err
 			}
 			path, err := bundleOf(cs, exhibit)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,12 +37,6 @@ func caseCommand() *cli.Command {
 			{
 				Name: "show", Usage: "what is in the case", Action: caseShow,
 				Description: "Example:\n   exhibit case show",
-			},
-			{
-				Name: "trust", Usage: "let another examiner's key sign in this case", ArgsUsage: "PUBLIC-KEY-FILE",
-				Description: "Example:\n   exhibit case trust bob.pub --as bob@lab",
-				Flags:       []cli.Flag{&cli.StringFlag{Name: "as", Usage: "`WHO` signs with it", Required: true}},
-				Action:      caseTrust,
 			},
 		},
 	}
@@ -95,36 +90,6 @@ func caseInit(c *cli.Context) error {
 	return nil
 }
 
-func caseTrust(c *cli.Context) error {
-	path, err := oneArgument(c, "PUBLIC-KEY-FILE")
-	if err != nil {
-		return err
-	}
-	cs, err := openCase(c)
-	if err != nil {
-		return err
-	}
-	line, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	key, err := parsePublicKey(line)
-	if err != nil {
-		return command.Fail(command.WrongKey, "give the .pub file that ssh-keygen writes", fmt.Errorf("read %s: %w", path, err))
-	}
-	err = cs.AddSigner(chainofcustody.AllowedSigner{
-		Principals: c.String("as"), Namespaces: chainofcustody.CaseNamespaces, Key: key,
-	})
-	if err != nil {
-		return caseError(err)
-	}
-	if c.Bool("json") {
-		return command.JSON(c.App.Writer, map[string]string{"id": c.String("as"), "fingerprint": chainofcustody.Fingerprint(key)})
-	}
-	fmt.Fprintf(c.App.Writer, "%s may sign: %s\n", c.String("as"), chainofcustody.Fingerprint(key))
-	return nil
-}
-
 // exhibitRow is what `case show` says of one exhibit.
 type exhibitRow struct {
 	Exhibit string `json:"exhibit"`
@@ -173,10 +138,17 @@ func caseShow(c *cli.Context) error {
 // bundleSuffix ends the name of every bundle.
 const bundleSuffix = ".exhibit.tar.zst"
 
+// errNotCollected says that an exhibit has a number, and no bundle was ever
+// put into the case for it.
+var errNotCollected = errors.New("no bundle in the case")
+
 // bundleOf returns the bundle file of an exhibit of a case.
 func bundleOf(cs *chainofcustody.Case, exhibit string) (string, error) {
 	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", command.Fail(command.Failure, "exhibit custody log "+exhibit+" shows what became of it", fmt.Errorf("%s: %w", exhibit, errNotCollected))
+	}
 	if err != nil {
 		return "", err
 	}

@@ -46,7 +46,7 @@ func extractCommand() *cli.Command {
 		Name: "extract", Usage: "write items into a folder, checked against their records", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
 		Description: "Example:\n   exhibit extract EX-001 '/etc/*' -d out/\n\n" +
 			"Files are written read-only under inert names; no link, device or owner is recreated.",
-		Flags:  []cli.Flag{&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "into this `FOLDER`, made new", Required: true}},
+		Flags:  []cli.Flag{&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "into this `FOLDER`, made new"}},
 		Action: runExtract,
 	}
 }
@@ -241,6 +241,9 @@ func memberOf(r *bundle.Reader, want string) (string, error) {
 }
 
 func runExtract(c *cli.Context) error {
+	if err := given(c, "dir", "./out"); err != nil {
+		return err
+	}
 	o, err := openArgument(c, 2, "a bundle and at most one pattern")
 	if err != nil {
 		return err

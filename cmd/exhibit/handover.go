@@ -23,7 +23,7 @@ func transferCommand() *cli.Command {
 			"Give the bundle and the log to the receiver, who runs: exhibit custody receive BUNDLE --log EX-001.custody.tar\n" +
 			"The receiver counter-signs your event on the same bytes; take the log back with: exhibit custody import.",
 		Flags: actFlags(
-			&cli.StringFlag{Name: "to", Usage: "`WHO` takes over, for example bob@firm", Required: true},
+			&cli.StringFlag{Name: "to", Usage: "`WHO` takes over, for example bob@firm"},
 			&cli.StringFlag{Name: "to-name", Usage: "the receiver's name"},
 			&cli.StringFlag{Name: "to-org", Usage: "the receiver's organisation"},
 			&cli.BoolFlag{Name: "return", Usage: "it goes back to its owner"},
@@ -36,6 +36,9 @@ func transferCommand() *cli.Command {
 func runTransfer(c *cli.Context) error {
 	cs, id, exhibit, err := onExhibit(c)
 	if err != nil {
+		return err
+	}
+	if err := given(c, "to", "bob@firm"); err != nil {
 		return err
 	}
 	kind := chainofcustody.EventTransferred
@@ -80,7 +83,7 @@ func exportLogCommand() *cli.Command {
 		Name: "export", Usage: "write custody logs as one portable file", ArgsUsage: "[EXHIBIT...]",
 		Description: "Example:\n   exhibit custody export EX-001 -o EX-001.custody.tar\n\n" +
 			"A plain tar of the logs, the list of signers, orders and roots of time authorities. The bundles are not in it.",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", Required: true}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}},
 		Action: func(c *cli.Context) error {
 			cs, err := openCase(c)
 			if err != nil {
@@ -91,6 +94,9 @@ func exportLogCommand() *cli.Command {
 				return err
 			}
 			path := c.String("output")
+			if err := given(c, "output", "EX-001.custody.tar"); err != nil {
+				return err
+			}
 			if err := exportTo(cs, names, path); err != nil {
 				return err
 			}
@@ -301,8 +307,8 @@ func receiveTransfer(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody
 	}
 	if ev.Seal != given.Seal || digest != given.OuterSHA256 {
 		ev.Kind, ev.Note = chainofcustody.EventRefused, "what came is not what the log hands over"
-		if _, err := appendAct(c, cs, id, exhibit, ev); err != nil {
-			return err
+		if _, err := cs.Append(exhibit, ev, id); err != nil {
+			return caseError(err)
 		}
 		return command.Failf(command.Integrity, "tell "+given.Actor.ID+"; the refusal is in the log", "%s is not the bundle that the log hands over", filepath.Base(from))
 	}

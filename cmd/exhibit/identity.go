@@ -128,7 +128,7 @@ func signerFor(c *cli.Context, cs *chainofcustody.Case) (*chainofcustody.Identit
 	}
 	err = signers.Check(id.ID, id.Key.PublicKey(), chainofcustody.NamespaceCustody, time.Now())
 	if err != nil {
-		return nil, command.Fail(command.WrongKey, "let it in with: exhibit case trust KEY.pub --as "+id.ID+" (or choose another with --key and --id)",
+		return nil, command.Fail(command.WrongKey, "let it in with: exhibit key trust "+id.ID+" KEY.pub (or choose another with --key and --id)",
 			fmt.Errorf("%s with key %s may not sign in case %s: %w", id.ID, id.Fingerprint(), cs.Info.ID, err))
 	}
 	return id, nil
@@ -198,6 +198,8 @@ func caseError(err error) error {
 		return command.Fail(command.NoCase, "wait for the other command to end, then run this again", err)
 	case errors.Is(err, chainofcustody.ErrCaseDamaged):
 		return command.Fail(command.Failure, "put back a copy of case.json: it holds the case's number and title, no evidence", err)
+	case errors.Is(err, chainofcustody.ErrNotListed):
+		return command.Fail(command.WrongKey, "allowed_signers in the case lists its keys; ssh-keygen -lf prints a fingerprint", err)
 	case errors.Is(err, chainofcustody.ErrNewerSchema):
 		return command.Fail(command.NoCase, "use the newer exhibit that wrote it", err)
 	}

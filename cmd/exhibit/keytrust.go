@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
@@ -81,9 +80,9 @@ func keyTrust(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	key, _, _, rest, err := ssh.ParseAuthorizedKey(text)
-	if err != nil || len(rest) > 0 {
-		return command.Failf(command.Failure, "give the .pub file that ssh-keygen wrote beside the private key", "%s is not one public SSH key", path)
+	key, err := parsePublicKey(text)
+	if err != nil {
+		return command.Fail(command.WrongKey, "give the .pub file that ssh-keygen wrote beside the private key", fmt.Errorf("read %s: %w", path, err))
 	}
 	fingerprint := chainofcustody.Fingerprint(key)
 	if want := c.String("fingerprint"); want != "" && want != fingerprint {
@@ -112,7 +111,7 @@ func keyRotate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	old, err := identity(c)
+	old, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,7 @@ func keyRevoke(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}

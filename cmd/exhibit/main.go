@@ -50,6 +50,7 @@ func newApp() *cli.App {
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),
 		},

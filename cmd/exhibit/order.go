@@ -33,7 +33,7 @@ func orderCommand() *cli.Command {
 					"The folder goes to the host: exhibit-collector --order FOLDER. An order is good for one bundle.\n" +
 					"With --delegate whoever holds the folder can seal one bundle in your name until it ends: guard it.",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "out", Usage: "write the order's files into the new folder `DIR`", Required: true},
+					&cli.StringFlag{Name: "out", Usage: "write the order's files into the new folder `DIR`"},
 					&cli.DurationFlag{Name: "for", Usage: "how long the order holds", Value: 48 * time.Hour},
 					&cli.StringFlag{Name: "from", Usage: "from `TIME` on, RFC 3339 (default: now)"},
 					&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its reference (default: the case's)"},
@@ -65,8 +65,11 @@ func orderNew(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
+		return err
+	}
+	if err := given(c, "out", "/media/usb/order"); err != nil {
 		return err
 	}
 	o, err := orderFromFlags(c, cs)

@@ -221,7 +221,7 @@ func vouched(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (string,
 		return nil
 	}
 	return func(seal bundle.Seal) (string, bool) {
-		rep, err := cs.VerifyCustody(exhibit, chainofcustody.VerifyOptions{})
+		rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
 		if err != nil {
 			return "", false
 		}

@@ -16,12 +16,15 @@ func recoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
 		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n\nThe original is never changed.",
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", Required: true}},
+		Flags:       []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}},
 		Action:      runRecover,
 	}
 }
 
 func runRecover(c *cli.Context) error {
+	if err := given(c, "output", "saved.exhibit.tar.zst"); err != nil {
+		return err
+	}
 	path, err := oneArgument(c, "BUNDLE")
 	if err != nil {
 		return err

@@ -1,53 +1,51 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/exhibit-dfir/exhibit/analyze/rootcause"
-	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	counsel "github.com/exhibit-dfir/exhibit/chainofcustody/report"
+	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper"
+	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper/html"
+	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper/pdf"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
-	"github.com/exhibit-dfir/exhibit/collect"
-	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
-	"github.com/exhibit-dfir/exhibit/timeline"
-	"github.com/exhibit-dfir/exhibit/timeline/store/local"
 )
+
+// paperFlags choose how a paper is written.
+func paperFlags(output string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: output},
+		&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
+		&cli.StringFlag{Name: "format", Usage: "html, pdf or both (default: by the suffix of -o, else html)"},
+		&cli.StringFlag{Name: "paper", Value: "a4", Usage: "size of PDF pages: a4 or letter"},
+	}
+}
+
+var signersFlag = &cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` instead of the case's"}
 
 func reportCommand() *cli.Command {
 	return &cli.Command{
-		Name: "report", Usage: "the custody report for counsel, one HTML page", ArgsUsage: "[EXHIBIT...]", Category: catCustody,
-		Description: "Example:\n   exhibit report EX-001\n   exhibit report EX-001 --why 'file:\"/etc/cron.d/sysupd\"' -o ex-001.html\n\n" +
-			"Verifies the bundle and the custody log anew; says what is and is not proven, and how to check it without Exhibit.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: reports/<exhibit>.html in the case)"},
-			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
-			&cli.StringFlag{Name: "why", Usage: "include the answer to this event id or `QUERY`"},
-			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` instead of the case's"},
-		},
+		Name: "report", Usage: "the custody report for counsel, as HTML or PDF", ArgsUsage: "[EXHIBIT...]", Category: catCustody,
+		Description: "Example:\n   exhibit report EX-001\n   exhibit report EX-001 EX-002 -o case.pdf\n   exhibit report EX-001 --why 'file:\"/etc/cron.d/sysupd\"' --format both\n\n" +
+			"Verifies the bundle and the custody log anew; says what is and is not proven, and how to check it without Exhibit.\n" +
+			"Several exhibits make one report behind a page that sums them up.",
+		Flags: append(paperFlags("write to `FILE`, .html or .pdf (default: reports/<exhibit>.html in the case)"),
+			&cli.StringFlag{Name: "why", Usage: "include the answer to this event id or `QUERY`"}, signersFlag),
 		Action: runReport,
 	}
 }
 
 func runReport(c *cli.Context) error {
 	cs, err := openCase(c)
-	if err != nil {
-		return err
-	}
-	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -58,331 +56,152 @@ func runReport(c *cli.Context) error {
 	if len(names) == 0 {
 		return command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to report on")
 	}
-	if len(names) > 1 && c.String("output") != "" {
-		return command.Failf(command.Usage, "name one exhibit", "-o takes one exhibit, the case has %d", len(names))
+	name := names[0]
+	if len(names) > 1 {
+		name = "case"
 	}
-	worst := 0
-	for _, name := range names {
-		code, err := reportOne(c, cs, id, name)
+	files, err := paperFiles(c, cs.Path(chainofcustody.ReportsDir, name))
+	if err != nil {
+		return err
+	}
+	id, err := signerFor(c, cs)
+	if err != nil {
+		return err
+	}
+	var all []counsel.Data
+	for i, exhibit := range names {
+		d, err := gather(c, cs, exhibit)
 		if err != nil {
 			return err
 		}
-		worst = worseCode(worst, code)
+		if i == 0 {
+			if err := addTimeline(c, cs, d); err != nil {
+				return err
+			}
+		}
+		all = append(all, *d)
+	}
+	doc, err := counsel.New(all...)
+	if err != nil {
+		return err
+	}
+	attached, err := files.write(doc)
+	if err != nil {
+		return err
+	}
+	worst := 0
+	for i, exhibit := range names {
+		if err := recordPaper(cs, id, exhibit, "custody report: "+string(all[i].Verdict), attached); err != nil {
+			return err
+		}
+		if err := printPaper(c, exhibit, all[i].Verdict, files.paths, attached); err != nil {
+			return err
+		}
+		worst = worseCode(worst, all[i].Verdict.ExitCode())
 	}
 	return command.Exit(worst)
 }
 
-func reportOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, exhibit string) (int, error) {
-	out, force := c.String("output"), c.Bool("force")
-	if out == "" {
-		out, force = cs.Path(chainofcustody.ReportsDir, exhibit+".html"), true // ours: the newest report of the exhibit
+// outputs are the files a paper is written into.
+type outputs struct {
+	paths []string
+	size  pdf.Size
+	force bool // take the place of an earlier paper
+}
+
+// paperFiles decides from the flags which files a paper becomes. base is the
+// path without suffix that is used where none is given.
+func paperFiles(c *cli.Context, base string) (outputs, error) {
+	out := outputs{size: pdf.A4, force: c.Bool("force") || c.String("output") == ""} // without -o it is ours: the newest of its kind
+	switch strings.ToLower(c.String("paper")) {
+	case "", "a4":
+	case "letter":
+		out.size = pdf.Letter
+	default:
+		return out, command.Failf(command.Usage, "choose a4 or letter", "no paper size %q", c.String("paper"))
 	}
-	if !force {
-		if err := mustNotExist(out, "choose another file, or overwrite it with --force"); err != nil {
-			return 0, err
+	path, format := c.String("output"), strings.ToLower(c.String("format"))
+	suffix := strings.ToLower(filepath.Ext(path))
+	known := suffix == ".html" || suffix == ".pdf"
+	if format == "" {
+		format = "html"
+		if known {
+			format = suffix[1:]
 		}
 	}
-	path, err := bundleOf(cs, exhibit)
-	if err != nil {
-		return 0, err
+	if !slices.Contains([]string{"html", "pdf", "both"}, format) {
+		return out, command.Failf(command.Usage, "choose html, pdf or both", "no format %q", format)
 	}
-	d := &counsel.Data{
-		Generated: time.Now().UTC(), Tool: counsel.Tool{Name: "exhibit", Version: version, SHA256: command.OwnDigest().String()},
-		Case: counsel.Case{ID: cs.Info.ID, Title: cs.Info.Title, Org: cs.Info.Org, Authority: cs.Info.Authority, Purpose: cs.Info.Purpose},
-	}
-	d.Exhibit.Number = exhibit
-	if err := addBundle(c, cs, d, path); err != nil {
-		return 0, err
-	}
-	if err := addCustody(c, cs, d, exhibit); err != nil {
-		return 0, err
-	}
-	if err := addTimeline(c, cs, d); err != nil {
-		return 0, err
-	}
-	if err := writeFile(out, force, func(w io.Writer) error { return counsel.Render(w, *d) }); err != nil {
-		return 0, err
-	}
-	digest, err := command.FileDigest(out)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := cs.Append(exhibit, chainofcustody.Event{
-		Kind: chainofcustody.EventExported, Tool: tool(), Note: "custody report: " + string(d.Verdict),
-		Attach: []chainofcustody.Attachment{{Name: filepath.Base(out), SHA256: digest}},
-	}, id); err != nil {
-		return 0, caseError(err)
-	}
-	if c.Bool("json") {
-		err = command.JSON(c.App.Writer, map[string]string{"exhibit": exhibit, "report": out, "verdict": string(d.Verdict), "sha256": digest.String()})
-	} else {
-		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, paintVerdict(term.NewPalette(os.Stdout), d.Verdict), term.Escape(out))
-	}
-	return d.Verdict.ExitCode(), err
-}
-
-// addBundle verifies the bundle and takes what it states into the report.
-func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path string) error {
-	var signers chainofcustody.AllowedSigners
-	var err error
-	if file := c.String("signers"); file != "" {
-		signers, err = readSigners(file)
-	} else {
-		signers, err = cs.Signers()
-	}
-	if err != nil {
-		return err
-	}
-	rep, digest, err := verifyFile(c, path, signers, cs, d.Exhibit.Number)
-	if err != nil {
-		return err
-	}
-	d.Verdict = chainofcustody.Verdict(rep.Verdict)
-	for _, l := range rep.Layers {
-		d.Layers = append(d.Layers, counsel.Layer{Subject: "bundle", Name: l.Name, Verdict: layerVerdict(l.State), Sentence: l.Detail, Note: l.State == "unknown" || l.State == "absent"})
-	}
-	d.Bundle = counsel.Bundle{
-		File: filepath.Base(path), Size: rep.Size, SHA256: digest.String(), SealID: rep.SealID, SealCode: rep.SealCode,
-		Sealed: rep.Finished, Records: rep.Records, Grade: string(rep.Grade), Fingerprint: rep.Key,
-	}
-	if rel, err := filepath.Rel(cs.Dir(), path); err == nil && filepath.IsLocal(rel) {
-		d.Bundle.Path = filepath.ToSlash(rel)
-	}
-	d.Inputs = append(d.Inputs, counsel.Input{Name: filepath.Base(path), SHA256: digest.String(), Size: rep.Size})
-	d.Exhibit.Complete, d.Exhibit.EndReason, d.Exhibit.Started, d.Exhibit.Finished = rep.Complete, rep.Reason, rep.Started, rep.Finished
-	f, r, err := openBundle(path)
-	if err != nil {
-		return nil //nolint:nilerr // the verification has said what is wrong with it
-	}
-	defer f.Close()
-	if _, err := r.Mandate(); err == nil {
-		d.Bundle.BoundBy = rep.Signer
-	}
-	addHeader(d, r)
-	return addItems(d, r)
-}
-
-// layerVerdict turns the state of one layer into a verdict.
-func layerVerdict(state string) chainofcustody.Verdict {
-	switch state {
-	case "failed":
-		return chainofcustody.VerdictAltered
-	case "lost":
-		return chainofcustody.VerdictDamaged
-	}
-	return chainofcustody.VerdictVerified
-}
-
-func addHeader(d *counsel.Data, r *bundle.Reader) {
-	h, t := r.Header(), r.Trailer()
-	d.Bundle.CollectorKey = strings.TrimSpace(h.Key)
-	d.Bundle.Root = r.Seal().Root.String()
-	x := &d.Exhibit
-	x.Host, x.MachineID, x.OS, x.Kernel, x.Arch = h.Host.Hostname, h.Host.MachineID, h.Host.OS, h.Host.Kernel, h.Host.Arch
-	x.Examiner, x.Authority = h.Examiner, h.Authority
-	x.Description = "evidence collected from " + h.Host.Hostname
-	d.Method.Tool = counsel.Tool{Name: h.Tool.Name, Version: h.Tool.Version, SHA256: h.Tool.SHA256}
-	d.Clock = counsel.Clock{Wall: h.Clock.Wall, Zone: h.Clock.Zone, Source: h.Clock.Source}
-	if h.Clock.Synced != nil {
-		d.Clock.Synced = map[bool]string{true: "yes", false: "no"}[*h.Clock.Synced]
-	}
-	if h.Clock.OffsetNS != nil {
-		d.Clock.Offset = time.Duration(*h.Clock.OffsetNS).String()
-	}
-	d.Method.Profile, d.Method.Command = h.Profile, strings.Join(h.Argv, " ")
-	docs := map[string]string{}
-	for _, k := range collectors.All() {
-		docs[k.Name] = k.Doc
-	}
-	for _, o := range t.Ledger {
-		if o.Rule == o.Collector { // the line of a collector; the others are of its definitions
-			d.Method.Collectors = append(d.Method.Collectors, counsel.Collector{Name: o.Collector, Doc: docs[o.Collector], Outcome: o.State, Items: o.Matched})
+	if path != "" {
+		base = path
+		if known {
+			base = path[:len(path)-len(suffix)]
 		}
 	}
-	d.Method.Effects = effects(r)
+	switch {
+	case format == "both":
+		out.paths = []string{base + ".html", base + ".pdf"}
+	case known && suffix[1:] != format:
+		return out, command.Failf(command.Usage, "leave out --format, or name the file *."+format, "--format %s does not fit the file name %s", format, path)
+	case path != "":
+		out.paths = []string{path}
+	default:
+		out.paths = []string{base + "." + format}
+	}
+	if path != "" && !known && format != "both" && suffix != "" {
+		return out, command.Failf(command.Usage, "name the file *.html or *.pdf", "%s says not which format it should have", path)
+	}
+	if !out.force {
+		for _, path := range out.paths {
+			if err := mustNotExist(path, "choose another file, or overwrite it with --force"); err != nil {
+				return out, err
+			}
+		}
+	}
+	return out, nil
 }
 
-// effects says what the collection did to its source, from its own record.
-func effects(r *bundle.Reader) []string {
-	content, err := openPath(r, collect.FootprintAt)
-	if err != nil {
-		return nil
-	}
-	defer content.Close()
-	var f collect.Footprint
-	if err := json.NewDecoder(io.LimitReader(content, 1<<20)).Decode(&f); err != nil {
-		return nil
-	}
-	files := fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime)
-	if f.LinksRead > 0 {
-		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
-	}
-	return []string{
-		files,
-		"No other program was started.",
-		fmt.Sprintf("The collector itself used at most %s of memory and %.1f seconds of processor time.", term.Size(f.PeakRSS), float64(f.UserNS+f.SystemNS)/1e9),
-		fmt.Sprintf("%s of bundle had been written when this was recorded.", term.Size(f.Written)),
-	}
-}
-
-// openPath opens the item of an original path.
-func openPath(r *bundle.Reader, path string) (evidence.Content, error) {
-	member, err := memberOf(r, path)
-	if err != nil {
-		return nil, err
-	}
-	return r.Open(member)
-}
-
-// failuresShown bounds the list of failures in a report.
-const failuresShown = 200
-
-// itemLabels names the kinds of records for people, in the report's order.
-var itemLabels = []struct {
-	kind  evidence.Kind
-	label string
-}{
-	{evidence.KindFile, "files"},
-	{evidence.KindStream, "records and streams"},
-	{evidence.KindDir, "folders (metadata)"},
-	{evidence.KindSymlink, "symbolic links"},
-	{evidence.KindDevice, "devices, pipes and sockets (metadata)"},
-	{evidence.KindAbsent, "looked for and not there"},
-	{evidence.KindDenied, "access refused"},
-	{evidence.KindError, "could not be read"},
-	{evidence.KindSkipped, "left out by policy or limit"},
-}
-
-// addItems counts what was collected and lists what was not.
-func addItems(d *counsel.Data, r *bundle.Reader) error {
-	counts, sizes := map[evidence.Kind]int64{}, map[evidence.Kind]int64{}
-	for it, err := range r.Items() {
+// write writes the paper into its files and returns their hashes.
+func (o outputs) write(doc paper.Document) ([]chainofcustody.Attachment, error) {
+	var attached []chainofcustody.Attachment
+	for _, path := range o.paths {
+		render := func(w io.Writer) error { return html.Render(w, doc) }
+		if o.isPDF(path) {
+			render = func(w io.Writer) error { return pdf.Render(w, doc, o.size) }
+		}
+		if err := writeFile(path, o.force, render); err != nil {
+			return nil, err
+		}
+		digest, err := command.FileDigest(path)
 		if err != nil {
-			return fmt.Errorf("list items: %w", err)
+			return nil, err
 		}
-		counts[it.Kind]++
-		if it.Kind.HasContent() {
-			sizes[it.Kind] += max(it.Size, 0)
-			d.Items.Content += max(it.Size, 0)
-			if d.Bundle.Sample.Member == "" && it.Kind == evidence.KindFile && it.Size > 0 && len(it.Holes) == 0 && it.Size < 1<<20 {
-				d.Bundle.Sample = counsel.Sample{Member: it.Member, SHA256: it.SHA256.String()}
+		attached = append(attached, chainofcustody.Attachment{Name: filepath.Base(path), SHA256: digest})
+	}
+	return attached, nil
+}
+
+func (o outputs) isPDF(path string) bool { return strings.EqualFold(filepath.Ext(path), ".pdf") }
+
+// recordPaper signs into the custody log which paper was written.
+func recordPaper(cs *chainofcustody.Case, id *chainofcustody.Identity, exhibit, note string, attached []chainofcustody.Attachment) error {
+	_, err := cs.Append(exhibit, chainofcustody.Event{Kind: chainofcustody.EventExported, Tool: tool(), Note: note, Attach: attached}, id)
+	return caseError(err)
+}
+
+func printPaper(c *cli.Context, exhibit string, verdict chainofcustody.Verdict, paths []string, attached []chainofcustody.Attachment) error {
+	for i, path := range paths {
+		var digest evidence.Digest
+		if i < len(attached) {
+			digest = attached[i].SHA256
+		}
+		if c.Bool("json") {
+			if err := command.JSON(c.App.Writer, map[string]string{"exhibit": exhibit, "report": path, "verdict": string(verdict), "sha256": digest.String()}); err != nil {
+				return err
 			}
+			continue
 		}
-		for _, u := range it.Unread {
-			d.Items.Unread += u.Length
-		}
-		if it.Kind.Negative() && it.Kind != evidence.KindAbsent {
-			d.Items.FailuresTotal++
-			if len(d.Items.Failures) < failuresShown {
-				d.Items.Failures = append(d.Items.Failures, counsel.Failure{Kind: string(it.Kind), Path: it.Path, Reason: it.Detail})
-			}
-		}
-	}
-	for _, l := range itemLabels {
-		n := counsel.Count{Label: l.label, Items: counts[l.kind], Bytes: -1, Taken: !l.kind.Negative()}
-		if l.kind.HasContent() {
-			n.Bytes = sizes[l.kind]
-		}
-		if n.Items > 0 {
-			d.Items.Counts = append(d.Items.Counts, n)
-		}
+		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, paintVerdict(term.NewPalette(os.Stdout), verdict), term.Escape(path))
 	}
 	return nil
-}
-
-func addCustody(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, exhibit string) error {
-	opt, err := custodyOptions(c)
-	if err != nil {
-		return err
-	}
-	facts := &chainofcustody.BundleFacts{Seal: mustDigest(d.Bundle.SealID), OuterSHA256: mustDigest(d.Bundle.SHA256), Size: d.Bundle.Size}
-	opt.Bundle = facts
-	rep, err := cs.VerifyCustody(exhibit, opt)
-	if err != nil {
-		return err
-	}
-	d.AddCustody(rep)
-	d.Verdict = d.Verdict.Worse(rep.Verdict)
-	return nil
-}
-
-// addTimeline sums up the timeline and, where asked, the root cause.
-func addTimeline(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data) error {
-	dir := cs.Path(chainofcustody.TimelineDir)
-	eng, err := local.Open(dir, local.Options{})
-	if errors.Is(err, local.ErrNoTimeline) {
-		return nil
-	}
-	if err != nil {
-		return timelineError(err)
-	}
-	defer eng.Close()
-	if d.Timeline, err = summary(c.Context, eng); err != nil {
-		return err
-	}
-	if digest, err := command.FileDigest(filepath.Join(dir, "MANIFEST")); err == nil {
-		d.Timeline.SHA256 = digest.String()
-	}
-	if q := c.String("why"); q != "" {
-		return addWhy(c, eng, d, q)
-	}
-	return nil
-}
-
-func summary(ctx context.Context, eng timeline.Engine) (*counsel.Timeline, error) {
-	st, err := timeline.Summarize(ctx, eng, timeline.Query{})
-	if err != nil {
-		return nil, err
-	}
-	t := &counsel.Timeline{Events: st.Events, Undated: st.Undated, Problems: st.Problems}
-	if st.First != timeline.None {
-		t.First, t.Last = time.Unix(0, st.First).UTC(), time.Unix(0, st.Last).UTC()
-	}
-	for _, v := range st.Parsers {
-		t.Sources = append(t.Sources, counsel.Count{Label: v.Value, Items: v.Count, Bytes: -1, Taken: true})
-	}
-	return t, nil
-}
-
-func addWhy(c *cli.Context, eng timeline.Engine, d *counsel.Data, question string) error {
-	start, err := startFrom(c, eng, question)
-	if err != nil {
-		return err
-	}
-	g, err := rootcause.Why(c.Context, eng, start, rootcause.Options{})
-	if err != nil {
-		return err
-	}
-	w := &counsel.Why{Question: question}
-	for i, e := range g.Entries {
-		line := e.Title + " (score " + strconv.FormatFloat(e.Score, 'f', 2, 64) + ", confidence " + e.Confidence + ")"
-		if i == 0 {
-			w.Entry = line
-		} else {
-			w.Others = append(w.Others, line)
-		}
-	}
-	for _, s := range g.Narrative {
-		w.Sentences = append(w.Sentences, s.Text+cited(s.Events))
-	}
-	for _, n := range g.Assumptions {
-		w.Assumption = append(w.Assumption, n.Text)
-	}
-	d.Why = w
-	return nil
-}
-
-// cited writes the first citations of a sentence.
-func cited(ids rootcause.Citations) string {
-	if len(ids) == 0 {
-		return ""
-	}
-	var parts []string
-	for _, id := range ids[:min(len(ids), 3)] {
-		parts = append(parts, id.String())
-	}
-	if more := len(ids) - len(parts); more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
-	}
-	return " [" + strings.Join(parts, ", ") + "]"
 }

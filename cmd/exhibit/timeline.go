@@ -160,6 +160,10 @@ func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left 
 				continue
 			}
 		}
+		if errors.Is(err, errNotCollected) {
+			fmt.Fprintf(c.App.ErrWriter, "%s is ordered and not collected yet\n", exhibit)
+			continue
+		}
 		left, last = left+1, err
 		fmt.Fprintf(c.App.ErrWriter, "%s is left out: %s\n", exhibit, term.Escape(err.Error()))
 	}

@@ -29,7 +29,7 @@ var plan = map[string][]string{
 	"evidence/record":        {},
 	"internal/...":           {"evidence"},
 	"chainofcustody":         {"evidence"},
-	"chainofcustody/...":     {"evidence", "chainofcustody"},
+	"chainofcustody/...":     {"evidence", "chainofcustody", "chainofcustody/..."},
 	"bundle":                 {"evidence", "chainofcustody"},
 	"bundle/...":             {"evidence", "chainofcustody", "bundle"},
 	"collect":                {"evidence", "evidence/record", "bundle", "chainofcustody"},

@@ -25,6 +25,15 @@ import (
 // test's own TestMain offers.
 func Run(t *testing.T) {
 	testenv.Tool(t, "setpriv") // a skip inside of a script would not name it
+	// Written before the first script starts anything: a program that is started
+	// while such a file is open for writing keeps it busy, and it cannot run.
+	bin := t.TempDir()
+	for name, text := range map[string]string{"unprivileged": unprivileged, "lab": lab} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setup := func(env *testscript.Env) error { return setup(env, bin) }
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setup, RequireExplicitExec: true, RequireUniqueNames: true,
 		Condition: func(cond string) (bool, error) {
@@ -71,17 +80,10 @@ exhibit collect --root ../tree
 
 // setup gives each script a home of its own and nothing of the tester's
 // environment that the programs heed.
-func setup(env *testscript.Env) error {
-	home, bin := filepath.Join(env.WorkDir, ".home"), filepath.Join(env.WorkDir, ".bin")
-	for _, dir := range []string{home, bin} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return err
-		}
-	}
-	for name, text := range map[string]string{"unprivileged": unprivileged, "lab": lab} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
-			return err
-		}
+func setup(env *testscript.Env, bin string) error {
+	home := filepath.Join(env.WorkDir, ".home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return err
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
