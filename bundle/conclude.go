@@ -115,7 +115,7 @@ func (c *conclusion) identity() {
 	if c.key != nil {
 		c.origin = OriginPrefix + c.header.Bundle
 		r.Bundle, r.Case, r.Exhibit = c.header.Bundle, plainText(c.header.Case), plainText(c.header.Exhibit)
-		r.Grade, r.Started = c.header.Grade, c.header.Started
+		r.Grade, r.Started, r.Continues = c.header.Grade, c.header.Started, plainText(c.header.Continues)
 		r.Key = chainofcustody.Fingerprint(c.sshKey)
 	} else if text, sig := c.members[sealMember], c.members[sshsigMember]; c.gaps && text != nil && sig != nil {
 		s, err := ParseSeal(text)

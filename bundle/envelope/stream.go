@@ -16,7 +16,10 @@ import (
 // and one byte that is 1 for the last chunk. The library decrypts front to back
 // or not at all; each chunk alone is what lets a damaged file be read on.
 const (
-	chunkSize = 64 << 10
+	// ChunkSize is the length of the pieces an envelope is cut into, decrypted.
+	ChunkSize = 64 << 10
+
+	chunkSize = ChunkSize
 	overhead  = chacha20poly1305.Overhead
 	sealed    = chunkSize + overhead
 	nonceSize = 16

@@ -52,7 +52,7 @@ type opened struct {
 	id      *chainofcustody.Identity
 	exhibit string
 	path    string
-	file    *os.File
+	file    *bundleFile
 	*bundle.Reader
 }
 
@@ -68,7 +68,7 @@ func openArgument(c *cli.Context, atMost int, usage string) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func custodyVerify(c *cli.Context) error {
 	worst := chainofcustody.VerdictVerified
 	for _, name := range names {
 		o := opt
-		o.Bundle = factsOf(cs, name)
+		o.Bundle = factsOf(c, cs, name)
 		rep, err := cs.VerifyCustody(name, o)
 		if err != nil {
 			return err
@@ -174,8 +174,9 @@ func readSigners(path string) (chainofcustody.AllowedSigners, error) {
 }
 
 // factsOf identifies the bundle that lies in the case for an exhibit, nil
-// where there is none that can be opened.
-func factsOf(cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
+// where there is none that can be read. The seal of an encrypted one that no
+// identity given opens stays open: its SHA-256 then speaks for it.
+func factsOf(c *cli.Context, cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
 	path, err := bundleOf(cs, exhibit)
 	if err != nil {
 		return nil
@@ -188,7 +189,7 @@ func factsOf(cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFact
 	if facts.OuterSHA256, err = command.FileDigest(path); err != nil {
 		return nil
 	}
-	if f, r, err := openBundle(path); err == nil {
+	if f, r, err := openBundle(c, path); err == nil {
 		facts.Seal = r.Seal().ID
 		f.Close()
 	}

@@ -36,6 +36,8 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "case", Usage: "case `DIR` (default: the one around the current directory)", EnvVars: []string{"EXHIBIT_CASE"}},
 			&cli.StringFlag{Name: "key", Usage: "sign with this SSH private key `FILE`, or agent:FINGERPRINT", EnvVars: []string{"EXHIBIT_KEY"}},
 			&cli.StringFlag{Name: "id", Usage: "sign as `WHO`, for example alice@lab", EnvVars: []string{"EXHIBIT_ID"}},
+			&cli.StringSliceFlag{Name: "identity", Usage: "open encrypted bundles with the age identity or SSH private key in `FILE` (repeatable)", EnvVars: []string{"EXHIBIT_IDENTITY"}},
+			&cli.StringFlag{Name: "identity-passphrase-file", Usage: "read the identity's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_IDENTITY_PASSPHRASE_FILE"}},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "read the key's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_PASSPHRASE_FILE"}},
 		),
 		Commands: []*cli.Command{

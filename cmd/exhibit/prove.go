@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -116,7 +118,7 @@ func runProve(c *cli.Context) error {
 		return err
 	}
 	ev = ev.Clone()
-	f, r, path, err := bundleWithSeal(cs, ev.Source.Bundle)
+	f, r, path, err := bundleWithSeal(c, cs, ev.Source.Bundle)
 	if err != nil {
 		return err
 	}
@@ -138,17 +140,22 @@ func runProve(c *cli.Context) error {
 }
 
 // bundleWithSeal finds the bundle of the case that an event came from.
-func bundleWithSeal(cs *chainofcustody.Case, seal evidence.Digest) (*os.File, *bundle.Reader, string, error) {
+func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Digest) (*bundleFile, *bundle.Reader, string, error) {
 	names, err := cs.Exhibits()
 	if err != nil {
 		return nil, nil, "", err
 	}
+	var locked error // the bundle may be one that no identity given opens
 	for _, name := range names {
 		path, err := bundleOf(cs, name)
 		if err != nil {
 			continue
 		}
-		f, r, err := openBundle(path)
+		f, r, err := openBundle(c, path)
+		if errors.Is(err, errUnopened) || errors.Is(err, envelope.ErrNoKey) {
+			locked = err
+			continue
+		}
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -156,6 +163,9 @@ func bundleWithSeal(cs *chainofcustody.Case, seal evidence.Digest) (*os.File, *b
 			return f, r, path, nil
 		}
 		f.Close()
+	}
+	if locked != nil {
+		return nil, nil, "", locked
 	}
 	return nil, nil, "", command.Failf(command.Failure, "put the bundle back into the case's exhibits folder",
 		"no bundle with seal %s in the case", bundle.CodeOf(seal))

@@ -85,15 +85,20 @@ func runReceive(c *cli.Context) error {
 			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
 		}
 	}
-	if err != nil || rep.Verdict == bundle.SignerUnknown || rep.Verdict == bundle.Verified {
-		return err // an unknown signer is what a receipt is for
+	switch {
+	case err != nil, rep.Verdict == bundle.Verified,
+		rep.Verdict == bundle.SignerUnknown, // what a receipt is for
+		rep.Verdict == bundle.Unopened:      // who keeps a bundle need not be able to read it
+		return err
 	}
 	return command.Exit(rep.ExitCode())
 }
 
 func receiptNote(c *cli.Context, rep *bundle.Report) string {
 	note := "seal code " + rep.SealCode
-	if c.String("code") != "" {
+	if rep.SealCode == "" {
+		note = "no seal code: the bundle is encrypted, was not opened, and no seal lies beside it"
+	} else if c.String("code") != "" {
 		note += ", equal to the code written at the scene"
 	} else {
 		note += ", not compared with a code from the scene"
@@ -138,7 +143,29 @@ func takeCopy(cs *chainofcustody.Case, exhibit, from string, want evidence.Diges
 	if err := os.Rename(path+gathering.Unfinished, path); err != nil {
 		return "", err
 	}
+	if err := takeSealFolder(from, path); err != nil {
+		return "", err
+	}
 	return path, os.Chmod(path, 0o400)
+}
+
+// takeSealFolder copies the seal that lies beside an encrypted bundle. It has
+// been verified; a folder that is none is left behind.
+func takeSealFolder(from, to string) error {
+	root, err := os.OpenRoot(from + bundle.SealFolder)
+	if err != nil {
+		return nil //nolint:nilerr // most bundles have none
+	}
+	defer root.Close()
+	s, key, err := bundle.ReadSealFolder(root.FS())
+	if err != nil {
+		return nil //nolint:nilerr // the verification has said so
+	}
+	files, err := bundle.SealFiles(s, key)
+	if err != nil {
+		return err
+	}
+	return gathering.WriteSealFolder(to, files)
 }
 
 // vouched says who of the case signed for a seal: by collecting it, or by

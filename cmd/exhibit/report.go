@@ -144,7 +144,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	}
 	d.Inputs = append(d.Inputs, counsel.Input{Name: filepath.Base(path), SHA256: digest.String(), Size: rep.Size})
 	d.Exhibit.Complete, d.Exhibit.EndReason, d.Exhibit.Started, d.Exhibit.Finished = rep.Complete, rep.Reason, rep.Started, rep.Finished
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}

@@ -3,17 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/analyze/parsers"
-	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -161,7 +158,7 @@ func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg
 	if err != nil {
 		return nil, err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -272,40 +269,6 @@ func timelineError(err error) error {
 		return command.Fail(command.NoCase, "use the newer exhibit that wrote it, or delete the timeline folder and build again", err)
 	case errors.Is(err, local.ErrBusy):
 		return command.Fail(command.NoCase, "wait for the other command to end", err)
-	}
-	return err
-}
-
-// openBundle opens a bundle and gives what goes wrong its exit code.
-func openBundle(path string) (*os.File, *bundle.Reader, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, openError(err, path)
-	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	if !st.Mode().IsRegular() {
-		f.Close()
-		return nil, nil, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
-	}
-	r, err := bundle.Open(f, st.Size())
-	if err != nil {
-		f.Close()
-		return nil, nil, command.Fail(command.Failure,
-			"exhibit verify "+path+" says how much of it is proven; exhibit recover saves it", fmt.Errorf("open %s: %w", path, err))
-	}
-	return f, r, nil
-}
-
-func openError(err error, path string) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return command.Fail(command.Privilege, "run this as a user who may read "+path, err)
-	case errors.Is(err, os.ErrNotExist) && strings.HasPrefix(path, "EX-"):
-		return command.Fail(command.NoCase, "exhibit numbers work inside a case: pass --case DIR or the bundle's path", err)
 	}
 	return err
 }

@@ -104,18 +104,18 @@ func mustDigest(hex string) evidence.Digest {
 // who vouches for its seal where its own signatures leave that open; it may be
 // nil.
 func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners, by func(bundle.Seal) (string, bool)) (*bundle.Report, evidence.Digest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, evidence.Digest{}, openError(err, path)
+	f, err := openFile(c, path)
+	if errors.Is(err, errUnopened) {
+		return unopened(c, path)
 	}
-	defer f.Close()
-	st, err := f.Stat()
 	if err != nil {
+		if rep := unreadable(err); rep != nil {
+			digest, err := command.FileDigest(path)
+			return rep, digest, err
+		}
 		return nil, evidence.Digest{}, err
 	}
-	if !st.Mode().IsRegular() {
-		return nil, evidence.Digest{}, command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
-	}
+	defer f.Close()
 	progress, err := command.Progress(c, "verifying "+filepath.Base(path))
 	if err != nil {
 		return nil, evidence.Digest{}, err
@@ -137,15 +137,16 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 	if want := bundle.NormalCode(c.String("code")); want != "" {
 		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
 	}
-	rep, err := bundle.Verify(c.Context, f, st.Size(), opt)
+	rep, err := bundle.Verify(c.Context, f, f.size, opt)
 	if err == nil && rep.Verdict == bundle.SignerUnknown && by != nil {
 		opt.Confirmed = by
-		rep, err = bundle.Verify(c.Context, f, st.Size(), opt)
+		rep, err = bundle.Verify(c.Context, f, f.size, opt)
 	}
 	if err != nil {
 		return nil, evidence.Digest{}, err
 	}
 	progress.Done()
+	addEnvelope(rep, f)
 	if typed := c.String("code"); typed != "" && rep.SealCode != bundle.NormalCode(typed) {
 		return nil, evidence.Digest{}, command.Failf(command.Integrity, "this is not the bundle whose code was written down, or the code was misread",
 			"%s has seal code %s, not %s", path, rep.SealCode, bundle.NormalCode(typed))
@@ -201,49 +202,4 @@ func printReport(c *cli.Context, path string, rep *bundle.Report) error {
 		fmt.Fprintf(w, "  … %d more: --explain shows them\n", -left)
 	}
 	return nil
-}
-
-func recoverCommand() *cli.Command {
-	return &cli.Command{
-		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
-		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n\nThe original is never changed.",
-		Flags:       []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", Required: true}},
-		Action:      runRecover,
-	}
-}
-
-func runRecover(c *cli.Context) error {
-	path, err := oneArgument(c, "BUNDLE")
-	if err != nil {
-		return err
-	}
-	in, err := os.Open(path)
-	if err != nil {
-		return openError(err, path)
-	}
-	defer in.Close()
-	st, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.OpenFile(c.String("output"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return command.Fail(command.Failure, "choose another name: evidence is never overwritten", err)
-	}
-	if err != nil {
-		return err
-	}
-	rep, err := bundle.Recover(c.Context, in, st.Size(), out)
-	err = errors.Join(err, out.Sync(), out.Close())
-	if err != nil {
-		err = errors.Join(fmt.Errorf("recover %s: %w", path, err), os.Remove(c.String("output")))
-		return command.Fail(command.Failure, "exhibit verify "+path+" --explain says what is wrong with it", err)
-	}
-	if c.Bool("json") {
-		err = command.JSON(c.App.Writer, rep)
-	} else {
-		fmt.Fprintf(c.App.Writer, "%d records saved, %d of them proven by a signature; %s lost in the middle, %s of a cut member left behind\nwritten to %s (%s)\n",
-			rep.Records, rep.Proven, term.Size(rep.LostSize), term.Size(rep.Left), term.Escape(c.String("output")), term.Size(rep.Size))
-	}
-	return errors.Join(err, command.Exit(command.Partial))
 }
