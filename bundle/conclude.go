@@ -47,6 +47,10 @@ func (c *conclusion) draw() {
 func (c *conclusion) container() {
 	r := c.report
 	c.complete = c.tar.zero == 2 && !c.tar.inside && len(c.tar.head) == 0 && !c.tar.broken
+	r.Form = c.walk.form.String()
+	if r.Form != "" && c.walk.end == endTable && !c.complete && !c.tar.broken && !c.notBundle {
+		c.walk.end = endCut // nothing but the end of the tar marks the end of such a file
+	}
 	switch c.walk.end {
 	case endTable:
 		if table, err := readSeekTable(c.walk.r, c.walk.size); err != nil || !slices.Equal(table, c.walk.frames) {
@@ -68,6 +72,8 @@ func (c *conclusion) container() {
 		r.layer("container", "lost", fmt.Sprintf("the file ends early, at byte %d", c.walk.size))
 	case r.damaged:
 		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), len(c.walk.frames)))
+	case r.Form != "":
+		r.layer("container", "ok", "converted to "+r.Form+": not the file that was sealed, but its tar")
 	default:
 		r.layer("container", "ok", fmt.Sprintf("%d frames", len(c.walk.frames)))
 	}

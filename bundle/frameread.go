@@ -25,10 +25,17 @@ const packedLimit = MaxFrame + MaxFrame/64 + 1024
 type frameAt struct {
 	file, tar     int64
 	packed, plain int
+	form          form
 }
 
 // readSeekTable reads the table at the end of a file of the given size.
 func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
+	switch formOf(r, size) {
+	case formTar:
+		return tarFrames(size), nil
+	case formGzip:
+		return gzipFrames(r, size)
+	}
 	le := binary.LittleEndian
 	var foot [seekFooter]byte
 	if size < seekFooter+8 {
@@ -172,6 +179,7 @@ func shortOr(cond bool, err error) error {
 // unpacker decodes frames. It is not safe for concurrent use.
 type unpacker struct {
 	dec    *zstd.Decoder
+	flate  io.ReadCloser // made when first needed
 	packed []byte
 }
 
@@ -186,6 +194,9 @@ func newUnpacker() (*unpacker, error) {
 
 // unpack reads and decodes one frame into dst, which is grown as needed.
 func (u *unpacker) unpack(r io.ReaderAt, f frameAt, dst []byte) ([]byte, error) {
+	if f.form != formZstd {
+		return u.unpackConverted(r, f, dst)
+	}
 	if cap(u.packed) < f.packed {
 		u.packed = make([]byte, f.packed)
 	}
