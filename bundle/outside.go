@@ -27,8 +27,8 @@ func (r *Report) AddEnvelope(e *Envelope, size int64) {
 		state, detail = "lost", "the file ends early, or its last chunk is damaged"
 	}
 	r.Layers = append([]Layer{{"envelope", state, detail}}, r.Layers...)
-	if e.Chunks > 0 {
-		r.say("%s.", detail)
+	if state != "ok" {
+		r.say("Of the envelope: %s.", detail)
 	}
 }
 

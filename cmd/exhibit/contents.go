@@ -134,6 +134,9 @@ func runLs(c *cli.Context) error {
 		if pattern != "" && !timeline.WildcardMatch(pattern, it.Path) {
 			continue
 		}
+		if before := o.Header().Continues; it.Kind == evidence.KindHeader && before != "" {
+			it.Detail = "continues " + sealName(before)
+		}
 		r := rowOfItem(&it)
 		if c.Bool("json") {
 			err = command.JSON(c.App.Writer, r)

@@ -42,7 +42,7 @@ func newApp() *cli.App {
 		),
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
-			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
+			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
 			keyCommand(), caseCommand(), custodyCommand(), reportCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),

@@ -60,7 +60,7 @@ func (b *bundleFile) open(c *cli.Context) error {
 	}
 	b.ReaderAt, b.size, b.outer = b.file, st.Size(), st.Size()
 	if !envelope.Is(b.file, b.outer) {
-		return nil
+		return otherForm(b.file, b.outer, b.path)
 	}
 	ids, err := identities(c)
 	if err != nil {
@@ -75,6 +75,21 @@ func (b *bundleFile) open(c *cli.Context) error {
 		return envelopeError(err, b.path)
 	}
 	b.ReaderAt, b.size = b.env, b.env.Size()
+	return otherForm(b, b.size, b.path)
+}
+
+// otherForm tells of files that hold a bundle in a form that is not read here.
+func otherForm(r io.ReaderAt, size int64, path string) error {
+	var head [4]byte
+	if n, _ := r.ReadAt(head[:], 0); n < len(head) {
+		return nil
+	}
+	switch {
+	case string(head[:]) == "PK\x03\x04":
+		return command.Failf(command.Failure, "unzip it and run: python3 exhibit/verify.py", "%s is a zip", path)
+	case string(head[:2]) == "\x1f\x8b" && bundle.FormOf(r, size) == "":
+		return command.Failf(command.Failure, "gunzip it: exhibit reads the tar inside, and tar.gz files of exhibit convert", "%s is a gzip file", path)
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
 // addEnvelope states what lay around a bundle that was verified.
@@ -183,6 +184,69 @@ func (k *custodian) log(c *cli.Context, path string) {
 		detail += ", and the seal is the one that the log names"
 	}
 	k.rep.AddLayer("custody", "ok", detail)
+}
+
+// compareFolder says where the seal beside a bundle is not the one inside:
+// whoever signed for that folder signed for another bundle.
+func compareFolder(rep *bundle.Report, f *bundleFile) {
+	if f.env == nil || rep.SealID == "" {
+		return
+	}
+	root, err := os.OpenRoot(f.path + bundle.SealFolder)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	s, _, err := bundle.ReadSealFolder(root.FS())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		rep.AddLayer("seal beside", "failed", err.Error())
+		rep.Say("The seal that lies beside the bundle does not hold. The one inside does not depend on it.")
+	case s.ID.String() != rep.SealID:
+		rep.AddLayer("seal beside", "failed", "it has code "+s.Code())
+		rep.Say("The seal that lies beside the bundle is that of another bundle, with code %s.", s.Code())
+	default:
+		rep.AddLayer("seal beside", "ok", "it is the one inside")
+	}
+}
+
+// linkOf is what a verified bundle says of the one before it.
+func linkOf(path string, rep *bundle.Report) bundle.Link {
+	code := rep.ExitCode()
+	return bundle.Link{
+		Name: path, Seal: rep.SealID, Continues: rep.Continues,
+		Unknown: rep.Verdict == bundle.Unopened || code == command.Integrity || code == command.Failure,
+	}
+}
+
+// sealName is a seal id as people compare it: by its code.
+func sealName(id string) string {
+	d, err := evidence.ParseDigest(id)
+	if err != nil {
+		return id
+	}
+	return "the bundle with seal code " + bundle.CodeOf(d)
+}
+
+// printChain says how several bundles continue each other, and returns the
+// exit code that stands for it.
+func printChain(c *cli.Context, chain *bundle.Chain) int {
+	if chain == nil {
+		return command.OK
+	}
+	if c.Bool("json") {
+		_ = command.JSON(c.App.Writer, map[string]any{"chain": chain})
+	} else {
+		fmt.Fprintf(c.App.Writer, "chain %s\n", chain.State)
+		for _, s := range chain.Sentences {
+			fmt.Fprintf(c.App.Writer, "  %s\n", term.Escape(s))
+		}
+	}
+	if chain.State == bundle.ChainHolds {
+		return command.OK
+	}
+	return command.Partial
 }
 
 // conclude puts it into plain words.

@@ -20,7 +20,10 @@ import (
 func verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
-		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n" +
+			"   exhibit verify host.exhibit.tar.zst.age --identity age.key\n\n" +
+			"An encrypted bundle without --identity is compared with custody log and seal from outside: UNOPENED.\n" +
+			"Of several bundles that continue each other it says whether one is missing.\n" +
 			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
 			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
 		Flags: []cli.Flag{
@@ -51,6 +54,7 @@ func runVerify(c *cli.Context) error {
 		return err
 	}
 	code := 0
+	var links []bundle.Link
 	for _, arg := range c.Args().Slice() {
 		path, exhibit, err := bundlePath(cs, arg)
 		if err != nil {
@@ -64,6 +68,7 @@ func runVerify(c *cli.Context) error {
 			return err
 		}
 		code = worseCode(code, rep.ExitCode())
+		links = append(links, linkOf(path, rep))
 		if exhibit == "" {
 			continue
 		}
@@ -78,7 +83,7 @@ func runVerify(c *cli.Context) error {
 			return caseError(err)
 		}
 	}
-	return command.Exit(code)
+	return command.Exit(worseCode(code, printChain(c, bundle.CheckChain(links))))
 }
 
 // worseCode keeps the graver of two exit codes.
@@ -147,6 +152,7 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 	}
 	progress.Done()
 	addEnvelope(rep, f)
+	compareFolder(rep, f)
 	if typed := c.String("code"); typed != "" && rep.SealCode != bundle.NormalCode(typed) {
 		return nil, evidence.Digest{}, command.Failf(command.Integrity, "this is not the bundle whose code was written down, or the code was misread",
 			"%s has seal code %s, not %s", path, rep.SealCode, bundle.NormalCode(typed))
@@ -177,6 +183,9 @@ func printReport(c *cli.Context, path string, rep *bundle.Report) error {
 	}
 	if rep.SealCode != "" {
 		fmt.Fprintf(w, "  seal code %s\n", rep.SealCode)
+	}
+	if rep.Continues != "" {
+		fmt.Fprintf(w, "  continues %s\n", sealName(rep.Continues))
 	}
 	shown := 5
 	if c.Bool("explain") {
