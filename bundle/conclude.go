@@ -48,8 +48,11 @@ func (c *conclusion) container() {
 	r := c.report
 	c.complete = c.tar.zero == 2 && !c.tar.inside && len(c.tar.head) == 0 && !c.tar.broken
 	r.Form = c.walk.form.String()
-	if r.Form != "" && c.walk.end == endTable && !c.complete && !c.tar.broken && !c.notBundle {
+	if r.Form != "" && c.walk.end == endTable && c.tar.zero < 2 && !c.tar.broken && !c.notBundle {
 		c.walk.end = endCut // nothing but the end of the tar marks the end of such a file
+	}
+	if r.Form != "" && c.walk.end != endTable && c.complete {
+		c.walk.end = endBehind
 	}
 	switch c.walk.end {
 	case endTable:

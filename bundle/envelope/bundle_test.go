@@ -69,6 +69,32 @@ func write(t testing.TB, sink io.Writer, items, noisy int) bundle.Seal {
 	return s
 }
 
+// writeSmall makes a bundle whose items are some chunks together.
+func writeSmall(t testing.TB, sink io.Writer, items int) {
+	t.Helper()
+	key, err := chainofcustody.NewRunKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := bundle.NewWriter(sink, bundle.Header{Case: "C", Exhibit: "EX-1"}, key, bundle.WriterOptions{CheckpointItems: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	random := rand.NewChaCha8([32]byte{2})
+	for i := range items {
+		b := make([]byte, 24<<10)
+		_, _ = random.Read(b)
+		it := evidence.Item{Kind: evidence.KindFile, Source: "file", Path: fmt.Sprintf("/var/noise/%d", i), Size: int64(len(b))}
+		if _, err := w.Add(context.Background(), it, bundle.Input{R: bytes.NewReader(b)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Seal(bundle.Trailer{Reason: "completed", Complete: true, Finished: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // encrypted is a bundle in an envelope.
 func encrypted(t testing.TB, to envelope.Recipient, items, noisy int) ([]byte, bundle.Seal) {
 	t.Helper()

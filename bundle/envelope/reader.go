@@ -15,7 +15,7 @@ import (
 type Extent struct{ Offset, Length int64 }
 
 // Reader gives the bytes inside an envelope at any offset. It is safe for
-// concurrent use. Memory: 8 MiB of decrypted chunks.
+// concurrent use. Memory: 8 MiB of decrypted chunks, 4 MiB of buffers.
 //
 // A chunk that fails its authentication reads as zeros and is listed by Damage:
 // what a bundle keeps in its frames has checksums, so that zeros are never
@@ -28,7 +28,7 @@ type Reader struct {
 	chunks int64
 	size   int64
 	whole  bool
-	spare  sync.Pool // buffers of sealed chunks
+	spare  chan []byte // buffers of sealed chunks, 1 MiB each
 
 	mu    sync.Mutex
 	cache map[int64]*chunk
@@ -74,7 +74,7 @@ func Open(src io.ReaderAt, size int64, identities ...age.Identity) (*Reader, err
 	}
 	r := &Reader{
 		src: src, at: int64(len(header)) + nonceSize,
-		cache: map[int64]*chunk{}, bad: map[int64]struct{}{},
+		cache: map[int64]*chunk{}, bad: map[int64]struct{}{}, spare: make(chan []byte, 4),
 	}
 	r.length = size - r.at
 	if r.stream, err = newStream(key, nonce); err != nil {
@@ -214,11 +214,18 @@ func (r *Reader) have(index int64) []byte {
 
 // load reads and decrypts n chunks and returns the first.
 func (r *Reader) load(index, n int64) ([]byte, error) {
-	whole, _ := r.spare.Get().([]byte)
-	if whole == nil {
+	var whole []byte
+	select {
+	case whole = <-r.spare:
+	default:
 		whole = make([]byte, together*sealed)
 	}
-	defer r.spare.Put(whole) //nolint:staticcheck // a slice header is small beside 1 MiB
+	defer func() {
+		select {
+		case r.spare <- whole:
+		default:
+		}
+	}()
 	buf := whole[:min(n*sealed, r.length-index*sealed)]
 	if m, err := r.src.ReadAt(buf, r.at+index*sealed); m < len(buf) {
 		return nil, fmt.Errorf("read envelope at %d: %w", r.at+index*sealed+int64(m), noEOF(err))
