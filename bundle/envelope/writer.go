@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -16,27 +17,48 @@ import (
 // less than 64 KiB of the bundle more.
 type Writer struct {
 	sink counter
+	buf  *bufio.Writer // between the chunks and the sink: fewer, longer writes
 	enc  io.WriteCloser
 }
+
+// gathered is how much goes to the sink in one write, at most. Nothing stays
+// in it when Write returns.
+const gathered = 1 << 20
 
 // NewWriter begins an envelope for the recipients on a sink. The key of the
 // file is made here, wrapped for each recipient, and never leaves memory.
 func NewWriter(sink io.Writer, recipients []Recipient) (*Writer, error) {
 	w := &Writer{sink: counter{w: sink}}
-	enc, err := age.Encrypt(&w.sink, keysOf(recipients)...)
+	w.buf = bufio.NewWriterSize(&w.sink, gathered)
+	var err error
+	if w.enc, err = age.Encrypt(w.buf, keysOf(recipients)...); err == nil {
+		err = w.buf.Flush()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("begin envelope: %w", explain(err))
 	}
-	w.enc = enc
 	return w, nil
 }
 
 // Write implements io.Writer.
-func (w *Writer) Write(p []byte) (int, error) { return w.enc.Write(p) }
+func (w *Writer) Write(p []byte) (int, error) {
+	n, err := w.enc.Write(p)
+	if err == nil {
+		err = w.buf.Flush()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
 
 // Close writes the last chunk.
 func (w *Writer) Close() error {
-	if err := w.enc.Close(); err != nil {
+	err := w.enc.Close()
+	if err == nil {
+		err = w.buf.Flush()
+	}
+	if err != nil {
 		return fmt.Errorf("end envelope: %w", err)
 	}
 	return nil
