@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // ErrExpansion says that an encoded item grew beyond what its size can
@@ -36,7 +37,9 @@ var encodings = []struct {
 }{
 	{"gzip", "\x1f\x8b\x08", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
-		return xz.ReaderConfig{DictCap: decoderMemory}.NewReader(r)
+		// The file says how large its dictionary is; this is the least that is
+		// set aside, for every file.
+		return xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r)
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, error) {
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(decoderMemory/2))
@@ -56,12 +59,13 @@ type decoded struct {
 // is "" and the content r itself where there is none. stored is the size of
 // the encoded content and bounds what comes out.
 func Decode(r io.Reader, stored int64) (content io.Reader, chain string, err error) {
-	d, err := decode(r, stored)
+	d, err := decode(bufio.NewReaderSize(r, decodeBuffer), stored)
 	return d.Reader, d.chain, err
 }
 
-func decode(r io.Reader, stored int64) (decoded, error) {
-	br := bufio.NewReaderSize(r, 64<<10)
+const decodeBuffer = 64 << 10
+
+func decode(br *bufio.Reader, stored int64) (decoded, error) {
 	head, err := br.Peek(8)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return decoded{Reader: br}, err

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -119,8 +120,9 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
+			buf := newBuffers()
 			for t := range tasks {
-				if err := r.item(ctx, t); err != nil {
+				if err := r.item(ctx, t, buf); err != nil {
 					r.cancel(err)
 				}
 			}
@@ -205,25 +207,25 @@ func (r *run) progress() Progress {
 
 // item opens, decodes and matches one item and runs its parser. The error
 // ends the run: it is the context's or the store's.
-func (r *run) item(ctx context.Context, t task) error {
+func (r *run) item(ctx context.Context, t task, buf *buffers) error {
 	r.mu.Lock()
 	r.current = t.item.Path
 	r.mu.Unlock()
-	err := r.parse(ctx, t)
+	err := r.parse(ctx, t, buf)
 	r.mu.Lock()
 	r.res.Items++
 	r.mu.Unlock()
 	return err
 }
 
-func (r *run) parse(ctx context.Context, t task) error {
+func (r *run) parse(ctx context.Context, t task, buf *buffers) error {
 	it := &t.item
 	content, err := r.ev.Open(it.Member)
 	if err != nil {
 		return r.unreadable(ctx, t, err)
 	}
 	defer content.Close()
-	src, parser, err := r.match(ctx, it, content)
+	src, parser, err := r.match(ctx, it, content, buf)
 	if err != nil {
 		return r.unreadable(ctx, t, err)
 	}
@@ -246,9 +248,9 @@ func (r *run) parse(ctx context.Context, t task) error {
 // match decodes the content and finds the first parser that takes it. Content
 // that only looks compressed is offered as it is: three bytes in front of a
 // log must not hide it.
-func (r *run) match(ctx context.Context, it *evidence.Item, content evidence.Content) (*Source, *Parser, error) {
+func (r *run) match(ctx context.Context, it *evidence.Item, content evidence.Content, buf *buffers) (*Source, *Parser, error) {
 	stored := max(it.Stored, it.Size)
-	d, head, headErr := decodeHead(content, stored)
+	d, head, headErr := buf.decodeHead(content, stored)
 	if headErr != nil && len(head) == 0 {
 		plain := io.NewSectionReader(content, 0, content.Size())
 		raw := make([]byte, HeadSize)
@@ -265,13 +267,25 @@ func (r *run) match(ctx context.Context, it *evidence.Item, content evidence.Con
 	return r.source(ctx, it, content, d, head, headErr), r.choose(it, head), nil
 }
 
+// buffers are what one worker looks at its items through, one after the other:
+// most items of a host are small files that no parser takes.
+type buffers struct {
+	in   *bufio.Reader
+	head []byte
+}
+
+func newBuffers() *buffers {
+	return &buffers{in: bufio.NewReaderSize(nil, decodeBuffer), head: make([]byte, HeadSize)}
+}
+
 // decodeHead undoes compression and reads the first HeadSize bytes. err is
-// nil at an honest end.
-func decodeHead(content io.Reader, stored int64) (d decoded, head []byte, err error) {
-	if d, err = decode(content, stored); err != nil {
+// nil at an honest end. What it returns is good until its next call.
+func (b *buffers) decodeHead(content io.Reader, stored int64) (d decoded, head []byte, err error) {
+	b.in.Reset(content)
+	if d, err = decode(b.in, stored); err != nil {
 		return d, nil, err
 	}
-	head = make([]byte, HeadSize)
+	head = b.head
 	n, err := io.ReadFull(d.Reader, head)
 	if atEnd(err) && !(d.chain != "" && errors.Is(err, io.ErrUnexpectedEOF) && n == 0) {
 		err = nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -196,6 +198,27 @@ func TestResultDoesNotDependOnWorkers(t *testing.T) {
 	}
 }
 
+func TestItemsOfAWorkerDoNotSeeEachOther(t *testing.T) {
+	var gz bytes.Buffer
+	w := gzip.NewWriter(&gz)
+	w.Write([]byte("log packed\n"))
+	w.Close()
+	long := "log " + strings.Repeat("x", 3*analyze.HeadSize)
+	ev := new(folder).add("/a", long).add("/b", "no").add("/c", "log short\n").add("/d", "\x1f\x8b\x08broken").
+		add("/e", gz.String()).add("/f", "").add("/g", "log")
+	s := newShelf()
+	mustRun(t, ev, s, analyze.Options{Workers: 1})
+	got := map[string]bool{}
+	for _, m := range s.messages() {
+		_, text, _ := strings.Cut(m, " ")
+		got[text] = true
+	}
+	want := map[string]bool{long: true, "log short": true, "log packed": true, "log": true}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d events, want %d: %.300v", len(got), len(want), slices.Collect(maps.Keys(got)))
+	}
+}
+
 func TestDoneJobsAreNotRunAgain(t *testing.T) {
 	ev := new(folder).add("/a", "log one\n")
 	s := newShelf()
@@ -272,6 +295,30 @@ func TestDecodingIsBounded(t *testing.T) {
 	n, err := io.Copy(io.Discard, r)
 	if !errors.Is(err, analyze.ErrExpansion) || n > 1<<30 {
 		t.Errorf("read %d bytes, error %v; want an end at 1 GiB", n, err)
+	}
+}
+
+func TestASmallXZFileTakesLittleMemory(t *testing.T) {
+	var packed bytes.Buffer
+	w, err := xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write([]byte("log packed\n"))
+	w.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, chain, err := analyze.Decode(&packed, int64(packed.Len()))
+	if err != nil || chain != "xz" {
+		t.Fatal(chain, err)
+	}
+	b, err := io.ReadAll(r)
+	runtime.ReadMemStats(&after)
+	if string(b) != "log packed\n" || err != nil {
+		t.Errorf("decoded %q, %v", b, err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+		t.Errorf("%d bytes allocated for a dictionary of 64 KiB", n)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,11 @@ func checkCutOff(t *testing.T, path string) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, s := range verify(t, b, VerifyOptions{}).Sentences {
+		if strings.Contains(s, "sealed") || strings.Contains(s, "seal code") {
+			t.Errorf("of a bundle that was never sealed is said: %s", s)
+		}
 	}
 	r := verify(t, b, trustTest(t))
 	t.Logf("%d bytes: %d records proven by %d checkpoints, %d records and %d files behind them", len(b), r.Proven, r.Checkpoints, r.Unproven, r.Unsealed)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"sync"
 
 	"github.com/klauspost/compress"
@@ -71,7 +72,7 @@ func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*f
 		f.free <- make([]byte, 0, size)
 	}
 	for range workers {
-		p, err := newPacker()
+		p, err := newPacker(size)
 		if err != nil {
 			close(f.todo)
 			return nil, err
@@ -81,6 +82,7 @@ func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*f
 				select {
 				case job.packed = <-f.used:
 				default:
+					job.packed = make([]byte, 0, size+size/128+512) // frames that do not compress grow a little
 				}
 				p.pack(job)
 				close(job.done)
@@ -94,21 +96,32 @@ func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*f
 // packer holds the encoders of one worker.
 type packer struct{ dense, fast *zstd.Encoder }
 
-func newPacker() (*packer, error) {
-	options := []zstd.EOption{
-		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true),
-		zstd.WithSingleSegment(true), zstd.WithWindowSize(MaxFrame),
+// newPacker makes encoders for frames of up to size bytes. They remember no
+// more than they are ever given at once, because their history is much of the
+// memory that a bundle needs; the bytes are the same as with more.
+func newPacker(size int) (*packer, error) {
+	encoder := func(level zstd.EncoderLevel, most int) (*zstd.Encoder, error) {
+		enc, err := zstd.NewWriter(nil,
+			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithSingleSegment(true),
+			zstd.WithWindowSize(most), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(level))
+		if err != nil {
+			return nil, fmt.Errorf("make zstd encoder: %w", err)
+		}
+		return enc, nil
 	}
-	dense, err := zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedDefault))...)
+	dense, err := encoder(zstd.SpeedDefault, window(size))
 	if err != nil {
-		return nil, fmt.Errorf("make zstd encoder: %w", err)
+		return nil, err
 	}
-	fast, err := zstd.NewWriter(nil, append(options, zstd.WithEncoderLevel(zstd.SpeedFastest))...)
+	fast, err := encoder(zstd.SpeedFastest, window(min(size, plainFrame)))
 	if err != nil {
-		return nil, fmt.Errorf("make zstd encoder: %w", err)
+		return nil, err
 	}
 	return &packer{dense, fast}, nil
 }
+
+// window is the smallest window that covers size bytes: a power of two.
+func window(size int) int { return max(1<<bits.Len(uint(size-1)), zstd.MinWindowSize) }
 
 // pack compresses one buffer: data that will not compress goes, lightly tried,
 // into several small frames.

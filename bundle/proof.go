@@ -39,7 +39,7 @@ func (r *Reader) Prove(index int64) (Proof, error) {
 		return Proof{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
 	p := Proof{
-		Index: index, Content: content, Meta: meta,
+		Index: index, Content: bytes.Clone(content), Meta: bytes.Clone(meta),
 		ContentHash: evidence.Sum(content), MetaHash: evidence.Sum(meta),
 		Leaf: leaves[index], Path: auditPath(leaves, int(index)), Note: r.seal.Note,
 	}

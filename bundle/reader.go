@@ -43,6 +43,10 @@ type Reader struct {
 
 	mu     sync.Mutex
 	leaves []evidence.Digest // loaded by Prove
+
+	rowMu    sync.Mutex
+	lastRow  row      // read last, with its lines: members are mostly opened in order
+	rowLines [][]byte // shared, not to be changed
 }
 
 // Open opens a complete bundle of the given size: it reads the seek table and
@@ -321,8 +325,22 @@ func (r *Reader) rowOf(leaf int64) (row, bool) {
 	return r.rows[i], true
 }
 
-// lines returns the manifest lines of one row, checked to be whole pairs.
+// lines returns the manifest lines of one row, checked to be whole pairs. They
+// are shared and must not be changed.
 func (r *Reader) lines(w row) ([][]byte, error) {
+	r.rowMu.Lock()
+	defer r.rowMu.Unlock()
+	if r.rowLines != nil && r.lastRow == w {
+		return r.rowLines, nil
+	}
+	lines, err := r.readLines(w)
+	if err == nil {
+		r.lastRow, r.rowLines = w, lines
+	}
+	return lines, err
+}
+
+func (r *Reader) readLines(w row) ([][]byte, error) {
 	b := make([]byte, w.size)
 	if _, err := r.frames.ReadAt(b, w.off); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -334,7 +352,7 @@ func (r *Reader) lines(w row) ([][]byte, error) {
 	return lines[:2*w.count], nil
 }
 
-// linesOf returns the two lines of a leaf.
+// linesOf returns the two lines of a leaf, which must not be changed.
 func (r *Reader) linesOf(leaf int64) (content, meta []byte, err error) {
 	w, ok := r.rowOf(leaf)
 	if !ok {

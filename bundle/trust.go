@@ -18,7 +18,7 @@ func (c *conclusion) trust() {
 	switch {
 	case r.wrong || r.AlteredItems > 0:
 		r.Verdict = Altered
-	case c.notBundle || (c.proven == 0 && !r.damaged):
+	case c.notBundle, c.proven == 0 && (!r.damaged || r.Records == 0 && r.Checkpoints == 0): // nothing in it is ours
 		r.Verdict = Unreadable
 	case r.damaged || r.DamagedItems > 0 || r.LostRecords > 0:
 		r.Verdict = Damaged
@@ -108,6 +108,17 @@ func (c *conclusion) timely(key ssh.PublicKey) bool {
 	return true
 }
 
+// unchanged says how much is as it was signed, without a full stop.
+func (c *conclusion) unchanged() string {
+	switch {
+	case !c.report.Sealed:
+		return "The collection was interrupted. Everything up to its last signed checkpoint is unchanged"
+	case c.report.Prefix:
+		return "The end of the file was lost after sealing, but the seal and everything it covers is unchanged"
+	}
+	return "Nothing in this bundle has changed since it was sealed"
+}
+
 // sentences puts the verdict into plain words.
 func (c *conclusion) sentences() {
 	r := c.report
@@ -119,16 +130,14 @@ func (c *conclusion) sentences() {
 		}
 		r.say("Nothing in this bundle has changed since %s sealed it.", r.Signer)
 	case VerifiedPrefix:
-		if r.Sealed {
-			r.say("The end of the file was lost after sealing, but the seal and everything it covers is unchanged, signed by %s.", r.Signer)
-			break
-		}
-		r.say("The collection was interrupted. Everything up to its last signed checkpoint is unchanged, signed by %s.", r.Signer)
+		r.say("%s, signed by %s.", c.unchanged(), r.Signer)
 	case SignerUnknown:
-		r.say("Nothing in this bundle has changed since it was sealed, but nobody you trust is known to have sealed it.")
-		r.say("Compare the seal code %s with the one written down at the scene.", r.SealCode)
+		r.say("%s, but nobody you trust is known to have signed it.", c.unchanged())
+		if r.Sealed { // the code of a checkpoint was never shown to anybody
+			r.say("Compare the seal code %s with the one written down at the scene.", r.SealCode)
+		}
 	case TimeUnproven:
-		r.say("Nothing in this bundle has changed since it was sealed. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", r.Signer)
+		r.say("%s. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", c.unchanged(), r.Signer)
 	case Damaged:
 		r.say("Parts of this bundle are lost. %d items are whole and agree with their records; %d are damaged.", r.Contents, r.DamagedItems)
 	case Altered:

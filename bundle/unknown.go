@@ -29,7 +29,7 @@ func (a *adding) unknown() error {
 	var size int64
 	defer func() { a.w.held.Add(-int64(len(parts)) * readAhead) }()
 	for {
-		for size < segmentSize && (len(parts) == 0 || a.w.hold(readAhead)) {
+		for size < int64(a.w.opt.SegmentSize) && (len(parts) == 0 || a.w.hold(readAhead)) {
 			if len(parts) == 0 {
 				a.w.held.Add(readAhead)
 			}

@@ -36,6 +36,7 @@ type WriterOptions struct {
 	CheckpointInterval time.Duration // and after so long; 10 s; negative: never
 	CheckpointItems    int           // and after so many items; 4096
 	FrameSize          int           // uncompressed bytes of a frame, at most and by default 4 MiB
+	SegmentSize        int           // bytes of an item of unknown length held at once, at most and by default 8 MiB
 	Workers            int           // compressing goroutines; 2
 	Stall              time.Duration // an item that gives no byte for so long is ended; 60 s
 	Now                func() time.Time
@@ -51,7 +52,7 @@ const (
 	batchLimit  = 4 << 20   // manifest lines held in memory before a checkpoint
 	indexFrame  = 64 << 10  // frames of the member index
 	smallItem   = 1 << 20   // items up to this size are read before they are written
-	segmentSize = 8 << 20   // members of an item of unknown length
+	maxSegment  = 8 << 20   // members of an item of unknown length
 	bufferLimit = 16 << 20  // all buffers of items being read, together
 )
 
@@ -138,6 +139,9 @@ func (o *WriterOptions) fill() {
 	}
 	if o.FrameSize == 0 {
 		o.FrameSize = MaxFrame
+	}
+	if o.SegmentSize <= 0 || o.SegmentSize > maxSegment {
+		o.SegmentSize = maxSegment
 	}
 	if o.Workers <= 0 {
 		o.Workers = 2

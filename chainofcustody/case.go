@@ -12,12 +12,14 @@ import (
 	"time"
 )
 
-// Errors of the case folder. All of them are exit code 7.
+// Errors of the case folder.
 var (
 	ErrNoCase      = errors.New("no case here or above")
 	ErrCaseLocked  = errors.New("case is locked by another writer")
 	ErrNewerSchema = errors.New("written by a newer version of this program")
 	ErrCaseExists  = errors.New("a case is here already")
+	ErrCaseID      = errors.New("a case's id is 1-64 letters, digits, '.', '_' or '-'")
+	ErrCaseDamaged = errors.New("the case's own file is damaged")
 )
 
 // Names inside a case folder (docs/format/custody.md).
@@ -92,7 +94,7 @@ func validName(s string, limit int) bool {
 // (ErrCaseExists). It is readable by its owner only.
 func InitCase(dir string, info CaseInfo) (*Case, error) {
 	if !validCaseID(info.ID) {
-		return nil, fmt.Errorf("make case: id %q must be 1-64 letters, digits, '.', '_' or '-'", info.ID)
+		return nil, fmt.Errorf("make case %q: %w", info.ID, ErrCaseID)
 	}
 	if info.Created.IsZero() {
 		info.Created = time.Now()
@@ -173,8 +175,11 @@ func OpenCase(dir string) (*Case, error) {
 		return nil, fmt.Errorf("open case %s: %w", dir, err)
 	}
 	info, err := parseCase(data)
-	if err != nil {
+	if errors.Is(err, ErrNewerSchema) {
 		return nil, fmt.Errorf("open case %s: read %s: %w", dir, CaseFile, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open case %s: read %s: %w: %w", dir, CaseFile, ErrCaseDamaged, err)
 	}
 	return &Case{info, abs, defaultLockWait}, nil
 }

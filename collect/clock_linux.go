@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,26 @@ func (f *Footprint) usage() {
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
 		return
 	}
-	f.PeakRSS = int64(u.Maxrss) * 1024
+	f.PeakRSS = peakMemory(int64(u.Maxrss) * 1024)
 	f.UserNS, f.SystemNS = u.Utime.Nano(), u.Stime.Nano()
 	f.BlocksIn, f.BlocksOut = int64(u.Inblock), int64(u.Oublock)
+}
+
+// peakMemory is the most memory this program had. The kernel's ru_maxrss is
+// the fall-back only: a program inherits it from whoever started it, so that
+// one that was started by a large program would be charged with that one's.
+func peakMemory(inherited int64) int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return inherited
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+			if n, err := strconv.ParseInt(kilobytes, 10, 64); err == nil {
+				return n * 1024
+			}
+		}
+	}
+	return inherited
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
 
 // Options says what a run collects, where it goes and in whose name. Out and
@@ -26,7 +27,7 @@ type Options struct {
 
 	Root              string         // "" or "/": the running host; else a folder where one is mounted
 	Collectors        []Collector    // in any order
-	Deadline          time.Duration  // of a collector that states none; 0: DefaultDeadline
+	Deadline          time.Duration  // of every collector; 0: what it states itself, else DefaultDeadline
 	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
 	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
 	CaptureFor        time.Duration  // see Host
@@ -43,12 +44,14 @@ type Options struct {
 	Bind func(pub []byte) ([]byte, error) // the examiner's statement about the run's public key (authorized_keys line); nil: unattended
 }
 
-// DefaultDeadline is how long a collector may take when neither it nor the
-// caller says.
+// DefaultDeadline is how long a collector may take when neither the caller
+// nor it itself says.
 const DefaultDeadline = 15 * time.Minute
 
-// grace is how long a collector may take to return after its context ended.
-const grace = 3 * time.Second
+// grace is how long a collector may take to return after its context ended:
+// longer than it waits for a file system that hangs, so that it gets to say
+// how far it came.
+const grace = lookWait + 2*time.Second
 
 // Progress is a sign of life.
 type Progress struct {
@@ -103,8 +106,9 @@ type run struct {
 	sink    sink
 	ledger  ledger
 	log     *slog.Logger
-	logged  spool
+	logged  Spool
 	started time.Time
+	began   record.Clock
 	out     *counter
 
 	cancel  context.CancelFunc // ends the collectors
@@ -149,7 +153,7 @@ func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
 	defer cancel()
 	r.cancel = cancel
 
-	r.clock(ctx, ClockStart)
+	r.began = r.clock(ctx, ClockStart)
 	r.collect(running)
 	res := &Result{Started: r.started, Collectors: r.results}
 	if ctx.Err() != nil {
@@ -166,9 +170,6 @@ func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
 func prepare(opt Options) (*run, error) {
 	if opt.Root == "" {
 		opt.Root = "/"
-	}
-	if opt.Deadline <= 0 {
-		opt.Deadline = DefaultDeadline
 	}
 	if opt.Command == nil {
 		opt.Command = os.Args

@@ -29,6 +29,7 @@ type Footprint struct {
 	Written      int64          `json:"bytes_written"` // of bundle, before this record
 	FilesOpened  int64          `json:"files_opened"`  // for reading
 	OpenedAtime  int64          `json:"opened_with_atime"`
+	LinksRead    int64          `json:"links_read"`
 	AtimePolicy  string         `json:"atime_policy"`
 	Children     int            `json:"child_processes"` // always 0: none is ever started
 	PeakRSS      int64          `json:"peak_rss_bytes"`
@@ -42,16 +43,18 @@ type Footprint struct {
 }
 
 const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
-	"without CAP_FOWNER) they are opened without and counted in opened_with_atime"
+	"without CAP_FOWNER) they are opened without and counted in opened_with_atime; reading a symbolic link moves its access time " +
+	"as the mount's options have it, which nothing prevents: links_read counts them"
 
 func (r *run) footprint() Footprint {
 	f := Footprint{
 		Started: r.started.UnixNano(), Finished: time.Now().UnixNano(), PID: os.Getpid(),
 		Version: r.opt.Version, Revision: r.opt.Revision, GoVersion: runtime.Version(),
 		Written: r.out.n.Load(), AtimePolicy: atimePolicy,
-		LedgerLost: r.ledger.lines.lost(), ProblemsLost: r.ledger.problems.lost(), LogLost: r.logged.lost(),
+		LedgerLost: r.ledger.lines.Lost(), ProblemsLost: r.ledger.problems.Lost(), LogLost: r.logged.Lost(),
 	}
 	f.FilesOpened, f.OpenedAtime = r.host.Opened()
+	f.LinksRead = r.host.LinksRead()
 	for _, arg := range r.opt.Command {
 		f.Args = append(f.Args, record.Bytes(arg))
 	}
@@ -89,12 +92,31 @@ func OwnExecutable() (path, sum string, size int64, err error) {
 }
 
 // clock adds a reading of the clocks to the bundle.
-func (r *run) clock(ctx context.Context, path string) {
+func (r *run) clock(ctx context.Context, path string) record.Clock {
 	clock, err := ReadClock()
 	if err != nil {
 		r.log.Warn("read clocks", "error", err.Error())
 	}
 	r.own(ctx, evidence.KindClock, path, marshalLine(clock))
+	return clock
+}
+
+// maxDrift is how far the wall clock may move against the time since boot
+// before it counts as set. Discipline by NTP moves it by less than a
+// thousandth.
+const maxDrift = 2 * time.Second
+
+// clockSet says that somebody set the wall clock during the run: times of
+// records from before and after do not fit together then.
+func clockSet(start, end record.Clock) (evidence.Problem, bool) {
+	if start.Boottime == 0 || end.Boottime == 0 {
+		return evidence.Problem{}, false // no second clock to compare with
+	}
+	moved := time.Duration((end.Realtime - start.Realtime) - (end.Boottime - start.Boottime))
+	return evidence.Problem{
+		Stage: "engine", Code: evidence.Changed, Path: ClockEnd, Ref: evidence.Ref{Offset: -1, Length: -1},
+		Detail: fmt.Sprintf("the wall clock was moved by %v during the run", moved),
+	}, moved.Abs() > maxDrift+time.Duration(end.Boottime-start.Boottime)/1000
 }
 
 func marshalLine(v any) []byte {
@@ -127,15 +149,17 @@ func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, te
 
 // finish writes what the run knows about itself and seals.
 func (r *run) finish(ctx context.Context, w sealer, res *Result) error {
-	r.clock(ctx, ClockEnd)
+	if p, set := clockSet(r.began, r.clock(ctx, ClockEnd)); set {
+		r.ledger.problem(p)
+	}
 	res.Footprint = r.footprint()
 	r.own(ctx, evidence.KindStream, FootprintAt, marshalLine(res.Footprint))
-	text, size := r.ledger.problems.take()
+	text, size := r.ledger.problems.Take()
 	r.ownStream(ctx, evidence.KindStream, ProblemSet, text, size)
-	text, size = r.ledger.lines.take()
+	text, size = r.ledger.lines.Take()
 	r.ownStream(ctx, evidence.KindStream, LedgerSet, text, size)
 	r.log.Info("run ends", "records", r.items.Load(), "bytes", r.bytes.Load(), "partial", res.Partial)
-	text, size = r.logged.take()
+	text, size = r.logged.Take()
 	r.ownStream(ctx, evidence.KindLog, RunLog, text, size)
 	r.ledger.summary(res)
 	res.Items, res.Bytes = r.items.Load(), r.bytes.Load()

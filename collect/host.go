@@ -52,9 +52,13 @@ type Host struct {
 
 	mountMu sync.Mutex
 	mounts  []MountPoint
+	strikes map[int64]int // by mount: errands lost to it
+	struck  atomic.Bool   // there are strikes
+	errands errands
 
 	opened    atomic.Int64 // files opened for reading
 	withAtime atomic.Int64 // of these, opened without O_NOATIME
+	links     atomic.Int64 // symbolic links read, which moves their access time
 }
 
 type fileID struct {
@@ -94,6 +98,10 @@ func (h *Host) Excluded(dev string, inode uint64) bool {
 func (h *Host) Opened() (files, withAtime int64) {
 	return h.opened.Load(), h.withAtime.Load()
 }
+
+// LinksRead returns how many symbolic links were read so far. Linux knows no
+// way to read one without moving its access time, but for the mount's options.
+func (h *Host) LinksRead() int64 { return h.links.Load() }
 
 // Walker is what WalkWith calls. Visit is required.
 type Walker struct {

@@ -30,7 +30,7 @@ func OpenHost(root string, live bool) (*Host, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open host at", Path: abs, Err: err}
 	}
-	h := &Host{Root: abs, Live: live, rootFD: fd, realRoot: abs}
+	h := &Host{Root: abs, Live: live, rootFD: fd, realRoot: abs, errands: newErrands()}
 	if real, err := os.Readlink(procFD(fd)); err == nil {
 		h.realRoot = real
 	}
@@ -45,85 +45,103 @@ func OpenHost(root string, live bool) (*Host, error) {
 }
 
 // Close frees the Host.
-func (h *Host) Close() error { return unix.Close(h.rootFD) }
+func (h *Host) Close() error {
+	h.errands.close()
+	return unix.Close(h.rootFD)
+}
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// Open opens a file for reading without following a link in the last
-// component, without waiting for the other end of a FIFO, and without moving
-// its access time where the system permits that (owner or CAP_FOWNER).
+// Open opens a regular file for reading without following a link in the last
+// component and without moving its access time where the system permits that
+// (owner or CAP_FOWNER). ErrNotRegular for the rest: what it is is seen before
+// it is opened, so that no device, FIFO or socket ever is, whatever a name is
+// made to mean meanwhile.
 func (h *Host) Open(path string) (*os.File, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
-	fd, err := h.openAt(path, flags|unix.O_NOATIME)
-	if err == unix.EPERM {
-		if fd, err = h.openAt(path, flags); err == nil {
-			h.withAtime.Add(1)
-		}
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	h.opened.Add(1)
-	return os.NewFile(uintptr(fd), path), nil
+	return asking(h, "open", path, closeLate, func() (*os.File, error) { return h.open(path) })
 }
 
-// OpenLink opens the file behind one of /proc's magic links (/proc/PID/exe,
-// /proc/PID/fd/N), which names an open file and not a path. It needs a live
-// host. Only regular files are opened: ErrNotRegular for the rest.
-func (h *Host) OpenLink(path string) (*os.File, error) {
-	if !h.Live {
-		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: fs.ErrInvalid}
-	}
-	dir, err := h.openAt(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY)
+// open is Open without bound on its time.
+func (h *Host) open(path string) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: path, Err: err} }
+	place, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: err}
+		return fail(err)
 	}
-	defer unix.Close(dir)
-	f, err := h.openLinkAt(dir, filepath.Base(path), path)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open behind link", Path: path, Err: err}
-	}
-	return f, nil
-}
-
-func (h *Host) openLinkAt(dir int, name, path string) (*os.File, error) {
+	defer unix.Close(place)
 	var st unix.Stat_t
-	if err := unix.Fstatat(dir, name, &st, unix.AT_NO_AUTOMOUNT); err != nil {
-		return nil, err
+	if err := unix.Fstat(place, &st); err != nil {
+		return fail(err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, ErrNotRegular
+		return fail(ErrNotRegular)
 	}
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := openRetry(dir, name, flags|unix.O_NOATIME)
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK
+	fd, err := h.sparingAtime(flags, func(flags int) (int, error) {
+		fd, err := openRetry(unix.AT_FDCWD, procFD(place), flags)
+		if err == unix.ENOENT || err == unix.ENOTDIR { // no /proc here
+			return h.openAt(path, flags|unix.O_NOFOLLOW)
+		}
+		return fd, err
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// sparingAtime opens with O_NOATIME, and without where that is refused, which
+// is counted.
+func (h *Host) sparingAtime(flags int, open func(flags int) (int, error)) (int, error) {
+	fd, err := open(flags | unix.O_NOATIME)
 	if err == unix.EPERM {
-		if fd, err = openRetry(dir, name, flags); err == nil {
+		if fd, err = open(flags); err == nil {
 			h.withAtime.Add(1)
 		}
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		h.opened.Add(1)
 	}
-	h.opened.Add(1)
-	return os.NewFile(uintptr(fd), path), nil
+	return fd, err
+}
+
+// OpenLink opens the regular file behind one of /proc's magic links
+// (/proc/PID/exe, /proc/PID/fd/N), which names an open file and not a path:
+// name in the opened folder dir. ErrNotRegular for what is no regular file.
+func (h *Host) OpenLink(dir int, name string) (*os.File, error) {
+	return Patiently(h, lookWait, closeLate, func() (*os.File, error) {
+		var st unix.Stat_t
+		if err := unix.Fstatat(dir, name, &st, unix.AT_NO_AUTOMOUNT); err != nil {
+			return nil, &fs.PathError{Op: "open behind link", Path: name, Err: err}
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFREG {
+			return nil, &fs.PathError{Op: "open behind link", Path: name, Err: ErrNotRegular}
+		}
+		fd, err := h.sparingAtime(unix.O_RDONLY|unix.O_NONBLOCK, func(flags int) (int, error) {
+			return openRetry(dir, name, flags)
+		})
+		if err != nil {
+			return nil, &fs.PathError{Op: "open behind link", Path: name, Err: err}
+		}
+		return os.NewFile(uintptr(fd), name), nil
+	})
 }
 
 // ReadFile reads a small regular file, one of /proc included, at most max
 // bytes. Of a longer file it returns the first max bytes and ErrTooBig.
 func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
-	f, err := h.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
-	}
-	return readSmall(f, st.Size, max)
+	return asking(h, "read", path, nil, func() ([]byte, error) {
+		f, err := h.open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+		}
+		return readSmall(f, st.Size, max)
+	})
 }
 
 // readSmall reads up to max bytes with few allocations; hint is the stated
@@ -154,6 +172,10 @@ func readSmall(f *os.File, hint, max int64) ([]byte, error) {
 
 // Readlink returns the target of a symbolic link as it is stored.
 func (h *Host) Readlink(path string) (string, error) {
+	return asking(h, "readlink", path, nil, func() (string, error) { return h.readlink(path) })
+}
+
+func (h *Host) readlink(path string) (string, error) {
 	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
@@ -163,6 +185,7 @@ func (h *Host) Readlink(path string) (string, error) {
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
 	}
+	h.links.Add(1)
 	return target, nil
 }
 
@@ -182,6 +205,11 @@ func readlinkAt(dir int, name string) (string, error) {
 // Stat returns what statx(2) says of a path, of a link itself when it is one.
 // Xattrs are read separately.
 func (h *Host) Stat(path string) (*evidence.Stat, error) {
+	h.knowNames()
+	return asking(h, "stat", path, nil, func() (*evidence.Stat, error) { return h.stat(path) })
+}
+
+func (h *Host) stat(path string) (*evidence.Stat, error) {
 	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -196,7 +224,9 @@ func (h *Host) Stat(path string) (*evidence.Stat, error) {
 
 // StatFile returns what statx(2) says of an open file.
 func (h *Host) StatFile(f interface{ Fd() uintptr }) (*evidence.Stat, error) {
-	st, err := h.statAt(int(f.Fd()), "")
+	h.knowNames()
+	fd := int(f.Fd())
+	st, err := Patiently(h, lookWait, nil, func() (*evidence.Stat, error) { return h.statAt(fd, "") })
 	if err != nil {
 		return nil, fmt.Errorf("stat open file: %w", err)
 	}
@@ -228,7 +258,6 @@ func (h *Host) statAt(dir int, name string) (*evidence.Stat, error) {
 	if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFBLK || kind == unix.S_IFCHR {
 		st.Rdev = device(sx.Rdev_major, sx.Rdev_minor)
 	}
-	h.names.Do(h.readNames)
 	st.Owner, st.Group = h.users[st.UID], h.groups[st.GID]
 	return st, nil
 }
@@ -238,6 +267,10 @@ func at(t unix.StatxTimestamp) time.Time { return time.Unix(t.Sec, int64(t.Nsec)
 func device(major, minor uint32) string {
 	return strconv.FormatUint(uint64(major), 10) + ":" + strconv.FormatUint(uint64(minor), 10)
 }
+
+// knowNames reads the names of accounts once, before the first look that
+// needs them: never in an errand, which may be given up.
+func (h *Host) knowNames() { h.names.Do(h.readNames) }
 
 // readNames reads the host's own passwd and group files, whose third field is
 // the number; accounts of other name services stay numbers.
@@ -273,6 +306,10 @@ const (
 // Xattrs returns the extended attributes of a path, of a link itself when it
 // is one; nil when it has none or its file system knows none.
 func (h *Host) Xattrs(path string) (map[string][]byte, error) {
+	return asking(h, "read xattrs", path, nil, func() (map[string][]byte, error) { return h.xattrs(path) })
+}
+
+func (h *Host) xattrs(path string) (map[string][]byte, error) {
 	fd, err := h.openAt(path, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, &fs.PathError{Op: "read xattrs", Path: path, Err: err}

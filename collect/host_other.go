@@ -21,7 +21,7 @@ func (h *Host) Close() error { return ErrUnsupported }
 func (h *Host) Open(string) (*os.File, error) { return nil, ErrUnsupported }
 
 // OpenLink returns ErrUnsupported.
-func (h *Host) OpenLink(string) (*os.File, error) { return nil, ErrUnsupported }
+func (h *Host) OpenLink(int, string) (*os.File, error) { return nil, ErrUnsupported }
 
 // ReadFile returns ErrUnsupported.
 func (h *Host) ReadFile(string, int64) ([]byte, error) { return nil, ErrUnsupported }

@@ -72,8 +72,8 @@ const maxSeen = 20000
 
 // ledger gathers outcomes and problems.
 type ledger struct {
-	lines    spool
-	problems spool
+	lines    Spool
+	problems Spool
 
 	mu     sync.Mutex
 	counts map[Outcome]int64
@@ -125,7 +125,7 @@ func (l *ledger) summary(res *Result) {
 	res.Counts, res.ProblemCount, res.Problems, res.definitions = maps.Clone(l.counts), l.total, l.kept, l.seen
 }
 
-func writeLine(s *spool, v any) {
+func writeLine(s *Spool, v any) {
 	line, err := json.Marshal(v)
 	if err != nil { // only a value JSON has no form for, which these types cannot hold
 		line = []byte(`{"error":` + string(mustQuote(err.Error())) + `}`)

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,11 +119,7 @@ func (r *run) attempt(ctx context.Context, c Collector, t *taker) error {
 	}
 	soft, cancel := ctx, context.CancelFunc(func() {})
 	if c.Tier < TierAlongside {
-		deadline := c.Deadline
-		if deadline <= 0 {
-			deadline = r.opt.Deadline
-		}
-		soft, cancel = context.WithTimeout(ctx, deadline)
+		soft, cancel = context.WithTimeout(ctx, cmp.Or(max(r.opt.Deadline, 0), c.Deadline, DefaultDeadline))
 	}
 	defer cancel()
 	done := make(chan error, 1)

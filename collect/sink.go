@@ -32,7 +32,10 @@ func (r *run) openBundle() (*bundleSink, error) {
 		}
 		key = fresh
 	}
-	wo := bundle.WriterOptions{Workers: packers, Sync: r.opt.Sync, MD5: r.opt.HashMD5SHA1, SHA1: r.opt.HashMD5SHA1}
+	wo := bundle.WriterOptions{
+		Workers: packers, FrameSize: frameSize, SegmentSize: segmentSize,
+		Sync: r.opt.Sync, MD5: r.opt.HashMD5SHA1, SHA1: r.opt.HashMD5SHA1,
+	}
 	h := r.header()
 	if r.opt.Bind != nil {
 		binding, err := r.opt.Bind(bundle.CollectorPub(key.PublicKey()))

@@ -2,11 +2,13 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,7 +112,8 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 		return t.failed(it, fmt.Errorf("replaced before it was opened: %w", ErrNotRegular))
 	}
 	it.Stat, it.Kind = st, evidence.KindFile
-	if st.Xattrs, err = xattrs(procFD(int(f.Fd()))); err != nil {
+	fd := int(f.Fd())
+	if st.Xattrs, err = Patiently(t.r.host, lookWait, nil, func() (map[string][]byte, error) { return xattrs(procFD(fd)) }); err != nil {
 		st.Xattrs = t.xattrsOf(it.Path)
 	}
 	if pseudo {
@@ -142,8 +145,11 @@ func (t *taker) again(it evidence.Item, first int64, samePath bool) error {
 func (t *taker) pseudo(ctx context.Context, it evidence.Item, f *os.File) error {
 	_ = f.SetReadDeadline(time.Now().Add(pollWait)) // refused where the file cannot make us wait
 	buf := smallBuffers.Get().(*[]byte)
+	n, err := t.readSmall(f, *buf)
+	if err == ErrTimeout { // somebody may still write into the buffer
+		return t.failed(it, err)
+	}
 	defer smallBuffers.Put(buf)
-	n, err := readFull(f, *buf)
 	if err != nil && n == 0 {
 		return t.failed(it, err)
 	}
@@ -164,6 +170,12 @@ func (t *taker) pseudo(ctx context.Context, it evidence.Item, f *os.File) error 
 		})
 	}
 	return t.add(ctx, it, c, nil)
+}
+
+// readSmall fills a buffer from a file that may hang: ErrTimeout then, and
+// the buffer may not be used again.
+func (t *taker) readSmall(f io.Reader, buf []byte) (int, error) {
+	return Patiently(t.r.host, lookWait, nil, func() (int, error) { return readFull(f, buf) })
 }
 
 // readFull reads until the buffer is full or the file ends.
@@ -187,8 +199,11 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	after := func() (*evidence.Stat, error) { return t.r.host.StatFile(f) }
 	if it.Size <= smallFile {
 		buf := smallBuffers.Get().(*[]byte)
+		n, err := t.readSmall(f, (*buf)[:it.Size])
+		if err == ErrTimeout { // somebody may still write into the buffer
+			return t.failed(it, err)
+		}
 		defer smallBuffers.Put(buf)
-		n, err := readFull(f, (*buf)[:it.Size])
 		c := content{r: bytes.NewReader((*buf)[:n]), after: after}
 		if err != nil {
 			c.r = io.MultiReader(c.r, failing{err})
@@ -196,7 +211,7 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 		return t.addKnown(ctx, it, c, nil)
 	}
 	if it.Stat != nil && it.Stat.Blocks*512 < it.Size {
-		it.Holes = holesOf(int(f.Fd()), it.Size)
+		t.holesIn(&it, int(f.Fd()))
 	}
 	g := guard(ctx, io.LimitReader(f, it.Size), f, readStall)
 	defer g.Close()
@@ -218,12 +233,45 @@ func (t *taker) addKnown(ctx context.Context, it evidence.Item, c content, g *gu
 	return nil
 }
 
-// holesOf lists the holes of an open file by SEEK_HOLE and SEEK_DATA, nil
-// where the file system knows none.
-func holesOf(fd int, size int64) []evidence.Extent {
-	const maxHoles = 1 << 16 // beyond, the rest is read as data
-	var holes []evidence.Extent
-	for at := int64(0); at < size && len(holes) < maxHoles; {
+// holesIn is holesOf with bounded patience.
+func (t *taker) holesIn(it *evidence.Item, fd int) {
+	type extents struct {
+		holes []evidence.Extent
+		end   int64
+	}
+	m, err := Patiently(t.r.host, readStall, nil, func() (extents, error) {
+		holes, end := holesOf(fd, it.Size)
+		return extents{holes, end}, nil
+	})
+	if err != nil {
+		return // read as data, as far as it answers
+	}
+	it.Holes = m.holes
+	if m.end < it.Size {
+		t.Problem(evidence.Problem{
+			Code: evidence.TooBig, Path: it.Path, Ref: evidence.Ref{Offset: m.end, Length: it.Size - m.end},
+			Detail: fmt.Sprintf("more than %d holes in %d bytes: only the first %d bytes were taken", maxHoles, it.Size, m.end),
+		})
+		it.Size = m.end
+	}
+}
+
+const (
+	// maxHoles is how many holes the format describes; smaller ones are
+	// stored as zeros.
+	maxHoles = 8192
+	// maxFilled bounds the zeros that are read for holes that find no room:
+	// a file that is made of nothing but small holes may have exabytes.
+	maxFilled = 4 << 30
+)
+
+// holesOf lists the longest holes of an open file by SEEK_HOLE and SEEK_DATA,
+// nil where the file system knows none. end is the size, or where the file is
+// cut off because what lies behind would never end.
+func holesOf(fd int, size int64) (holes []evidence.Extent, end int64) {
+	defer func() { _, _ = unix.Seek(fd, 0, unix.SEEK_SET) }()
+	filled := int64(0)
+	for at := int64(0); at < size; {
 		hole, err := unix.Seek(fd, at, unix.SEEK_HOLE)
 		if err != nil || hole >= size {
 			break
@@ -236,9 +284,35 @@ func holesOf(fd int, size int64) []evidence.Extent {
 		}
 		holes = append(holes, evidence.Extent{Offset: hole, Length: min(data, size) - hole})
 		at = data
+		if len(holes) < 2*maxHoles {
+			continue
+		}
+		longest, rest := longestHoles(holes)
+		if filled += rest; filled > maxFilled {
+			return holes[:maxHoles], holes[maxHoles].Offset
+		}
+		holes = longest
 	}
-	_, _ = unix.Seek(fd, 0, unix.SEEK_SET)
-	return holes
+	if len(holes) > maxHoles {
+		longest, rest := longestHoles(holes)
+		if filled+rest > maxFilled {
+			return holes[:maxHoles], holes[maxHoles].Offset
+		}
+		holes = longest
+	}
+	return holes, size
+}
+
+// longestHoles keeps the longest maxHoles, in order, and sums up the rest.
+func longestHoles(holes []evidence.Extent) (longest []evidence.Extent, rest int64) {
+	byLength := slices.Clone(holes)
+	slices.SortStableFunc(byLength, func(a, b evidence.Extent) int { return cmp.Compare(b.Length, a.Length) })
+	for _, h := range byLength[maxHoles:] {
+		rest += h.Length
+	}
+	longest = byLength[:maxHoles]
+	slices.SortFunc(longest, func(a, b evidence.Extent) int { return cmp.Compare(a.Offset, b.Offset) })
+	return longest, rest
 }
 
 // Open takes an open file.

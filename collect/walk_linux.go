@@ -28,30 +28,41 @@ const (
 // "..". Of a folder with more than a million names it returns as many and
 // ErrTooBig.
 func (h *Host) ReadDir(path string) ([]DirEntry, error) {
-	fd, err := h.openDir(path)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open folder", Path: path, Err: err}
+	type listing struct {
+		entries []DirEntry
+		more    bool
 	}
-	defer unix.Close(fd)
-	entries, more, err := newDirReader(fd).next(maxEntries)
-	sortEntries(entries)
-	if err == nil && more {
-		err = ErrTooBig
+	l, err := asking(h, "list folder", path, nil, func() (listing, error) {
+		fd, err := h.openDir(path)
+		if err != nil {
+			return listing{}, &fs.PathError{Op: "open folder", Path: path, Err: err}
+		}
+		defer unix.Close(fd)
+		var l listing
+		if l.entries, l.more, err = newDirReader(fd).next(maxEntries); err != nil {
+			err = &fs.PathError{Op: "list folder", Path: path, Err: err}
+		}
+		return l, err
+	})
+	sortEntries(l.entries)
+	if err == nil && l.more {
+		err = &fs.PathError{Op: "list folder", Path: path, Err: ErrTooBig}
 	}
-	if err != nil {
-		return entries, &fs.PathError{Op: "list folder", Path: path, Err: err}
-	}
-	return entries, nil
+	return l.entries, err
 }
 
+const folderFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+
 func (h *Host) openDir(path string) (int, error) {
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	fd, err := h.openAt(path, flags|unix.O_NOATIME)
-	if err == unix.EPERM {
-		fd, err = h.openAt(path, flags)
-	}
-	return fd, err
+	return h.sparingAtime(folderFlags, func(flags int) (int, error) { return h.openAt(path, flags) })
 }
+
+// openFolder is openDir with bounded patience.
+func (h *Host) openFolder(path string) (int, error) {
+	return asking(h, "open folder", path, closeFD, func() (int, error) { return h.openDir(path) })
+}
+
+func closeFD(fd int) { unix.Close(fd) }
 
 func sortEntries(entries []DirEntry) {
 	slices.SortFunc(entries, func(a, b DirEntry) int { return strings.Compare(a.Name, b.Name) })
@@ -166,9 +177,9 @@ func (h *Host) WalkWith(ctx context.Context, path string, w Walker) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil
 	}
-	fd, err := h.openDir(path)
+	fd, err := h.openFolder(path)
 	if err != nil {
-		w.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: err})
+		w.Failed(path, pathError("open folder", path, err))
 		return nil
 	}
 	return k.folder(fd, strings.TrimRight(path, "/"), st.MountID, 0)
@@ -203,40 +214,119 @@ func (k *walk) own(path string, st *evidence.Stat) bool {
 	return false
 }
 
+// lookAhead is how many names are looked at in one errand.
+const lookAhead = 64
+
 // folder walks an open folder and closes it.
 func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
-	defer unix.Close(fd)
+	held := false // by a listing that does not come back: its number must not be given away
+	defer func() {
+		if !held {
+			unix.Close(fd)
+		}
+	}()
 	dir := newDirReader(fd)
+	type listing struct {
+		entries []DirEntry
+		more    bool
+	}
 	for {
-		entries, more, err := dir.next(walkChunk)
+		l, err := asking(k.h, "list folder", path+"/", nil, func() (l listing, err error) {
+			l.entries, l.more, err = dir.next(walkChunk)
+			return l, err
+		})
 		if err != nil {
-			k.Failed(path, &fs.PathError{Op: "list folder", Path: path, Err: err})
-			more = false
+			held = errors.Is(err, ErrTimeout)
+			k.Failed(path, pathError("list folder", path, err))
+			l.more = false
 		}
-		sortEntries(entries)
-		for _, e := range entries {
-			if err := k.ctx.Err(); err != nil {
-				return err
-			}
-			if err := k.entry(fd, path+"/"+e.Name, e.Name, mount, depth); err != nil {
+		sortEntries(l.entries)
+		for some := range slices.Chunk(l.entries, lookAhead) {
+			if err := k.some(fd, path, some, mount, depth); err != nil {
 				return err
 			}
 		}
-		if !more {
+		if !l.more {
 			return nil
 		}
 	}
 }
 
-func (k *walk) entry(dir int, path, name string, mount uint64, depth int) error {
-	m, isPoint := k.byPoint[path]
-	if isPoint && m.Storage() == Remote {
-		k.LeftOut(path, "on a "+m.FSType+" file system") // its own metadata is asked of the server, too
+// pathError names operation and path, where an error does not yet.
+func pathError(op, path string, err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// looked is what a look at a name gave.
+type looked struct {
+	st  *evidence.Stat
+	err error
+}
+
+// some visits names of a folder. They are looked at together; where one of
+// them does not answer, each by itself.
+func (k *walk) some(dir int, path string, entries []DirEntry, mount uint64, depth int) error {
+	if err := k.ctx.Err(); err != nil {
+		return err
+	}
+	look := func(entries []DirEntry) ([]looked, error) {
+		return Patiently(k.h, lookWait, nil, func() ([]looked, error) {
+			all := make([]looked, len(entries))
+			for i, e := range entries {
+				if k.remotePoint(path+"/"+e.Name) == "" {
+					all[i].st, all[i].err = k.h.statAt(dir, e.Name)
+				}
+			}
+			return all, nil
+		})
+	}
+	all, late := look(entries)
+	for i, e := range entries {
+		if err := k.ctx.Err(); err != nil {
+			return err
+		}
+		name := path + "/" + e.Name
+		var seen looked
+		switch {
+		case late == nil:
+			seen = all[i]
+		case k.h.refused(name):
+			seen.err = ErrTimeout
+		default:
+			one, err := look(entries[i : i+1])
+			if err != nil {
+				k.h.strike(name)
+				one = []looked{{err: err}}
+			}
+			seen = one[0]
+		}
+		if err := k.entry(dir, name, e.Name, seen, mount, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remotePoint is the type of the remote file system that is mounted at a
+// path, "" where there is none.
+func (k *walk) remotePoint(path string) string {
+	if m, ok := k.byPoint[path]; ok && m.Storage() == Remote {
+		return m.FSType
+	}
+	return ""
+}
+
+func (k *walk) entry(dir int, path, name string, seen looked, mount uint64, depth int) error {
+	if fstype := k.remotePoint(path); fstype != "" {
+		k.LeftOut(path, "on a "+fstype+" file system") // its own metadata is asked of the server, too
 		return nil
 	}
-	st, err := k.h.statAt(dir, name)
-	if err != nil {
-		k.Failed(path, &fs.PathError{Op: "stat", Path: path, Err: err})
+	st := seen.st
+	if seen.err != nil {
+		k.Failed(path, &fs.PathError{Op: "stat", Path: path, Err: seen.err})
 		return nil
 	}
 	if k.own(path, st) {
@@ -251,6 +341,7 @@ func (k *walk) entry(dir int, path, name string, mount uint64, depth int) error 
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return nil
 	}
+	m, isPoint := k.byPoint[path]
 	if st.MountID != mount {
 		m, isPoint = k.byID[st.MountID], true
 	}
@@ -264,13 +355,11 @@ func (k *walk) entry(dir int, path, name string, mount uint64, depth int) error 
 		k.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: ErrTooBig})
 		return nil
 	}
-	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	fd, err := openRetry(dir, name, flags|unix.O_NOATIME)
-	if err == unix.EPERM {
-		fd, err = openRetry(dir, name, flags)
-	}
+	fd, err := asking(k.h, "open folder", path, closeFD, func() (int, error) {
+		return k.h.sparingAtime(folderFlags, func(flags int) (int, error) { return openRetry(dir, name, flags) })
+	})
 	if err != nil {
-		k.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: err})
+		k.Failed(path, pathError("open folder", path, err))
 		return nil
 	}
 	return k.folder(fd, path, st.MountID, depth+1)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"iter"
 	"strings"
+
+	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
 // CSVColumns are the columns of WriteCSV when none are chosen.
@@ -21,7 +23,8 @@ var CSVColumns = []string{
 // are joined by "; ". Text that a spreadsheet would take as a formula gets an
 // apostrophe before it: text beginning with = + - @, a tab, a carriage return
 // or a line feed, and the full-width forms of those signs. Numbers of integer
-// columns stay bare.
+// columns stay bare. What could act on a terminal, line feeds among it, is
+// written as an escape: CSV is for people, JSON loses nothing.
 func WriteCSV(w io.Writer, events iter.Seq2[*Event, error], columns []string) (int64, error) {
 	if columns == nil {
 		columns = CSVColumns
@@ -76,7 +79,7 @@ func appendCSV(line []byte, i int, value string, text bool) []byte {
 		line = append(line, ',')
 	}
 	if text {
-		value = NeutralizeFormula(Printable(value))
+		value = term.Escape(NeutralizeFormula(value))
 	}
 	if !strings.ContainsAny(value, "\",\r\n") && strings.TrimSpace(value) == value {
 		return append(line, value...)

@@ -39,7 +39,7 @@ var linuxAudit = register(analyze.Parser{
 const auditType = "linux:audit:event"
 
 func matchAudit(_ *evidence.Item, head []byte) bool {
-	lines := textline.NewReader(bytes.NewReader(head))
+	lines := textline.Of(head)
 	total, good := 0, 0
 	var h audit.Header
 	for total < headLines && lines.Next() {

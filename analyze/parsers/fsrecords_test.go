@@ -172,12 +172,12 @@ func BenchmarkFSRecordsWalk(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	parsertest.Bench(b, fsRecords, parsertest.Sample{Name: "walk", Data: walk.Bytes(), Facts: walkFacts})
-	b.ReportMetric(float64(50_000*b.N)/b.Elapsed().Seconds(), "lines/s")
+	meter := parsertest.Bench(b, fsRecords, parsertest.Sample{Name: "walk", Data: walk.Bytes(), Facts: walkFacts})
+	meter.Report(b, float64(50_000*b.N), "lines")
 }
 
 func BenchmarkFSRecordsManifest(b *testing.B) {
 	data := bytes.Repeat([]byte(manifestSample), 5000)
-	parsertest.Bench(b, fsRecords, parsertest.Sample{Name: "manifest", Data: data, Facts: parsertest.Facts{Kind: evidence.KindManifest}})
-	b.ReportMetric(float64(50_000*b.N)/b.Elapsed().Seconds(), "lines/s")
+	meter := parsertest.Bench(b, fsRecords, parsertest.Sample{Name: "manifest", Data: data, Facts: parsertest.Facts{Kind: evidence.KindManifest}})
+	meter.Report(b, float64(50_000*b.N), "lines")
 }

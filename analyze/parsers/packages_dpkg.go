@@ -30,7 +30,7 @@ var dpkgLog = register(analyze.Parser{
 const packageCategory = "package"
 
 func matchDpkg(_ *evidence.Item, head []byte) bool {
-	lines := textline.NewReader(bytes.NewReader(head))
+	lines := textline.Of(head)
 	total, good := 0, 0
 	var s logtime.Stamp
 	for total < headLines && lines.Next() {

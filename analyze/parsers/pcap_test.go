@@ -268,6 +268,6 @@ func BenchmarkNetPcap(b *testing.B) {
 			packets++
 		}
 	}
-	parsertest.Bench(b, netPcap, parsertest.Sample{Name: "bench.pcap", Data: data.Bytes()})
-	b.ReportMetric(float64(packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+	meter := parsertest.Bench(b, netPcap, parsertest.Sample{Name: "bench.pcap", Data: data.Bytes()})
+	meter.Report(b, float64(packets)*float64(b.N), "packets")
 }

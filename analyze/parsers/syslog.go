@@ -46,7 +46,7 @@ func matchSyslog(_ *evidence.Item, head []byte) bool {
 	if bytes.IndexByte(head[:min(len(head), 16)], 0) >= 0 {
 		return false
 	}
-	lines := textline.NewReader(bytes.NewReader(head))
+	lines := textline.Of(head)
 	total, good := 0, 0
 	var r syslog.Record
 	for total < headLines && lines.Next() {

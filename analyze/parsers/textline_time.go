@@ -95,7 +95,7 @@ func (f follows) ReadAt(p []byte, off int64) (int, error) {
 
 // yearless reports whether the first time in head leaves the year out.
 func yearless(head []byte, find stampReader) bool {
-	lines := textline.NewReader(bytes.NewReader(head))
+	lines := textline.Of(head)
 	var s logtime.Stamp
 	for lines.Next() {
 		if find(lines.Line, &s) {

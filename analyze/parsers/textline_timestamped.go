@@ -33,7 +33,7 @@ func matchTimestamped(it *evidence.Item, head []byte) bool {
 	if !isLogPath(it.Path) || bytes.IndexByte(head[:min(len(head), 512)], 0) >= 0 {
 		return false
 	}
-	lines := textline.NewReader(bytes.NewReader(head))
+	lines := textline.Of(head)
 	total, good := 0, 0
 	var s logtime.Stamp
 	for total < headLines && lines.Next() {

@@ -31,12 +31,16 @@ var linuxUtmp = register(analyze.Parser{
 })
 
 func matchUtmp(it *evidence.Item, head []byte) bool {
+	named := loginFile(it.Path) != ""
+	if !named && !utmp.Possible(head) {
+		return false
+	}
 	layout, n := utmp.Detect(head)
 	whole := len(head) / layout.Size
 	if whole == 0 {
 		return false
 	}
-	if loginFile(it.Path) != "" {
+	if named {
 		return n > 0 || isBinary(head)
 	}
 	if int64(len(head)) == it.Size && len(head)%layout.Size != 0 {

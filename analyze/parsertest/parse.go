@@ -10,6 +10,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
@@ -89,8 +90,9 @@ func guarded(t testing.TB, p analyze.Parser, s Sample, what string) Result {
 }
 
 // Bench measures the parser over the sample and reports bytes and events per
-// second. Events are discarded.
-func Bench(b *testing.B, p analyze.Parser, s Sample) {
+// processor second. Events are discarded. The meter is for what the caller
+// counts beside them.
+func Bench(b *testing.B, p analyze.Parser, s Sample) testenv.CPUMeter {
 	b.Helper()
 	it, host := s.Item(), s.Host(b)
 	sink := timeline.SinkFunc(func(context.Context, *timeline.Batch) error { return nil })
@@ -98,6 +100,7 @@ func Bench(b *testing.B, p analyze.Parser, s Sample) {
 	b.SetBytes(it.Size)
 	b.ReportAllocs()
 	var events int64
+	meter := testenv.StartCPU()
 	for b.Loop() {
 		src := analyze.NewSource(b.Context(), it, host, bytes.NewReader(s.Data), bytes.NewReader(s.Data), it.Size)
 		src.Year, src.GzipTime = s.Facts.Year, s.Facts.GzipTime
@@ -111,7 +114,9 @@ func Bench(b *testing.B, p analyze.Parser, s Sample) {
 		n, _ := out.Counts()
 		events += n
 	}
-	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	meter.Report(b, float64(events), "events")
+	meter.Report(b, float64(it.Size)*float64(b.N)/1e6, "MB")
+	return meter
 }
 
 // Fuzz runs the parser over mutations of its samples and checks that it

@@ -11,6 +11,8 @@ import (
 // the same entry. Equal events and options give an equal Graph.
 type Graph struct {
 	Alert        Alert      `json:"alert"`
+	Conclusion   string     `json:"conclusion"`   // one sentence: what was found, and how much of the alert it explains
+	Unexplained  float64    `json:"unexplained"`  // part of the alert that leads to what nothing explains, 0..1
 	Entries      []Entry    `json:"entries"`      // at most three, the likeliest first
 	Narrative    []Sentence `json:"narrative"`    // in time order
 	Assumptions  []Note     `json:"assumptions"`  // what had to be taken for granted
@@ -70,7 +72,7 @@ type Entry struct {
 	Kind       string    `json:"kind"`       // "ssh password guessing", "remote login", "web request", ...
 	Title      string    `json:"title"`      // one line
 	Score      float64   `json:"score"`      // 0..1; the scores of all entries and what stays unexplained sum to 1
-	Confidence string    `json:"confidence"` // high, medium, low: the weakest edge of its best path
+	Confidence string    `json:"confidence"` // high, medium, low: by the inferred edges of its best path; low where it explains little
 	Reason     string    `json:"reason"`     // in plain words
 	Time       time.Time `json:"time,omitzero"`
 	Host       string    `json:"host,omitempty"`

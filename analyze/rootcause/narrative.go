@@ -13,6 +13,7 @@ import (
 // sentences below them are in time order.
 const (
 	stageAccess  = "Initial access"
+	stageMaybe   = "Possible way in"
 	stageExecute = "Execution"
 	stageRoot    = "Privileges gained"
 	stagePersist = "Persistence"
@@ -91,7 +92,7 @@ func (s *shower) narrate(top *arrival) {
 	s.g.Narrative = append(s.g.Narrative, Sentence{
 		Stage: stageAlert, Text: s.g.Alert.Text, Class: Stated, Time: s.g.Alert.Time, Events: s.g.Alert.Events,
 	})
-	order := []string{stageAccess, stageExecute, stageRoot, stagePersist, stageNetwork, stageEvade, stageAlert}
+	order := []string{stageAccess, stageMaybe, stageExecute, stageRoot, stagePersist, stageNetwork, stageEvade, stageAlert}
 	slices.SortStableFunc(s.g.Narrative, func(a, b Sentence) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Stage), slices.Index(order, b.Stage)), a.Time.Compare(b.Time), cmp.Compare(a.Text, b.Text))
 	})
@@ -128,7 +129,11 @@ func (s *shower) narrateEntry(top *arrival) {
 		text = l + ": " + d + "."
 		proof = x.proofOf(r)
 	}
-	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stageAccess, Text: plainText(text), Class: Stated, Time: utc(top.first), Events: s.ids(proof, maxCited)})
+	stage := stageAccess
+	if s.weak(top) {
+		stage = stageMaybe
+	}
+	s.g.Narrative = append(s.g.Narrative, Sentence{Stage: stage, Text: plainText(text), Class: Stated, Time: utc(top.first), Events: s.ids(proof, maxCited)})
 }
 
 // narrateProbing tells of captured connections from the address of the entry
@@ -326,8 +331,12 @@ func (s *shower) installer(r ref) string {
 	return s.x.text[p.user]
 }
 
-// confidence is that of the weakest edge of the best path to the entry.
+// confidence is that of the weakest edge of the best path to the entry, and
+// low where the entry explains less than what nothing explains.
 func (s *shower) confidence(g *arrival) string {
+	if s.weak(g) {
+		return "low"
+	}
 	inferred := 0
 	for _, p := range s.w.strongest(g.nodes) {
 		if s.w.nodes[p[0]].in[p[1]].rule.class() == Inferred {

@@ -1,6 +1,7 @@
 package rootcause_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +95,34 @@ func TestEditedLogLeadsToItsEditorNotToItsWriters(t *testing.T) {
 	s.write(rsyslog, "file-opened-for-write", "/var/log/auth.log")
 	state := s.stat("/var/log/auth.log", "syslog")
 	firstEntry(t, ask(t, s)(state), "password guessing", "quinn", outside)
+}
+
+// What a daemon that nothing explains runs is nobody's intrusion: a script
+// that came with a package is a possibility, and must be told as one.
+func TestAWeakEntryIsNotToldAsWhatHappened(t *testing.T) {
+	s := tell(t, "build1")
+	s.boot()
+	pkg := s.event("linux:dpkg_log:entry", "package-installed")
+	pkg.Unit, pkg.Message = "hooks", "status installed hooks:amd64 1.0"
+	s.stat("/opt/hooks/run", "root")
+	s.after(900 * time.Hour)
+	s.noise(3)
+	agent := s.exec(&timeline.Event{PID: 1, Session: "4294967295"}, "/agent", "/agent --listen")
+	sh := s.exec(agent, "/usr/bin/bash", "bash -c work")
+	job := s.exec(sh, "/usr/bin/bash", "bash /opt/hooks/run")
+	g := ask(t, s)(job)
+	if !strings.HasPrefix(g.Conclusion, "No way in was found") || g.Unexplained < 0.5 {
+		t.Errorf("conclusion %q, unexplained %v, entries %+v", g.Conclusion, g.Unexplained, g.Entries)
+	}
+	if len(g.Entries) == 0 {
+		t.Fatal("the possible entry is not listed")
+	}
+	if g.Entries[0].Confidence != "low" {
+		t.Errorf("confidence %s", g.Entries[0].Confidence)
+	}
+	for _, said := range g.Narrative {
+		if said.Stage == "Initial access" {
+			t.Errorf("told as what happened: %+v", said)
+		}
+	}
 }

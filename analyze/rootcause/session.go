@@ -344,8 +344,14 @@ func (x *index) sessionsOf(f *fact) []int32 {
 // openMax is how long a session without a recorded end is taken to last.
 const openMax = 24 * 3600 * second
 
+// open reports whether a session was open at t. A whole second is taken for
+// any moment of it: histories and old logs write no fractions, so that what
+// was done right after a login seems to lie before it.
 func (x *index) open(e *session, t int64) bool {
-	if t == timeline.None || t < e.start {
+	if t == timeline.None {
+		return false
+	}
+	if t < e.start && (t%second != 0 || t+second <= e.start) {
 		return false
 	}
 	if e.end != timeline.None {

@@ -138,6 +138,7 @@ func (x *index) answer(r *reader, w *walk, alerts []int32, from int64, text stri
 			s.g.Alternatives = append(s.g.Alternatives, Note{Text: en.Title + ". " + en.Reason, Score: en.Score, Events: en.Events})
 		}
 	}
+	s.conclude(top)
 	s.narrate(top)
 	s.findGaps(r, top)
 	s.findAssumptions(from)
@@ -151,3 +152,25 @@ const (
 	maxAlternatives = 8
 	entryPart       = 4 // an entry has at least this part of the first one's score
 )
+
+// weak reports whether a way in explains so little that it must not be told
+// as what happened: under a quarter, and less than what nothing explains.
+func (s *shower) weak(g *arrival) bool { return g.score < one/4 && g.score < s.im.lost }
+
+// conclude says in a sentence what the walk found.
+func (s *shower) conclude(top *arrival) {
+	s.g.Unexplained = score(min(one, s.im.lost))
+	percent := func(v int64) string { return fmt.Sprintf("%.0f %%", 100*score(min(one, v))) }
+	switch {
+	case top == nil:
+		s.g.Conclusion = "No way in was found: nothing in the timeline leads from outside to what was asked about."
+	case s.weak(top):
+		s.g.Conclusion = "No way in was found: " + percent(s.im.lost) + " of the alert leads to what nothing explains (see Gaps), and the likeliest way in explains " +
+			percent(top.score) + ". What is told below is possible, not shown."
+	default:
+		s.g.Conclusion = "The likeliest way in explains " + percent(top.score) + " of the alert."
+		if s.g.Unexplained >= 0.01 {
+			s.g.Conclusion += " " + percent(s.im.lost) + " leads to what nothing explains."
+		}
+	}
+}

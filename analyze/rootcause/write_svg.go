@@ -92,8 +92,8 @@ func (d *svg) headLines(width int) []headLine {
 		}
 	}
 	add("h", "Why: "+d.g.Alert.Text, (width-40)/10, 3)
+	add("b", d.g.Conclusion, (width-40)/8, 3)
 	if len(d.g.Entries) == 0 {
-		add("b", "No entry point was reached.", width, 1)
 		return out
 	}
 	e := d.g.Entries[0]

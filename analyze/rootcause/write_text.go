@@ -37,9 +37,9 @@ func cites(c Citations, n int) string {
 // evidence carries no control or direction characters.
 func (g *Graph) WriteText(out io.Writer) error {
 	w := newErrWriter(out)
-	w.printf("WHY  %s\n\n", g.Alert.Text)
-	if len(g.Entries) == 0 {
-		w.printf("No entry point was reached.\n")
+	w.printf("WHY  %s\n\n%s\n", g.Alert.Text, g.Conclusion)
+	if len(g.Entries) > 0 {
+		w.printf("\n")
 	}
 	for i, e := range g.Entries {
 		w.printf("%d. %s  (score %.2f, confidence %s)%s\n   %s\n", i+1, e.Title, e.Score, e.Confidence, cites(e.Events, 4), e.Reason)
@@ -96,10 +96,7 @@ func (g *Graph) boxes() []box {
 // evidence is escaped, so that it can neither mark up nor link.
 func (g *Graph) WriteMarkdown(out io.Writer) error {
 	w := newErrWriter(out)
-	w.printf("# Why\n\n> %s\n\n## Entry points\n\n", escapeMarkdown(g.Alert.Text))
-	if len(g.Entries) == 0 {
-		w.printf("No entry point was reached.\n")
-	}
+	w.printf("# Why\n\n> %s\n\n%s\n\n## Entry points\n\n", escapeMarkdown(g.Alert.Text), escapeMarkdown(g.Conclusion))
 	for i, e := range g.Entries {
 		w.printf("%d. **%s** – score %.2f, confidence %s.%s  \n   %s\n", i+1, escapeMarkdown(e.Title), e.Score, e.Confidence, code(e.Events, 8), escapeMarkdown(e.Reason))
 	}

@@ -43,8 +43,11 @@ func newApp() *cli.App {
 func run(c *cli.Context) error {
 	switch {
 	case c.Bool("version"):
-		fmt.Fprintln(c.App.Writer, "exhibit-collector", version)
-		return nil
+		if c.Bool("json") {
+			return command.JSON(c.App.Writer, map[string]string{"version": version, "sha256": command.OwnDigest().String()})
+		}
+		_, err := fmt.Fprintln(c.App.Writer, "exhibit-collector", version)
+		return err
 	case c.Bool("list"):
 		return gathering.List(c, collectors.All())
 	case c.NArg() > 0:
@@ -65,16 +68,16 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w := c.App.Writer
+	w, f := c.App.Writer, os.Stdout
 	if out == "-" {
-		w = c.App.ErrWriter
+		w, f = c.App.ErrWriter, os.Stderr
 	}
 	if c.Bool("json") {
 		if err := command.JSON(w, sum); err != nil {
 			return err
 		}
 	} else {
-		sum.Print(w, term.NewPalette(os.Stdout))
+		sum.Print(w, term.NewPalette(f))
 	}
 	return sum.Exit(c.Context)
 }

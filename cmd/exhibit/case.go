@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/crypto/ssh"
@@ -26,10 +27,10 @@ func caseCommand() *cli.Command {
 				Description: "Example:\n   exhibit case init CASE-7 --title 'web01 defaced' --authority 'engagement letter of 2026-11-20'",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "number", Usage: "the case's `ID` (default: the folder's name)"},
-					&cli.StringFlag{Name: "title", Usage: "one line for people"},
-					&cli.StringFlag{Name: "org", Usage: "who runs the case"},
-					&cli.StringFlag{Name: "authority", Usage: "warrant, mandate or policy: its reference"},
-					&cli.StringFlag{Name: "purpose", Usage: "why evidence is collected"},
+					&cli.StringFlag{Name: "title", Usage: "one `LINE` for people"},
+					&cli.StringFlag{Name: "org", Usage: "`WHO` runs the case"},
+					&cli.StringFlag{Name: "authority", Usage: "warrant, mandate or policy: its `REFERENCE`"},
+					&cli.StringFlag{Name: "purpose", Usage: "`WHY` evidence is collected"},
 				},
 				Action: caseInit,
 			},
@@ -52,6 +53,11 @@ func caseInit(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, flag := range []string{"number", "title", "org", "authority", "purpose"} {
+		if !utf8.ValidString(c.String(flag)) {
+			return command.Failf(command.Usage, "write it in UTF-8", "--%s %q is no text", flag, c.String(flag))
+		}
+	}
 	id, err := identity(c)
 	if err != nil {
 		return err
@@ -71,6 +77,9 @@ func caseInit(c *cli.Context) error {
 	if errors.Is(err, chainofcustody.ErrCaseExists) {
 		return command.Fail(command.Failure, "choose another folder, or work in this one: exhibit --case "+dir+" case show", err)
 	}
+	if errors.Is(err, chainofcustody.ErrCaseID) {
+		return command.Fail(command.Usage, "give the case a number of its own: --number CASE-7", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,7 +89,10 @@ func caseInit(c *cli.Context) error {
 	if c.Bool("json") {
 		return command.JSON(c.App.Writer, map[string]string{"case": number, "dir": cs.Dir(), "signer": id.ID, "fingerprint": id.Fingerprint()})
 	}
-	fmt.Fprintf(c.App.Writer, "case %s in %s\n  signs  %s  %s\n", number, dir, id.ID, id.Fingerprint())
+	fmt.Fprintf(c.App.Writer, "case %s in %s\n  signs  %s  %s\n", number, term.Escape(dir), term.Escape(id.ID), id.Fingerprint())
+	if !c.Bool("quiet") {
+		fmt.Fprintf(c.App.ErrWriter, "Next: cd %s, then exhibit collect (with sudo it sees more)\n", term.Escape(dir))
+	}
 	return nil
 }
 
@@ -206,7 +218,14 @@ func bundlePath(cs *chainofcustody.Case, arg string) (path, exhibit string, err 
 			return arg, name, nil
 		}
 	}
+	if _, err := os.Lstat(arg); err != nil && exhibitNumber.MatchString(arg) {
+		return "", "", noExhibit(cs, arg)
+	}
 	return arg, "", nil
+}
+
+func noExhibit(cs *chainofcustody.Case, name string) error {
+	return command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in case %s", name, cs.Info.ID)
 }
 
 func parsePublicKey(line []byte) (ssh.PublicKey, error) {

@@ -41,6 +41,9 @@ func runCollect(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return command.Failf(command.Usage, "see: exhibit collect --help", "collect takes no argument, got %q", c.Args().First())
 	}
+	if err := gathering.Check(c); err != nil {
+		return err
+	}
 	out := c.String("output")
 	if out != "" {
 		return collectAlone(c, out)
@@ -49,7 +52,7 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -80,16 +83,16 @@ func recipients(c *cli.Context) ([]envelope.Recipient, error) {
 
 // report prints a summary where the bundle does not go.
 func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
-	w := c.App.Writer
+	w, f := c.App.Writer, os.Stdout
 	if toErr {
-		w = c.App.ErrWriter
+		w, f = c.App.ErrWriter, os.Stderr
 	}
 	if c.Bool("json") {
 		if err := command.JSON(w, sum); err != nil {
 			return err
 		}
 	} else {
-		sum.Print(w, term.NewPalette(os.Stdout))
+		sum.Print(w, term.NewPalette(f))
 	}
 	return sum.Exit(c.Context)
 }

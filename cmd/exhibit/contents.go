@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +24,8 @@ func lsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the items of a bundle", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
 		Description: "Example:\n   exhibit ls EX-001 '/var/log/*'\n   exhibit ls EX-001 --json\n\n" +
-			"PATTERN matches original paths; * stands for any run of characters.",
+			"PATTERN matches original paths; * stands for any run of characters. EXHIBIT is a number of the case,\n" +
+			"such as EX-001; BUNDLE is the path of a file. Inside a case, looking is recorded in the custody log.",
 		Action: runLs,
 	}
 }
@@ -31,7 +34,9 @@ func catCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cat", Usage: "write one item's content to standard output", ArgsUsage: "EXHIBIT|BUNDLE PATH", Category: catEvidence,
 		Description: "Example:\n   exhibit cat EX-001 /var/log/auth.log | less\n\n" +
-			"PATH is the original path, or the member name that ls --json shows. Bytes come out as they are.",
+			"PATH is as ls shows it, or the member name of ls --json. Bytes come out as they are, but not onto a\n" +
+			"terminal: there, what could act on it is shown as an escape such as \\u{1b}.",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "raw", Usage: "bytes as they are on a terminal, too"}},
 		Action: runCat,
 	}
 }
@@ -91,6 +96,7 @@ type itemRow struct {
 	Index     int64         `json:"index"`
 	Kind      evidence.Kind `json:"kind"`
 	Path      string        `json:"path"`
+	PathB64   []byte        `json:"path_b64,omitempty"` // the bytes, where they are no UTF-8
 	Member    string        `json:"member,omitempty"`
 	Size      int64         `json:"size"`
 	SHA256    string        `json:"sha256,omitempty"`
@@ -98,6 +104,7 @@ type itemRow struct {
 	Mode      string        `json:"mode,omitempty"`
 	Owner     string        `json:"owner,omitempty"`
 	Link      string        `json:"link,omitempty"`
+	LinkB64   []byte        `json:"link_b64,omitempty"`
 	Collector string        `json:"collector,omitempty"`
 	Rule      string        `json:"rule,omitempty"`
 	Detail    string        `json:"detail,omitempty"`
@@ -107,6 +114,12 @@ func rowOfItem(it *evidence.Item) itemRow {
 	r := itemRow{
 		Index: it.Index, Kind: it.Kind, Path: timeline.Printable(it.Path), Member: it.Member, Size: it.Size,
 		Link: timeline.Printable(it.Link), Collector: it.Collector, Rule: it.Rule, Detail: it.Detail,
+	}
+	if !utf8.ValidString(it.Path) {
+		r.PathB64 = []byte(it.Path)
+	}
+	if !utf8.ValidString(it.Link) {
+		r.LinkB64 = []byte(it.Link)
 	}
 	if !it.SHA256.IsZero() {
 		r.SHA256 = it.SHA256.String()
@@ -127,6 +140,7 @@ func runLs(c *cli.Context) error {
 	}
 	defer o.file.Close()
 	pattern := c.Args().Get(1)
+	shown := false
 	for it, err := range o.Items() {
 		if err != nil {
 			return err
@@ -134,6 +148,7 @@ func runLs(c *cli.Context) error {
 		if pattern != "" && !timeline.WildcardMatch(pattern, it.Path) {
 			continue
 		}
+		shown = true
 		if before := o.Header().Continues; it.Kind == evidence.KindHeader && before != "" {
 			it.Detail = "continues " + sealName(before)
 		}
@@ -151,8 +166,11 @@ func runLs(c *cli.Context) error {
 			_, err = fmt.Fprintf(c.App.Writer, "%-8s %12d  %-20s %s\n", it.Kind, it.Size, shortTime(r.Modified), name)
 		}
 		if err != nil {
-			return err
+			return errors.Join(err, o.note("listed in part"))
 		}
+	}
+	if !shown {
+		return noMatch(pattern)
 	}
 	return o.note("listed")
 }
@@ -171,8 +189,11 @@ func runCat(c *cli.Context) error {
 	}
 	defer o.file.Close()
 	want := c.Args().Get(1)
-	if want == "" {
+	switch {
+	case want == "":
 		return command.Failf(command.Usage, "exhibit ls shows the paths", "cat needs a path")
+	case c.Bool("json"):
+		return command.Failf(command.Usage, "exhibit ls --json BUNDLE PATH describes the item", "cat writes bytes as they are, not JSON")
 	}
 	member, err := memberOf(o.Reader, want)
 	if err != nil {
@@ -183,17 +204,25 @@ func runCat(c *cli.Context) error {
 		return err
 	}
 	defer content.Close()
-	if _, err := io.Copy(c.App.Writer, content); err != nil {
-		return err
+	in := untilDone{c.Context, content}
+	if f, ok := c.App.Writer.(*os.File); ok && !c.Bool("raw") && term.IsTerminal(f) {
+		text := term.NewText(f)
+		_, err = io.Copy(text, in)
+		err = errors.Join(err, text.Close())
+	} else {
+		_, err = io.Copy(c.App.Writer, in)
 	}
-	return o.note("read " + timeline.Printable(want))
+	return errors.Join(err, o.note("read "+timeline.Printable(want))) // also where the reader had enough half-way
 }
 
-// memberOf finds an item by member name or original path.
+// memberOf finds an item by member name or by original path, which may be
+// written as ls shows it. The first to fit has it: a path is exact before a
+// spelling of another one is.
 func memberOf(r *bundle.Reader, want string) (string, error) {
 	if _, err := r.Leaf(want); err == nil {
 		return want, nil
 	}
+	var shown string
 	for it, err := range r.Items() {
 		if err != nil {
 			return "", err
@@ -204,6 +233,12 @@ func memberOf(r *bundle.Reader, want string) (string, error) {
 		if it.Path == want {
 			return "", command.Failf(command.Failure, "exhibit ls shows what is there", "%s has no content: %s %s", want, it.Kind, it.Detail)
 		}
+		if shown == "" && it.Kind.HasContent() && term.Escape(it.Path) == want {
+			shown = it.Member
+		}
+	}
+	if shown != "" {
+		return shown, nil
 	}
 	return "", command.Failf(command.Failure, "exhibit ls BUNDLE '*"+path.Base(want)+"*' looks for similar paths", "no item %q in the bundle", want)
 }
@@ -214,35 +249,11 @@ func runExtract(c *cli.Context) error {
 		return err
 	}
 	defer o.file.Close()
-	dir := c.String("dir")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return command.Fail(command.Failure, "name a folder that does not exist yet", err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
+	dir, pattern := c.String("dir"), c.Args().Get(1)
+	if err := mustNotExist(dir, "name a folder that does not exist yet"); err != nil {
 		return err
 	}
-	defer root.Close()
-	pattern := c.Args().Get(1)
-	progress, err := command.Progress(c, "extracting")
-	if err != nil {
-		return err
-	}
-	defer progress.Done()
-	res := extraction{Dir: dir}
-	err = bundle.Extract(c.Context, o.Reader, root, func(it evidence.Item) bool {
-		return pattern == "" || timeline.WildcardMatch(pattern, it.Path)
-	}, bundle.ExtractOptions{Done: func(it evidence.Item, err error) error {
-		res.Items++
-		res.Bytes += it.Size
-		progress.Set(term.Status{Bytes: res.Bytes, Items: res.Items, Current: it.Path})
-		if errors.Is(err, bundle.ErrChanged) {
-			res.Changed = append(res.Changed, it.Member)
-			return nil
-		}
-		return err
-	}})
-	progress.Done()
+	res, err := extractInto(c, o.Reader, dir, pattern)
 	if err != nil {
 		return err
 	}
@@ -259,6 +270,56 @@ func runExtract(c *cli.Context) error {
 			"%d items are not what their records say, the first: %s", len(res.Changed), res.Changed[0])
 	}
 	return nil
+}
+
+// extractInto extracts into a folder that has its name only when all is in
+// it: who finds the name can rely on what is there.
+func extractInto(c *cli.Context, r *bundle.Reader, dir, pattern string) (res extraction, err error) {
+	progress, err := command.Progress(c, "extracting")
+	if err != nil {
+		return res, err
+	}
+	defer progress.Done()
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".exhibit-*")
+	if err != nil {
+		return res, named(err, dir)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(temp))
+		}
+	}()
+	root, err := os.OpenRoot(temp)
+	if err != nil {
+		return res, err
+	}
+	defer root.Close()
+	res.Dir = dir
+	err = bundle.Extract(c.Context, r, root, func(it evidence.Item) bool {
+		return pattern == "" || timeline.WildcardMatch(pattern, it.Path)
+	}, bundle.ExtractOptions{Done: func(it evidence.Item, err error) error {
+		res.Items++
+		res.Bytes += it.Size
+		progress.Set(term.Status{Bytes: res.Bytes, Items: res.Items, Current: it.Path})
+		if errors.Is(err, bundle.ErrChanged) {
+			res.Changed = append(res.Changed, it.Member)
+			return nil
+		}
+		return err
+	}})
+	if err == nil && res.Items == 0 {
+		err = noMatch(pattern)
+	}
+	if err == nil {
+		err = os.Rename(temp, dir)
+	}
+	return res, err
+}
+
+// noMatch is the answer to a pattern that fits nothing: an empty result could
+// be taken for evidence of absence.
+func noMatch(pattern string) error {
+	return command.Failf(command.Failure, "exhibit ls BUNDLE lists the paths; * stands for any run of characters, quote it from the shell", "no item matches %q", pattern)
 }
 
 // extraction sums up what was written.

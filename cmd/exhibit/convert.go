@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,22 +150,19 @@ func (m *converted) manifestPath(out string) string { return out + ".manifest.js
 
 // write makes the output and the manifest beside it, or neither.
 func (m *converted) write(c *cli.Context, in *bundleFile, form, path string, to []envelope.Recipient) (*outFile, error) {
-	if _, err := os.Lstat(m.manifestPath(path)); !errors.Is(err, fs.ErrNotExist) {
-		return nil, command.Failf(command.Failure, "choose another name: evidence is never overwritten", "%s exists", m.manifestPath(path))
+	if err := mustNotExist(m.manifestPath(path), "choose another name: evidence is never overwritten"); err != nil {
+		return nil, err
 	}
 	out, err := createOut(path, to)
 	if err != nil {
 		return nil, err
 	}
-	err = m.convert(c, in, form, out)
-	if err = errors.Join(err, out.finish()); err == nil && len(to) == 0 && form != "zip" {
-		err = m.readBack(c, out.path)
+	var check func(path string) error
+	if len(to) == 0 && form != "zip" {
+		check = func(path string) error { return m.readBack(c, path) }
 	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("convert %s: %w", in.path, err), os.Remove(out.path))
-	}
-	if err := os.Chmod(out.path, 0o400); err != nil {
-		return nil, err
+	if err := out.finish(m.convert(c, in, form, out), check); err != nil {
+		return nil, fmt.Errorf("convert %s: %w", in.path, err)
 	}
 	m.Outputs = []convertedFile{{File: filepath.Base(out.path), Size: out.size, SHA256: out.digest().String(), Recipients: len(to)}}
 	if m.Zip != nil && len(to) > 0 {

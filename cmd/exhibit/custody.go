@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -47,7 +48,7 @@ func exhibitArgs(c *cli.Context, cs *chainofcustody.Case) ([]string, error) {
 			found = found || n == arg
 		}
 		if !found {
-			return nil, command.Failf(command.NoCase, "exhibit case show lists the exhibits", "no exhibit %q in this case", arg)
+			return nil, noExhibit(cs, arg)
 		}
 	}
 	return c.Args().Slice(), nil
@@ -192,8 +193,29 @@ func factsOf(c *cli.Context, cs *chainofcustody.Case, exhibit string) *chainofcu
 	if f, r, err := openBundle(c, path); err == nil {
 		facts.Seal = r.Seal().ID
 		f.Close()
+	} else {
+		facts.Seal = lastCheckpoint(c, path)
 	}
 	return facts
+}
+
+// lastCheckpoint identifies a bundle that was cut short and has no seal: by
+// the last checkpoint that holds. It is zero where there is none.
+func lastCheckpoint(c *cli.Context, path string) evidence.Digest {
+	f, err := openFile(c, path)
+	if err != nil {
+		return evidence.Digest{}
+	}
+	defer f.Close()
+	rep, err := bundle.Verify(c.Context, f, f.size, bundle.VerifyOptions{})
+	if err != nil {
+		return evidence.Digest{}
+	}
+	id, err := evidence.ParseDigest(rep.SealID)
+	if err != nil {
+		return evidence.Digest{}
+	}
+	return id
 }
 
 func printCustody(c *cli.Context, rep chainofcustody.Report) error {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -42,6 +44,12 @@ func readProfile() (profile, error) {
 	}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if path = callersProfile(); path == "" {
+			return p, nil
+		}
+		b, err = os.ReadFile(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
 	if err != nil {
@@ -51,6 +59,20 @@ func readProfile() (profile, error) {
 		return p, fmt.Errorf("read identity %s: %w", path, err)
 	}
 	return p, nil
+}
+
+// callersProfile is the profile of who called sudo: the collection needs
+// root, the signature is still that of the person at the keyboard.
+func callersProfile() string {
+	name := os.Getenv("SUDO_USER")
+	if os.Geteuid() != 0 || name == "" {
+		return ""
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(u.HomeDir, ".config", "exhibit", "identity.json")
 }
 
 func (p profile) write() (string, error) {
@@ -92,6 +114,26 @@ func identity(c *cli.Context) (*chainofcustody.Identity, error) {
 	return &chainofcustody.Identity{ID: p.ID, Name: p.Name, Org: p.Org, Role: p.Role, Key: signer}, nil
 }
 
+// signerFor is identity for what will stand in the custody log of a case:
+// there, a signature that the case does not know proves nothing, so it is
+// refused before anything is done rather than found by the next reader.
+func signerFor(c *cli.Context, cs *chainofcustody.Case) (*chainofcustody.Identity, error) {
+	id, err := identity(c)
+	if err != nil {
+		return nil, err
+	}
+	signers, err := cs.Signers()
+	if err != nil {
+		return nil, err
+	}
+	err = signers.Check(id.ID, id.Key.PublicKey(), chainofcustody.NamespaceCustody, time.Now())
+	if err != nil {
+		return nil, command.Fail(command.WrongKey, "let it in with: exhibit case trust KEY.pub --as "+id.ID+" (or choose another with --key and --id)",
+			fmt.Errorf("%s with key %s may not sign in case %s: %w", id.ID, id.Fingerprint(), cs.Info.ID, err))
+	}
+	return id, nil
+}
+
 func openKey(c *cli.Context, key string) (chainofcustody.Signer, error) {
 	if which, ok := strings.CutPrefix(key, "agent:"); ok {
 		return chainofcustody.KeyFromAgent(which)
@@ -104,7 +146,7 @@ func passphrase(c *cli.Context, what string) ([]byte, error) {
 	if path := c.String("passphrase-file"); path != "" {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return nil, err
+			return nil, command.Fail(command.WrongKey, "--passphrase-file wants the path of a file that holds the passphrase", err)
 		}
 		return []byte(strings.TrimRight(string(b), "\r\n")), nil
 	}
@@ -120,10 +162,16 @@ func passphrase(c *cli.Context, what string) ([]byte, error) {
 
 // keyError gives errors of keys their exit code.
 func keyError(err error) error {
+	var own *command.Error
 	switch {
+	case errors.As(err, &own):
 	case errors.Is(err, chainofcustody.ErrPassphrase):
 		return command.Fail(command.WrongKey, "give the right passphrase at the prompt or with --passphrase-file", err)
-	case errors.Is(err, chainofcustody.ErrKeyPermissions), errors.Is(err, chainofcustody.ErrNotPrivateKey), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, chainofcustody.ErrKeyPermissions):
+		return command.Fail(command.WrongKey, "take it away from the others with chmod 600, or make a new key if they may have read it", err)
+	case errors.Is(err, chainofcustody.ErrNoAgent), errors.Is(err, chainofcustody.ErrNoSuchKey), errors.Is(err, chainofcustody.ErrAmbiguousKey):
+		return command.Fail(command.WrongKey, "ssh-add -l lists what the agent holds, ssh-add FILE adds a key to it", err)
+	case errors.Is(err, chainofcustody.ErrNotPrivateKey), errors.Is(err, fs.ErrNotExist):
 		return command.Fail(command.WrongKey, identityHint, err)
 	}
 	return err
@@ -148,6 +196,8 @@ func caseError(err error) error {
 		return command.Fail(command.NoCase, "go into a case folder, pass --case DIR, or make one: exhibit case init DIR", err)
 	case errors.Is(err, chainofcustody.ErrCaseLocked):
 		return command.Fail(command.NoCase, "wait for the other command to end, then run this again", err)
+	case errors.Is(err, chainofcustody.ErrCaseDamaged):
+		return command.Fail(command.Failure, "put back a copy of case.json: it holds the case's number and title, no evidence", err)
 	case errors.Is(err, chainofcustody.ErrNewerSchema):
 		return command.Fail(command.NoCase, "use the newer exhibit that wrote it", err)
 	}
@@ -164,7 +214,7 @@ func mayRecord(c *cli.Context) (*chainofcustody.Case, *chainofcustody.Identity, 
 	if err != nil {
 		return nil, nil, err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	return cs, id, err
 }
 

@@ -41,9 +41,9 @@ func keyCommand() *cli.Command {
 
 func personFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Usage: "your name as it should stand in court papers"},
-		&cli.StringFlag{Name: "org", Usage: "your organisation"},
-		&cli.StringFlag{Name: "role", Usage: "your role", Value: "examiner"},
+		&cli.StringFlag{Name: "name", Usage: "your `NAME` as it should stand in court papers"},
+		&cli.StringFlag{Name: "org", Usage: "your `ORGANISATION`"},
+		&cli.StringFlag{Name: "role", Usage: "your `ROLE`", Value: "examiner"},
 	}
 }
 
@@ -126,7 +126,7 @@ func setProfile(c *cli.Context, key string) error {
 	if c.Bool("json") {
 		return command.JSON(c.App.Writer, map[string]string{"id": p.ID, "key": key, "fingerprint": fingerprint, "profile": path})
 	}
-	fmt.Fprintf(c.App.Writer, "%s signs as %s\n  key          %s\n  fingerprint  %s\n", key, p.ID, key, fingerprint)
+	fmt.Fprintf(c.App.Writer, "%s signs from now on\n  key          %s\n  fingerprint  %s\n", term.Escape(p.ID), term.Escape(key), fingerprint)
 	fmt.Fprintf(c.App.ErrWriter, "Write the fingerprint on paper. Remembered in %s\n", path)
 	return nil
 }
@@ -138,7 +138,7 @@ func keyList(c *cli.Context) error {
 		Key         string `json:"key"`
 		Fingerprint string `json:"fingerprint"`
 	}
-	var rows []row
+	rows := []row{}
 	p, err := readProfile()
 	if err != nil {
 		return err

@@ -30,8 +30,15 @@ func newApp() *cli.App {
 		Name:      "exhibit",
 		Usage:     "collect evidence, prove it, explain it",
 		UsageText: "exhibit [global flags] COMMAND [flags] [arguments]",
-		Description: "Everything happens in a case, a plain folder: exhibit case init CASE, then collect, verify,\n" +
-			"timeline build, why, report inside it. See README.md for the whole walk.",
+		Description: "Everything happens in a case, a plain folder. For example:\n" +
+			"   exhibit key new ~/.ssh/exhibit --id you@lab      (once)\n" +
+			"   exhibit case init CASE-7 && cd CASE-7\n" +
+			"   sudo exhibit collect                             (this machine; or --root /mnt/image)\n" +
+			"   exhibit verify EX-001\n" +
+			"   exhibit timeline build\n" +
+			"   exhibit timeline query 'action:user-login AND outcome:success'\n" +
+			"   exhibit why EVENT; exhibit prove EVENT           (ids stand in the first column of the query)\n" +
+			"   exhibit report EX-001",
 		Flags: append(command.GlobalFlags(),
 			&cli.StringFlag{Name: "case", Usage: "case `DIR` (default: the one around the current directory)", EnvVars: []string{"EXHIBIT_CASE"}},
 			&cli.StringFlag{Name: "key", Usage: "sign with this SSH private key `FILE`, or agent:FINGERPRINT", EnvVars: []string{"EXHIBIT_KEY"}},
@@ -40,6 +47,7 @@ func newApp() *cli.App {
 			&cli.StringFlag{Name: "identity-passphrase-file", Usage: "read the identity's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_IDENTITY_PASSPHRASE_FILE"}},
 			&cli.StringFlag{Name: "passphrase-file", Usage: "read the key's passphrase from `FILE`", EnvVars: []string{"EXHIBIT_PASSPHRASE_FILE"}},
 		),
+		After: giveBack,
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),

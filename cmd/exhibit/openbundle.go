@@ -38,9 +38,9 @@ var errUnopened = errors.New("bundle is encrypted")
 // openFile opens the file of a bundle. It is the one place that knows of
 // envelopes: every command that looks into a bundle comes through here.
 func openFile(c *cli.Context, path string) (*bundleFile, error) {
-	f, err := os.Open(path)
+	f, err := openPlainFile(path)
 	if err != nil {
-		return nil, openError(err, path)
+		return nil, err
 	}
 	b := &bundleFile{file: f, path: path}
 	if err := b.open(c); err != nil {
@@ -50,13 +50,30 @@ func openFile(c *cli.Context, path string) (*bundleFile, error) {
 	return b, nil
 }
 
+// openPlainFile opens a file of evidence as it lies there.
+func openPlainFile(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, openError(err, path)
+	}
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+	case st.IsDir():
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is a folder", path)
+	case !st.Mode().IsRegular():
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 func (b *bundleFile) open(c *cli.Context) error {
 	st, err := b.file.Stat()
 	if err != nil {
 		return err
-	}
-	if !st.Mode().IsRegular() {
-		return command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", b.path)
 	}
 	b.ReaderAt, b.size, b.outer = b.file, st.Size(), st.Size()
 	if !envelope.Is(b.file, b.outer) {
@@ -116,8 +133,11 @@ func openBundle(c *cli.Context, path string) (*bundleFile, *bundle.Reader, error
 	r, err := bundle.Open(b, b.size)
 	if err != nil {
 		b.Close()
-		return nil, nil, command.Fail(command.Failure,
-			"exhibit verify "+path+" says how much of it is proven; exhibit recover saves it", fmt.Errorf("open %s: %w", path, err))
+		hint := "exhibit verify " + path + " says how much of it is proven; exhibit recover saves it"
+		if errors.Is(err, bundle.ErrNotBundle) {
+			hint = "give the path of a bundle file, *" + bundleSuffix
+		}
+		return nil, nil, command.Fail(command.Failure, hint, fmt.Errorf("open %s: %w", path, err))
 	}
 	return b, r, nil
 }
@@ -126,7 +146,7 @@ func openError(err error, path string) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return command.Fail(command.Privilege, "run this as a user who may read "+path, err)
-	case errors.Is(err, os.ErrNotExist) && strings.HasPrefix(path, "EX-"):
+	case errors.Is(err, os.ErrNotExist) && exhibitNumber.MatchString(path):
 		return command.Fail(command.NoCase, "exhibit numbers work inside a case: pass --case DIR or the bundle's path", err)
 	}
 	return err

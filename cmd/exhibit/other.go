@@ -60,6 +60,9 @@ func completionCommand() *cli.Command {
 			if !ok {
 				return command.Failf(command.Usage, "choose bash, zsh or fish", "no completion for %q", shell)
 			}
+			if c.Bool("json") {
+				return command.JSON(c.App.Writer, map[string]string{"shell": strings.ToLower(shell), "script": script})
+			}
 			_, err = fmt.Fprint(c.App.Writer, script)
 			return err
 		},

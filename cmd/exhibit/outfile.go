@@ -12,13 +12,13 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
-	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
 // outFile is a new file made from a bundle: never over an existing one, hashed
-// while it is written, encrypted where recipients are given.
+// while it is written, encrypted where recipients are given. It has its name
+// only when it is whole and on the disk.
 type outFile struct {
 	io.Writer
 	path string
@@ -29,16 +29,16 @@ type outFile struct {
 }
 
 func createOut(path string, to []envelope.Recipient) (*outFile, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil, command.Fail(command.Failure, "choose another name: evidence is never overwritten", err)
-	}
-	if err != nil {
+	if err := mustNotExist(path, "choose another name: evidence is never overwritten"); err != nil {
 		return nil, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".exhibit-*")
+	if err != nil {
+		return nil, named(err, path)
 	}
 	o := &outFile{path: path, file: f, sum: evidence.NewHash()}
 	if o.Writer, o.end, err = gathering.Sealing(hashed{o}, to); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return o, nil
 }
@@ -53,8 +53,29 @@ func (h hashed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// finish makes the file durable and closes it.
-func (o *outFile) finish() error { return errors.Join(o.end(), o.file.Sync(), o.file.Close()) }
+// finish ends the file after whatever wrote it, and makes it durable. check,
+// where there is one, reads what lies there before it gets its name; after an
+// error nothing of it is left.
+func (o *outFile) finish(written error, check func(path string) error) error {
+	err := written
+	if err == nil {
+		err = o.end()
+	}
+	if err == nil {
+		err = errors.Join(o.file.Chmod(0o400), o.file.Sync())
+	}
+	err = errors.Join(err, o.file.Close())
+	if err == nil && check != nil {
+		err = check(o.file.Name())
+	}
+	if err == nil {
+		err = os.Rename(o.file.Name(), o.path)
+	}
+	if err != nil {
+		return errors.Join(named(err, o.path), os.Remove(o.file.Name()))
+	}
+	return nil
+}
 
 // digest is the SHA-256 of the file as it lies there.
 func (o *outFile) digest() evidence.Digest { return evidence.DigestOf(o.sum) }

@@ -30,7 +30,7 @@ func proveCommand() *cli.Command {
 			"Merkle proof to the seal and checks the seal's signature. EVENT may be the start of an id.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "proof-dir", Usage: "write the lines, the proof and the seal into `DIR` for checking with other tools"},
-			&cli.Int64Flag{Name: "max-bytes", Value: 4096, Usage: "show at most this many bytes"},
+			&cli.Int64Flag{Name: "max-bytes", Value: 4096, Usage: "show at most `N` bytes"},
 		},
 		Action: runProve,
 	}
@@ -62,6 +62,8 @@ type proven struct {
 	BoundBy    string   `json:"examiner,omitempty"`
 	Checks     []check  `json:"checks"`
 	Holds      bool     `json:"holds"`
+
+	broken bool // a check failed that is not only about trust
 }
 
 // part is another range of the item that belongs to the record: lines of a
@@ -96,6 +98,12 @@ type check struct {
 }
 
 func (p *proven) check(what string, err error) {
+	p.trust(what, err)
+	p.broken = p.broken || err != nil
+}
+
+// trust is a check whose failure leaves the bytes proven, but by whom unknown.
+func (p *proven) trust(what string, err error) {
 	k := check{What: what, Holds: err == nil}
 	if err != nil {
 		k.Why, p.Holds = err.Error(), false
@@ -118,13 +126,14 @@ func runProve(c *cli.Context) error {
 		return err
 	}
 	ev = ev.Clone()
-	f, r, path, err := bundleWithSeal(c, cs, ev.Source.Bundle)
+	f, r, exhibit, err := bundleWithSeal(c, cs, ev.Source.Bundle)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	p := &proven{Event: ev.ID.String(), Message: ev.Message, Bundle: path, Holds: true}
-	proof := proveEvent(p, cs, r, ev, c.Int64("max-bytes"))
+	p := &proven{Event: ev.ID.String(), Message: ev.Message, Bundle: f.path, Holds: true}
+	proof := proveEvent(p, r, ev, c.Int64("max-bytes"))
+	p.signatures(cs, exhibit, r)
 	if dir := c.String("proof-dir"); dir != "" {
 		if err := writeProof(dir, proof, r.Seal()); err != nil {
 			return err
@@ -133,14 +142,18 @@ func runProve(c *cli.Context) error {
 	if err := p.print(c); err != nil {
 		return err
 	}
-	if !p.Holds {
+	switch {
+	case p.broken:
 		return command.Exit(command.Integrity)
+	case !p.Holds:
+		return command.Exit(command.Trust)
 	}
 	return nil
 }
 
-// bundleWithSeal finds the bundle of the case that an event came from.
-func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Digest) (*bundleFile, *bundle.Reader, string, error) {
+// bundleWithSeal finds the bundle of the case that an event came from, and the
+// exhibit it is.
+func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Digest) (f *bundleFile, r *bundle.Reader, exhibit string, err error) {
 	names, err := cs.Exhibits()
 	if err != nil {
 		return nil, nil, "", err
@@ -157,10 +170,10 @@ func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Diges
 			continue
 		}
 		if err != nil {
-			return nil, nil, "", err
+			continue // cut short: no event came from it
 		}
 		if r.Seal().ID == seal {
-			return f, r, path, nil
+			return f, r, name, nil
 		}
 		f.Close()
 	}
@@ -171,9 +184,9 @@ func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Diges
 		"no bundle with seal %s in the case", bundle.CodeOf(seal))
 }
 
-// proveEvent takes every step from the event to the seal. A step that fails
-// is recorded and the others are still taken.
-func proveEvent(p *proven, cs *chainofcustody.Case, r *bundle.Reader, ev *timeline.Event, show int64) *bundle.Proof {
+// proveEvent takes every step from the event to the seal's root. A step that
+// fails is recorded and the others are still taken.
+func proveEvent(p *proven, r *bundle.Reader, ev *timeline.Event, show int64) *bundle.Proof {
 	src, ref, seal := ev.Source, ev.Ref(), r.Seal()
 	p.Item, p.Path, p.Chain, p.Offset, p.Length = src.Member, src.Path, src.Chain, ref.Offset, ref.Length
 	p.Root, p.TreeSize, p.SealID, p.SealCode = seal.Root.String(), seal.Size, seal.ID.String(), seal.Code()
@@ -205,7 +218,6 @@ func proveEvent(p *proven, cs *chainofcustody.Case, r *bundle.Reader, ev *timeli
 			p.Path6962 = append(p.Path6962, d.String())
 		}
 	}
-	p.signatures(cs, r)
 	return &proof
 }
 
@@ -291,18 +303,38 @@ func leftOut(item evidence.Item) []evidence.Extent {
 	return slices.Clone(item.Holes)
 }
 
-// signatures checks the seal's signature and who vouches for its key.
-func (p *proven) signatures(cs *chainofcustody.Case, r *bundle.Reader) {
+// signatures checks the seal's signature and who vouches for it.
+func (p *proven) signatures(cs *chainofcustody.Case, exhibit string, r *bundle.Reader) {
+	p.Signer = chainofcustody.Fingerprint(r.Key())
+	if r.Sealed() {
+		p.check("the seal is signed by the key of the collection run", sealSigned(r))
+	} else {
+		// A run that was cut short: opening it has checked the note's signature.
+		p.check("the last checkpoint is signed by the key of the collection run", nil)
+	}
+	if sig, err := r.Binding(); err == nil {
+		if _, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), sig); err != nil {
+			p.check("the examiner's signature over that key holds", err)
+		}
+	}
+	who, err := boundBy(cs, r)
+	if err != nil {
+		// An unattended run, or one of another laboratory: its receipt vouches.
+		if by, ok := vouched(cs, exhibit)(r.Seal()); ok {
+			who, err = by, nil
+		}
+	}
+	p.BoundBy = who
+	p.trust("an examiner known to the case vouches for that key, or for the seal", err)
+}
+
+func sealSigned(r *bundle.Reader) error {
 	seal := r.Seal()
 	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, seal.Text, seal.SSHSig)
 	if err == nil && string(key.Marshal()) != string(r.Key().Marshal()) {
 		err = fmt.Errorf("the seal is signed by %s, the header names %s", chainofcustody.Fingerprint(key), chainofcustody.Fingerprint(r.Key()))
 	}
-	p.Signer = chainofcustody.Fingerprint(r.Key())
-	p.check("the seal is signed by the key of the collection run", err)
-	who, err := boundBy(cs, r)
-	p.BoundBy = who
-	p.check("an examiner known to the case vouches for that key", err)
+	return err
 }
 
 // boundBy returns the examiner whose signature vouches for the run's key.
@@ -402,6 +434,9 @@ func writeProof(dir string, proof *bundle.Proof, seal bundle.Seal) error {
 		{"seal.txt.sig", seal.SSHSig},
 		{"seal.note", seal.Note},
 	} {
+		if f.data == nil {
+			continue // a run that was cut short has no signature over a seal
+		}
 		if err := root.WriteFile(f.name, f.data, 0o600); err != nil {
 			return err
 		}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -37,10 +34,10 @@ func queryCommand() *cli.Command {
 		Name: "query", Usage: "show the events that match", ArgsUsage: "[QUERY]",
 		Description: "Example:\n   exhibit timeline query 'action:user-login AND outcome:success' --from 2026-11-23\n\n" + queryHelp,
 		Flags: append(rangeFlags(),
-			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most this many events, 0 for all"},
-			&cli.IntFlag{Name: "last", Usage: "the last `N` dated events instead of the first"},
-			&cli.StringFlag{Name: "around", Usage: "events within 5 minutes of the event `ID`, or of `ID±10m`"},
-			&cli.StringFlag{Name: "fields", Usage: "show these columns, comma separated"},
+			&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most `N` events, 0 for all"},
+			&cli.IntFlag{Name: "last", Usage: "the last `N` dated events instead of the first", DefaultText: "off"},
+			&cli.StringFlag{Name: "around", Usage: "events within 5 minutes of the event `ID`; ID±10m for other widths"},
+			&cli.StringFlag{Name: "fields", Usage: "show these `COLUMNS`, comma separated, for example ts,user,cmdline"},
 			&cli.StringFlag{Name: "tz", Value: "UTC", Usage: "show times in `ZONE`"},
 			&cli.BoolFlag{Name: "explain", Usage: "say how the query would run instead of running it"},
 		),
@@ -162,9 +159,13 @@ func timelineQuery(c *cli.Context) error {
 	}
 	if c.Bool("explain") {
 		text, err := eng.Explain(c.Context, q)
-		if err == nil {
-			fmt.Fprintln(c.App.Writer, text)
+		if err != nil {
+			return err
 		}
+		if c.Bool("json") {
+			return command.JSON(c.App.Writer, map[string]string{"explain": text})
+		}
+		_, err = fmt.Fprintln(c.App.Writer, text)
 		return err
 	}
 	zone, err := time.LoadLocation(c.String("tz"))
@@ -175,37 +176,44 @@ func timelineQuery(c *cli.Context) error {
 	if n := c.Int("last"); n > 0 {
 		return lastEvents(c, eng, q, n, zone)
 	}
-	shown, err := printEvents(c, eng.Events(c.Context, q, nil), zone)
-	if err != nil {
-		return err
-	}
-	return sayMore(c, eng, q, shown)
+	return firstEvents(c, eng, q, zone)
 }
 
-// sayMore tells on standard error how many events a limit left out.
-func sayMore(c *cli.Context, eng timeline.Engine, q timeline.Query, shown int64) error {
-	if q.Limit == 0 || shown < int64(q.Limit) || c.Bool("quiet") {
-		return nil
+// firstEvents shows the events up to the limit and says on standard error
+// when there are more. How many more it does not say: to count them is to
+// look at the whole timeline for a page of it.
+func firstEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, zone *time.Location) error {
+	limit, more := int64(q.Limit), false
+	if limit > 0 {
+		q.Limit++
 	}
-	total, err := eng.Count(c.Context, q)
-	if err != nil {
-		return err
+	_, err := printEvents(c, func(yield func(*timeline.Event, error) bool) {
+		n := int64(0)
+		for ev, err := range eng.Events(c.Context, q, nil) {
+			if n++; err == nil && limit > 0 && n > limit {
+				more = true
+				return
+			}
+			if !yield(ev, err) {
+				return
+			}
+		}
+	}, zone)
+	if err == nil && more && !c.Bool("quiet") {
+		fmt.Fprintf(c.App.ErrWriter, "%d events shown, more match: --limit 0 shows all, timeline stats counts them\n", limit)
 	}
-	if total > shown {
-		fmt.Fprintf(c.App.ErrWriter, "%d of %d events shown: --limit 0 shows all\n", shown, total)
-	}
-	return nil
+	return err
 }
 
 // lastEvents shows the newest n dated events. It keeps only those while it
 // reads, so that any number may match.
 func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zone *time.Location) error {
 	q.Limit = 0
-	dated := timeline.Expr(timeline.Match{Field: "ts", Op: timeline.OpExists})
-	if q.Where != nil {
-		dated = timeline.And{dated, q.Where}
+	from, err := timeline.Tail(c.Context, eng, q, int64(n))
+	if err != nil {
+		return err
 	}
-	q.Where = dated
+	q.Where = timeline.Since(q.Where, from)
 	var ring []*timeline.Event
 	for ev, err := range eng.Events(c.Context, q, nil) {
 		if err != nil {
@@ -215,7 +223,7 @@ func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zo
 			ring = slices.Delete(ring, 0, len(ring)-n)
 		}
 	}
-	_, err := printEvents(c, func(yield func(*timeline.Event, error) bool) {
+	_, err = printEvents(c, func(yield func(*timeline.Event, error) bool) {
 		for _, ev := range ring[max(len(ring)-n, 0):] {
 			if !yield(ev, nil) {
 				return
@@ -228,7 +236,11 @@ func lastEvents(c *cli.Context, eng timeline.Engine, q timeline.Query, n int, zo
 // printEvents writes events as JSON lines, chosen fields, or lines for people.
 func printEvents(c *cli.Context, events iter.Seq2[*timeline.Event, error], zone *time.Location) (shown int64, err error) {
 	if c.Bool("json") {
-		return timeline.WriteJSONL(c.App.Writer, events)
+		err = command.InertJSON(c.App.Writer, func(w io.Writer) error {
+			shown, err = timeline.WriteJSONL(w, events)
+			return err
+		})
+		return shown, err
 	}
 	for ev, err := range events {
 		if err != nil {
@@ -270,275 +282,6 @@ func eventLine(w io.Writer, ev *timeline.Event, zone *time.Location) error {
 	_, err := fmt.Fprintf(w, "%s  %s  %-12s %-36s %s\n", ev.ID.String()[:12], when, term.Escape(ev.Host), term.Escape(what), term.Escape(ev.Message))
 	return err
 }
-
-func statsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "stats", Usage: "what is in the timeline", ArgsUsage: "[QUERY]",
-		Description: "Example:\n   exhibit timeline stats\n   exhibit timeline stats 'outcome:failure' --top src_ip\n   exhibit timeline stats --hist 1h\n   exhibit timeline stats --problems",
-		Flags: append(rangeFlags(),
-			&cli.StringFlag{Name: "top", Usage: "most frequent values of `FIELD`"},
-			&cli.IntFlag{Name: "n", Value: 20, Usage: "how many of them"},
-			&cli.StringFlag{Name: "hist", Usage: "events per `WIDTH`, for example 1h"},
-			&cli.BoolFlag{Name: "problems", Usage: "list what was lost or damaged"},
-			&cli.BoolFlag{Name: "sources", Usage: "list what was read and by which parser"},
-		),
-		Action: timelineStats,
-	}
-}
-
-func timelineStats(c *cli.Context) error {
-	_, eng, err := openTimeline(c)
-	if err != nil {
-		return err
-	}
-	defer eng.Close()
-	q, err := parseQuery(c, eng)
-	if err != nil {
-		return err
-	}
-	switch {
-	case c.Bool("problems"):
-		return printProblems(c, eng)
-	case c.Bool("sources"):
-		return printSources(c, eng)
-	case c.String("top") != "":
-		values, err := eng.Top(c.Context, q, c.String("top"), c.Int("n"))
-		if err != nil {
-			return err
-		}
-		return printValues(c, values)
-	case c.String("hist") != "":
-		return printHist(c, eng, q)
-	}
-	return printOverview(c, eng, q)
-}
-
-// printOverview says how much there is of what, from when to when.
-func printOverview(c *cli.Context, eng timeline.Engine, q timeline.Query) error {
-	st, err := timeline.Summarize(c.Context, eng, q)
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		return command.JSON(c.App.Writer, st)
-	}
-	w := c.App.Writer
-	fmt.Fprintf(w, "%d events, %d of them undated, %d problems\n", st.Events, st.Undated, st.Problems)
-	if st.Undated < st.Events {
-		fmt.Fprintf(w, "from %s to %s\n", timeline.FormatTime(st.First), timeline.FormatTime(st.Last))
-	}
-	for _, list := range []struct {
-		name   string
-		values []timeline.Value
-	}{{"host", st.Hosts}, {"data type", st.DataTypes}, {"parser", st.Parsers}} {
-		fmt.Fprintf(w, "by %s\n", list.name)
-		for _, v := range list.values {
-			fmt.Fprintf(w, "%10d  %s\n", v.Count, term.Escape(v.Value))
-		}
-	}
-	return nil
-}
-
-func printValues(c *cli.Context, values []timeline.Value) error {
-	if c.Bool("json") {
-		return command.JSON(c.App.Writer, values)
-	}
-	for _, v := range values {
-		fmt.Fprintf(c.App.Writer, "%10d  %s\n", v.Count, term.Escape(v.Value))
-	}
-	return nil
-}
-
-func printHist(c *cli.Context, eng timeline.Engine, q timeline.Query) error {
-	width, err := time.ParseDuration(c.String("hist"))
-	if err != nil || width <= 0 {
-		return command.Failf(command.Usage, "write a width such as 10m, 1h or 24h", "bad width %q", c.String("hist"))
-	}
-	buckets, err := eng.Hist(c.Context, q, int64(width))
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		return command.JSON(c.App.Writer, buckets)
-	}
-	most := int64(1)
-	for _, b := range buckets {
-		most = max(most, b.Count)
-	}
-	for _, b := range buckets {
-		fmt.Fprintf(c.App.Writer, "%s %10d  %s\n", time.Unix(0, b.Start).UTC().Format("2006-01-02T15:04:05Z"), b.Count,
-			strings.Repeat("█", int(max(b.Count*50/most, 1))))
-	}
-	return nil
-}
-
-func printProblems(c *cli.Context, eng timeline.Engine) error {
-	for p, err := range eng.Problems(c.Context) {
-		if err != nil {
-			return err
-		}
-		if c.Bool("json") {
-			err = command.JSON(c.App.Writer, map[string]any{
-				"stage": p.Stage, "code": p.Code, "path": term.Escape(p.Path), "member": p.Ref.Member,
-				"offset": p.Ref.Offset, "length": p.Ref.Length, "detail": p.Detail,
-			})
-		} else {
-			where := ""
-			if p.Ref.Offset >= 0 {
-				where = " at " + strconv.FormatInt(p.Ref.Offset, 10)
-			}
-			_, err = fmt.Fprintf(c.App.Writer, "%-12s %-16s %s%s: %s\n", p.Code, p.Stage, term.Escape(p.Path), where, term.Escape(p.Detail))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func printSources(c *cli.Context, eng timeline.Engine) error {
-	for s, err := range eng.Sources(c.Context) {
-		if err != nil {
-			return err
-		}
-		if c.Bool("json") {
-			err = command.JSON(c.App.Writer, map[string]any{
-				"path": term.Escape(s.Source.Path), "member": s.Source.Member, "sha256": s.Source.SHA256.String(), "chain": s.Source.Chain,
-				"parser": s.Parser, "events": s.Events, "problems": s.Problems, "bundle": s.Source.Bundle.String(),
-			})
-		} else {
-			_, err = fmt.Fprintf(c.App.Writer, "%10d %6d  %-22s %s\n", s.Events, s.Problems, s.Parser, term.Escape(s.Source.Path))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func exportCommand() *cli.Command {
-	return &cli.Command{
-		Name: "export", Usage: "write events for other tools", ArgsUsage: "[QUERY]",
-		Description: "Example:\n   exhibit timeline export --format timesketch -o web01.jsonl\n   exhibit timeline export 'user:root' --format csv -o root.csv\n\n" +
-			"Inside a case the export is recorded in the custody log of its exhibits.",
-		Flags: append(rangeFlags(),
-			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "jsonl, csv or timesketch"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: standard output)"},
-			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
-		),
-		Action: timelineExport,
-	}
-}
-
-func timelineExport(c *cli.Context) error {
-	cs, eng, err := openTimeline(c)
-	if err != nil {
-		return err
-	}
-	defer eng.Close()
-	q, err := parseQuery(c, eng)
-	if err != nil {
-		return err
-	}
-	write, err := exporter(c.String("format"))
-	if err != nil {
-		return err
-	}
-	out, err := createOutput(c)
-	if err != nil {
-		return err
-	}
-	rows, undated, err := write(out, eng.Events(c.Context, q, nil))
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.App.ErrWriter, "%d events exported", rows)
-	if undated > 0 {
-		fmt.Fprintf(c.App.ErrWriter, ", %d undated ones left out: the format needs a time", undated)
-	}
-	fmt.Fprintln(c.App.ErrWriter)
-	if path := c.String("output"); path != "" && path != "-" {
-		return recordExport(c, cs, path, fmt.Sprintf("%d events as %s", rows, c.String("format")))
-	}
-	return nil
-}
-
-// exporter returns the writer of a format and how many undated events it has
-// no place for.
-func exporter(format string) (func(io.Writer, iter.Seq2[*timeline.Event, error]) (rows, undated int64, err error), error) {
-	type events = iter.Seq2[*timeline.Event, error]
-	switch format {
-	case "jsonl":
-		return func(w io.Writer, e events) (int64, int64, error) {
-			n, err := timeline.WriteJSONL(w, e)
-			return n, 0, err
-		}, nil
-	case "csv":
-		return func(w io.Writer, e events) (int64, int64, error) {
-			n, err := timeline.WriteCSV(w, e, nil)
-			return n, 0, err
-		}, nil
-	case "timesketch":
-		return func(w io.Writer, e events) (int64, int64, error) {
-			res, err := timeline.WriteTimesketch(w, e)
-			return res.Rows, res.Undated, err
-		}, nil
-	}
-	return nil, command.Failf(command.Usage, "choose jsonl, csv or timesketch", "unknown format %q", format)
-}
-
-// createOutput opens the file of --output, or standard output.
-func createOutput(c *cli.Context) (io.WriteCloser, error) {
-	path := c.String("output")
-	if path == "" || path == "-" {
-		return nopCloser{c.App.Writer}, nil
-	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if c.Bool("force") {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(path, flags, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil, command.Fail(command.Failure, "choose another file, or overwrite it with --force", err)
-	}
-	return f, err
-}
-
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
-
-// recordExport notes in the custody log of every exhibit that something was
-// written out.
-func recordExport(c *cli.Context, cs *chainofcustody.Case, path, note string) error {
-	id, err := identity(c)
-	if err != nil {
-		return err
-	}
-	digest, err := command.FileDigest(path)
-	if err != nil {
-		return err
-	}
-	names, err := cs.Exhibits()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		ev := chainofcustody.Event{
-			Kind: chainofcustody.EventExported, Tool: tool(), Note: note,
-			Attach: []chainofcustody.Attachment{{Name: attachName(path), SHA256: digest}},
-		}
-		if _, err := cs.Append(name, ev, id); err != nil {
-			return caseError(err)
-		}
-	}
-	return nil
-}
-
-// attachName is a file's name in a custody event: relative, with slashes.
-func attachName(path string) string { return filepath.Base(path) }
-
-func dirOf(path string) string { return filepath.Dir(path) }
 
 // isEventID reports whether s is an event id or the start of one.
 func isEventID(s string) bool {

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,7 +25,7 @@ func receiveCommand() *cli.Command {
 			"Copies the bundle, verifies the copy, and signs its receipt: from then on your signature vouches for its\n" +
 			"seal. Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
 			&cli.StringFlag{Name: "from", Usage: "`WHO` handed it over"},
 			&cli.StringFlag{Name: "note", Usage: "anything else worth recording"},
 		},
@@ -41,7 +42,7 @@ func runReceive(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -61,8 +62,11 @@ func runReceive(c *cli.Context) error {
 	if err != nil {
 		return caseError(err)
 	}
-	path, err := takeCopy(cs, exhibit, from, digest)
+	path, err := takeCopy(c.Context, cs, exhibit, from, digest)
 	if err != nil {
+		// The number was taken for nothing, if nobody has used it meanwhile.
+		_ = os.Remove(cs.Path(chainofcustody.ExhibitsDir, exhibit)) //nolint:errcheck // not empty: not ours to remove
+		_ = os.Remove(cs.Path(chainofcustody.CustodyDir, exhibit))  //nolint:errcheck // as above
 		return err
 	}
 	ev := chainofcustody.Event{
@@ -85,13 +89,31 @@ func runReceive(c *cli.Context) error {
 			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
 		}
 	}
-	switch {
-	case err != nil, rep.Verdict == bundle.Verified,
-		rep.Verdict == bundle.SignerUnknown, // what a receipt is for
-		rep.Verdict == bundle.Unopened:      // who keeps a bundle need not be able to read it
-		return err
+	if rep.Verdict != bundle.Unopened && (rep.Prefix || !rep.Sealed) {
+		hintRecovery(c, exhibit, path)
 	}
-	return command.Exit(rep.ExitCode())
+	switch {
+	case err != nil:
+		return err
+	case rep.Verdict == bundle.Unopened:
+		return nil // who keeps a bundle need not be able to read it
+	case rep.Verdict != bundle.SignerUnknown:
+		return command.Exit(rep.ExitCode())
+	case rep.Prefix || !rep.Sealed:
+		return command.Exit(command.Partial)
+	}
+	return nil // an unknown signer is what a receipt is for
+}
+
+// hintRecovery says what to do with a bundle that was cut short: nothing can
+// read it before it was recovered.
+func hintRecovery(c *cli.Context, exhibit, path string) {
+	f, _, err := openBundle(c, path)
+	if err == nil {
+		f.Close()
+		return
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s was cut short. To analyse it: exhibit recover %s -o NEW, then receive NEW.\n", exhibit, term.Escape(path))
 }
 
 func receiptNote(c *cli.Context, rep *bundle.Report) string {
@@ -104,49 +126,53 @@ func receiptNote(c *cli.Context, rep *bundle.Report) string {
 		note += ", not compared with a code from the scene"
 	}
 	if who := c.String("from"); who != "" {
-		note += "; handed over by " + who
+		note += "; handed over by " + term.Escape(who)
 	}
 	if extra := c.String("note"); extra != "" {
-		note += "; " + extra
+		note += "; " + term.Escape(extra) // an event is UTF-8, and people read it
 	}
 	return note
 }
 
 // takeCopy copies the bundle into the case and compares what arrived.
-func takeCopy(cs *chainofcustody.Case, exhibit, from string, want evidence.Digest) (string, error) {
+func takeCopy(ctx context.Context, cs *chainofcustody.Case, exhibit, from string, want evidence.Digest) (string, error) {
 	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	name := filepath.Base(from)
-	if filepath.Ext(name) == gathering.Unfinished {
-		name = name[:len(name)-len(gathering.Unfinished)]
-	}
-	path := filepath.Join(dir, name)
-	in, err := os.Open(from)
+	path := filepath.Join(dir, strings.TrimSuffix(filepath.Base(from), gathering.Unfinished))
+	in, err := openPlainFile(from)
 	if err != nil {
-		return "", openError(err, from)
+		return "", err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path+gathering.Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err = newFile(path, func(out *os.File) error {
+		h := evidence.NewHash()
+		if _, err := io.Copy(io.MultiWriter(out, h), untilDone{ctx, in}); err != nil {
+			return fmt.Errorf("copy %s: %w", from, err)
+		}
+		if evidence.DigestOf(h) != want {
+			return command.Failf(command.Integrity, "copy it again from a medium that reads the same twice", "%s changed while it was copied", from)
+		}
+		return out.Chmod(0o400)
+	})
 	if err != nil {
 		return "", err
 	}
-	h := evidence.NewHash()
-	_, err = io.Copy(io.MultiWriter(out, h), in)
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return "", fmt.Errorf("copy %s: %w", from, err)
+	return path, takeSealFolder(from, path)
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(b []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
 	}
-	if got := evidence.DigestOf(h); got != want {
-		return "", command.Failf(command.Integrity, "copy it again from a medium that reads the same twice", "%s changed while it was copied", from)
-	}
-	if err := os.Rename(path+gathering.Unfinished, path); err != nil {
-		return "", err
-	}
-	if err := takeSealFolder(from, path); err != nil {
-		return "", err
-	}
-	return path, os.Chmod(path, 0o400)
+	return u.r.Read(b)
 }
 
 // takeSealFolder copies the seal that lies beside an encrypted bundle. It has

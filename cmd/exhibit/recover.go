@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -69,9 +68,12 @@ func runRecover(c *cli.Context) error {
 		return err
 	}
 	rep, err := bundle.Recover(c.Context, in, in.size, out)
-	if err = errors.Join(err, out.finish()); err != nil {
-		err = errors.Join(fmt.Errorf("recover %s: %w", arg, err), os.Remove(out.path))
-		return command.Fail(command.Failure, "exhibit verify "+arg+" --explain says what is wrong with it", err)
+	err = out.finish(err, nil)
+	switch {
+	case errors.Is(err, bundle.ErrNotBundle), errors.Is(err, bundle.ErrNothing):
+		return command.Fail(command.Failure, "exhibit verify "+arg+" --explain says what is wrong with it", fmt.Errorf("recover %s: %w", arg, err))
+	case err != nil:
+		return fmt.Errorf("recover %s: %w", arg, err)
 	}
 	if err := record(chainofcustody.EventRecovered, out, "what of the bundle is proven was written to a new file"); err != nil {
 		return err

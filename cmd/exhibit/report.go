@@ -34,6 +34,7 @@ func reportCommand() *cli.Command {
 			"Verifies the bundle and the custody log anew; says what is and is not proven, and how to check it without Exhibit.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: reports/<exhibit>.html in the case)"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
 			&cli.StringFlag{Name: "why", Usage: "include the answer to this event id or `QUERY`"},
 			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` instead of the case's"},
 		},
@@ -46,7 +47,7 @@ func runReport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
@@ -72,6 +73,15 @@ func runReport(c *cli.Context) error {
 }
 
 func reportOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, exhibit string) (int, error) {
+	out, force := c.String("output"), c.Bool("force")
+	if out == "" {
+		out, force = cs.Path(chainofcustody.ReportsDir, exhibit+".html"), true // ours: the newest report of the exhibit
+	}
+	if !force {
+		if err := mustNotExist(out, "choose another file, or overwrite it with --force"); err != nil {
+			return 0, err
+		}
+	}
 	path, err := bundleOf(cs, exhibit)
 	if err != nil {
 		return 0, err
@@ -90,11 +100,7 @@ func reportOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	if err := addTimeline(c, cs, d); err != nil {
 		return 0, err
 	}
-	out := c.String("output")
-	if out == "" {
-		out = cs.Path(chainofcustody.ReportsDir, exhibit+".html")
-	}
-	if err := writeFile(out, func(w io.Writer) error { return counsel.Render(w, *d) }); err != nil {
+	if err := writeFile(out, force, func(w io.Writer) error { return counsel.Render(w, *d) }); err != nil {
 		return 0, err
 	}
 	digest, err := command.FileDigest(out)
@@ -103,14 +109,14 @@ func reportOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	}
 	if _, err := cs.Append(exhibit, chainofcustody.Event{
 		Kind: chainofcustody.EventExported, Tool: tool(), Note: "custody report: " + string(d.Verdict),
-		Attach: []chainofcustody.Attachment{{Name: attachName(out), SHA256: digest}},
+		Attach: []chainofcustody.Attachment{{Name: filepath.Base(out), SHA256: digest}},
 	}, id); err != nil {
 		return 0, caseError(err)
 	}
 	if c.Bool("json") {
 		err = command.JSON(c.App.Writer, map[string]string{"exhibit": exhibit, "report": out, "verdict": string(d.Verdict), "sha256": digest.String()})
 	} else {
-		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, paintVerdict(term.NewPalette(os.Stdout), d.Verdict), out)
+		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, paintVerdict(term.NewPalette(os.Stdout), d.Verdict), term.Escape(out))
 	}
 	return d.Verdict.ExitCode(), err
 }
@@ -213,8 +219,12 @@ func effects(r *bundle.Reader) []string {
 	if err := json.NewDecoder(io.LimitReader(content, 1<<20)).Decode(&f); err != nil {
 		return nil
 	}
+	files := fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime)
+	if f.LinksRead > 0 {
+		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
+	}
 	return []string{
-		fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime),
+		files,
 		"No other program was started.",
 		fmt.Sprintf("The collector itself used at most %s of memory and %.1f seconds of processor time.", term.Size(f.PeakRSS), float64(f.UserNS+f.SystemNS)/1e9),
 		fmt.Sprintf("%s of bundle had been written when this was recorded.", term.Size(f.Written)),

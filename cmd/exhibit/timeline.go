@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -28,8 +29,8 @@ func timelineCommand() *cli.Command {
 					"What was built before is not built again. The result does not depend on --workers.",
 				Flags: []cli.Flag{
 					&cli.StringFlag{Name: "tz", Usage: "`ZONE` of records that state none (default: the host's own)"},
-					&cli.IntFlag{Name: "year", Usage: "year of logs that state none (default: inferred)"},
-					&cli.IntFlag{Name: "workers", Usage: "items read at the same time (default: one per processor)"},
+					&cli.IntFlag{Name: "year", Usage: "`YEAR` of logs that state none", DefaultText: "inferred"},
+					&cli.IntFlag{Name: "workers", Usage: "`N` items are read at the same time", DefaultText: "one per processor"},
 				},
 				Action: timelineBuild,
 			},
@@ -61,7 +62,9 @@ func timelineParsers(c *cli.Context) error {
 			}
 			continue
 		}
-		fmt.Fprintf(c.App.Writer, "%-20s %s\n", r.Name, r.Doc)
+		if _, err := fmt.Fprintf(c.App.Writer, "%-20s %s\n", r.Name, r.Doc); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -90,23 +93,26 @@ func timelineBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(c)
+	id, err := signerFor(c, cs)
 	if err != nil {
 		return err
 	}
-	args := c.Args().Slice()
+	args, left := c.Args().Slice(), 0
 	if len(args) == 0 {
-		if args, err = cs.Exhibits(); err != nil {
+		if args, left, err = readable(c, cs); err != nil {
 			return err
 		}
-	}
-	if len(args) == 0 {
-		return command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 	}
 	opt := analyze.Options{Parsers: parsers.All(), Workers: c.Int("workers"), Year: c.Int("year")}
 	if tz := c.String("tz"); tz != "" {
 		if opt.Zone, err = time.LoadLocation(tz); err != nil {
 			return command.Fail(command.Usage, "use a name such as Europe/Berlin or UTC", err)
+		}
+	}
+	// Every argument is looked at before anything is made.
+	for _, arg := range args {
+		if err := mayBuild(c, cs, arg); err != nil {
+			return err
 		}
 	}
 	store, err := local.Create(cs.Path(chainofcustody.TimelineDir))
@@ -116,6 +122,9 @@ func timelineBuild(c *cli.Context) error {
 	var sums []*buildSummary
 	for _, arg := range args {
 		sum, err := buildOne(c, cs, store, arg, opt)
+		if err != nil && c.Context.Err() != nil {
+			err = command.Fail(command.Interrupted, "what is finished stays: exhibit timeline build goes on from there", err)
+		}
 		if err != nil {
 			return errors.Join(err, store.Close())
 		}
@@ -124,7 +133,41 @@ func timelineBuild(c *cli.Context) error {
 	if err := store.Close(); err != nil {
 		return err
 	}
-	return reportBuild(c, cs, id, sums)
+	if err := reportBuild(c, cs, id, sums); err != nil || left == 0 {
+		return err
+	}
+	return command.Exit(command.Partial)
+}
+
+// readable returns the exhibits of the case whose bundles can be opened, and
+// how many cannot: one that was cut short must not keep the others from being
+// read, be it that what recover saved of it is among them.
+func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left int, err error) {
+	all, err := cs.Exhibits()
+	if err != nil {
+		return nil, 0, err
+	}
+	var last error
+	for _, exhibit := range all {
+		path, _, err := bundlePath(cs, exhibit)
+		if err == nil {
+			var f *bundleFile
+			if f, _, err = openBundle(c, path); err == nil {
+				f.Close()
+				exhibits = append(exhibits, exhibit)
+				continue
+			}
+		}
+		left, last = left+1, err
+		fmt.Fprintf(c.App.ErrWriter, "%s is left out: %s\n", exhibit, term.Escape(err.Error()))
+	}
+	switch {
+	case len(exhibits) > 0:
+		return exhibits, left, nil
+	case last != nil:
+		return nil, left, last
+	}
+	return nil, 0, command.Failf(command.Failure, "collect first: exhibit collect", "the case has no exhibit to build from")
 }
 
 // reportBuild records and prints what was built, once it is durable.
@@ -151,6 +194,18 @@ func reportBuild(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ide
 		return command.Exit(command.Partial)
 	}
 	return nil
+}
+
+func mayBuild(c *cli.Context, cs *chainofcustody.Case, arg string) error {
+	path, _, err := bundlePath(cs, arg)
+	if err != nil {
+		return err
+	}
+	f, _, err := openBundle(c, path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg string, opt analyze.Options) (*buildSummary, error) {
@@ -229,7 +284,7 @@ func timelineVerify(c *cli.Context) error {
 		return timelineError(err)
 	}
 	defer eng.Close()
-	var damage []string
+	damage := []string{}
 	res, err := eng.Verify(c.Context, func(err error) { damage = append(damage, err.Error()) })
 	if err != nil {
 		return err
@@ -272,3 +327,6 @@ func timelineError(err error) error {
 	}
 	return err
 }
+
+// exhibitNumber is how an exhibit of a case is named.
+var exhibitNumber = regexp.MustCompile(`^EX-[0-9]{3,}$`)

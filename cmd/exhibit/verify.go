@@ -22,13 +22,14 @@ func verifyCommand() *cli.Command {
 		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
 		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n" +
 			"   exhibit verify host.exhibit.tar.zst.age --identity age.key\n\n" +
+			"EXHIBIT is a number of the case, such as EX-001; BUNDLE is the path of a file.\n" +
 			"An encrypted bundle without --identity is compared with custody log and seal from outside: UNOPENED.\n" +
 			"Of several bundles that continue each other it says whether one is missing.\n" +
 			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
 			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` (default: the case's)"},
-			&cli.StringFlag{Name: "code", Usage: "the seal code that stands on `PAPER`"},
+			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
 			&cli.BoolFlag{Name: "explain", Usage: "every layer and finding, not only the verdict"},
 		},
 		Action: runVerify,
@@ -56,39 +57,51 @@ func runVerify(c *cli.Context) error {
 	code := 0
 	var links []bundle.Link
 	for _, arg := range c.Args().Slice() {
-		path, exhibit, err := bundlePath(cs, arg)
+		one, err := verifyOne(c, cs, id, signers, arg, &links)
 		if err != nil {
-			return err
+			if c.NArg() == 1 || c.Context.Err() != nil {
+				return err
+			}
+			one = command.Complain(c.App, err) // and go on: the others have a verdict of their own
 		}
-		rep, digest, err := verifyFile(c, path, signers, vouched(cs, exhibit))
-		if err != nil {
-			return err
-		}
-		if err := printReport(c, path, rep); err != nil {
-			return err
-		}
-		code = worseCode(code, rep.ExitCode())
-		links = append(links, linkOf(path, rep))
-		if exhibit == "" {
-			continue
-		}
-		ev := chainofcustody.Event{
-			Kind: chainofcustody.EventVerified, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
-			Check: &chainofcustody.Check{Before: rep.SealID, After: rep.SealID, Result: string(rep.Verdict)},
-		}
-		if len(rep.Sentences) > 0 {
-			ev.Note = rep.Sentences[0]
-		}
-		if _, err := cs.Append(exhibit, ev, id); err != nil {
-			return caseError(err)
-		}
+		code = worseCode(code, one)
 	}
 	return command.Exit(worseCode(code, printChain(c, bundle.CheckChain(links))))
 }
 
+// verifyOne verifies one argument, prints its verdict and records it.
+func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, signers chainofcustody.AllowedSigners, arg string, links *[]bundle.Link) (code int, err error) {
+	path, exhibit, err := bundlePath(cs, arg)
+	if err != nil {
+		return 0, err
+	}
+	rep, digest, err := verifyFile(c, path, signers, vouched(cs, exhibit))
+	if err != nil {
+		return 0, err
+	}
+	if err := printReport(c, path, rep); err != nil {
+		return 0, err
+	}
+	*links = append(*links, linkOf(path, rep))
+	if exhibit == "" {
+		return rep.ExitCode(), nil
+	}
+	ev := chainofcustody.Event{
+		Kind: chainofcustody.EventVerified, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
+		Check: &chainofcustody.Check{Before: rep.SealID, After: rep.SealID, Result: string(rep.Verdict)},
+	}
+	if len(rep.Sentences) > 0 {
+		ev.Note = rep.Sentences[0]
+	}
+	_, err = cs.Append(exhibit, ev, id)
+	return rep.ExitCode(), caseError(err)
+}
+
 // worseCode keeps the graver of two exit codes.
 func worseCode(a, b int) int {
-	order := []int{command.OK, command.Trust, command.Partial, command.Failure, command.Integrity}
+	order := []int{
+		command.OK, command.Trust, command.Partial, command.NoCase, command.WrongKey, command.Privilege, command.Failure, command.Integrity,
+	}
 	for i := len(order) - 1; i >= 0; i-- {
 		if a == order[i] || b == order[i] {
 			return order[i]
@@ -139,7 +152,11 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},
 	}
-	if want := bundle.NormalCode(c.String("code")); want != "" {
+	if typed := c.String("code"); typed != "" {
+		want := bundle.NormalCode(typed)
+		if want == "" {
+			return nil, evidence.Digest{}, command.Failf(command.Usage, "a code is 20 letters and digits, for example MDP48-QJ7NK-DSMC4-9XZD5", "%q is no seal code", typed)
+		}
 		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
 	}
 	rep, err := bundle.Verify(c.Context, f, f.size, opt)

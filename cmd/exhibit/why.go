@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/analyze/rootcause"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
@@ -21,16 +23,18 @@ func whyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "why", Usage: "walk back from an event to where it began", ArgsUsage: "EVENT|QUERY", Category: catAnalyze,
 		Description: "Example:\n   exhibit why 0f3a5c…\n   exhibit why 'file:\"/etc/cron.d/sysupd\"' --svg why.svg --markdown why.md\n\n" +
+			"EVENT is an id of timeline query or the start of one; QUERY is any query that matches the act in question.\n" +
 			"Every sentence cites the events it rests on; exhibit prove EVENT shows their bytes.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "svg", Usage: "draw the graph into `FILE`"},
 			&cli.StringFlag{Name: "dot", Usage: "write the graph for Graphviz into `FILE`"},
 			&cli.StringFlag{Name: "graph", Usage: "write the graph as JSON into `FILE`"},
 			&cli.StringFlag{Name: "markdown", Usage: "write the narrative into `FILE`"},
-			&cli.DurationFlag{Name: "horizon", Usage: "look back at most this far (default: no limit)"},
+			&cli.BoolFlag{Name: "force", Usage: "overwrite those files"},
+			&cli.DurationFlag{Name: "horizon", Usage: "look back at most this `TIME`, for example 720h", DefaultText: "no limit"},
 			&cli.StringSliceFlag{Name: "internal", Usage: "addresses of your own, `CIDR` (repeatable; default: private ranges)"},
-			&cli.IntFlag{Name: "max-edges", Value: 50, Usage: "show at most this many edges"},
-			&cli.IntFlag{Name: "max-events", Value: 100, Usage: "a QUERY may match at most this many events"},
+			&cli.IntFlag{Name: "max-edges", Value: 50, Usage: "show at most `N` edges"},
+			&cli.IntFlag{Name: "max-events", Value: 100, Usage: "a QUERY may match at most `N` events"},
 		},
 		Action: runWhy,
 	}
@@ -45,6 +49,10 @@ func runWhy(c *cli.Context) error {
 		return err
 	}
 	defer eng.Close()
+	id, err := graphSigner(c, cs)
+	if err != nil {
+		return err
+	}
 	start, err := startOf(c, eng)
 	if err != nil {
 		return err
@@ -67,11 +75,15 @@ func runWhy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeGraph(c, cs, g); err != nil {
+	if err := writeGraph(c, cs, id, g); err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return g.WriteJSON(c.App.Writer)
+		var b bytes.Buffer
+		if err := g.WriteJSON(&b); err != nil {
+			return err
+		}
+		return command.JSON(c.App.Writer, json.RawMessage(b.Bytes())) // on one line, as all commands write it
 	}
 	if err := g.WriteText(c.App.Writer); err != nil {
 		return err
@@ -114,7 +126,7 @@ func startFrom(c *cli.Context, eng timeline.Engine, text string) ([]timeline.ID,
 	}
 	switch {
 	case len(ids) == 0:
-		return nil, command.Failf(command.Failure, "try it first: exhibit timeline query "+text, "no event matches %q", text)
+		return nil, command.Failf(command.Failure, "exhibit timeline query 'words' finds events to ask about", "no event matches %q", text)
 	case len(ids) > limit:
 		return nil, command.Failf(command.Usage, "narrow the query, or raise --max-events", "more than %d events match: why needs one act to explain", limit)
 	}
@@ -141,7 +153,7 @@ func allEvidence(c *cli.Context, cs *chainofcustody.Case, list *[]analyze.Eviden
 		}
 		f, r, err := openBundle(c, path)
 		if err != nil {
-			return done, err
+			continue // cut short: no event came from it
 		}
 		files = append(files, f)
 		*list = append(*list, r.Evidence())
@@ -149,39 +161,49 @@ func allEvidence(c *cli.Context, cs *chainofcustody.Case, list *[]analyze.Eviden
 	return done, nil
 }
 
-// writeGraph writes the files that the flags ask for.
-func writeGraph(c *cli.Context, cs *chainofcustody.Case, g *rootcause.Graph) error {
-	for flag, write := range map[string]func(io.Writer) error{
-		"svg": g.WriteSVG, "dot": g.WriteDOT, "graph": g.WriteJSON, "markdown": g.WriteMarkdown,
-	} {
+// graphFiles are the flags of why that name a file, in the order in which the
+// files are written.
+var graphFiles = []string{"svg", "dot", "graph", "markdown"}
+
+// graphSigner returns who signs for the files that are asked for, and refuses
+// names that are taken before the walk and not after it.
+func graphSigner(c *cli.Context, cs *chainofcustody.Case) (id *chainofcustody.Identity, err error) {
+	for _, flag := range graphFiles {
 		path := c.String(flag)
 		if path == "" {
 			continue
 		}
-		if err := writeFile(path, write); err != nil {
-			return err
+		if !c.Bool("force") {
+			if err := mustNotExist(path, "choose another file, or overwrite it with --force"); err != nil {
+				return nil, err
+			}
 		}
-		if err := recordExport(c, cs, path, "answer to: why "+timeline.Printable(strings.Join(c.Args().Slice(), " "))); err != nil {
-			return err
+		if id == nil {
+			if id, err = signerFor(c, cs); err != nil {
+				return nil, err
+			}
 		}
-		fmt.Fprintf(c.App.ErrWriter, "%s written\n", path)
 	}
-	return nil
+	return id, nil
 }
 
-// writeFile writes a result into a file, replacing an earlier result whole.
-func writeFile(path string, write func(io.Writer) error) error {
-	temp, err := os.CreateTemp(dirOf(path), ".exhibit-*")
-	if err != nil {
-		return err
+// writeGraph writes the files that the flags ask for.
+func writeGraph(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, g *rootcause.Graph) error {
+	write := map[string]func(io.Writer) error{"svg": g.WriteSVG, "dot": g.WriteDOT, "graph": func(w io.Writer) error { return command.InertJSON(w, g.WriteJSON) }, "markdown": g.WriteMarkdown}
+	for _, flag := range graphFiles {
+		path := c.String(flag)
+		if path == "" {
+			continue
+		}
+		if err := writeFile(path, c.Bool("force"), write[flag]); err != nil {
+			return err
+		}
+		if err := recordExport(cs, id, path, "answer to: why "+timeline.Printable(strings.Join(c.Args().Slice(), " "))); err != nil {
+			return err
+		}
+		if !c.Bool("quiet") {
+			fmt.Fprintf(c.App.ErrWriter, "%s written\n", term.Escape(path))
+		}
 	}
-	defer os.Remove(temp.Name())
-	if err := write(temp); err != nil {
-		temp.Close()
-		return err
-	}
-	if err := temp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return nil
 }

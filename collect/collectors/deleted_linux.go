@@ -123,11 +123,19 @@ func (s *rescue) replaced(p *process, target string, running linked) bool {
 // mappings takes mapped files without a name: a library or memfd whose
 // descriptor was closed is held by nothing else.
 func (s *rescue) mappings(p *process) error {
-	text, err := p.read("maps", 64*maxSmall)
-	if err != nil && !errors.Is(err, collect.ErrTooBig) {
+	maps, more, err := p.execMaps()
+	if err != nil && !errors.Is(err, collect.ErrTimeout) {
 		return nil // a kernel thread, ended, or not permitted, which fd told
 	}
-	maps, _ := parseExecMaps(text)
+	if more || err != nil {
+		detail := "only some of the executable mappings were looked at"
+		if err != nil {
+			detail += ": " + err.Error()
+		}
+		s.out.Problem(evidence.Problem{
+			Code: evidence.TooBig, Path: p.path("maps"), Detail: detail, Ref: evidence.Ref{Offset: -1, Length: -1},
+		})
+	}
 	for _, m := range maps {
 		target := string(m.Path)
 		if !strings.HasSuffix(target, deletedSuffix) {

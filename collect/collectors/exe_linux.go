@@ -3,9 +3,10 @@ package collectors
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -18,7 +19,7 @@ type exeKey struct {
 	dev   string
 	inode uint64
 	size  int64
-	ctime unix.Timespec
+	ctime unix.StatxTimestamp
 }
 
 type exeHash struct {
@@ -63,23 +64,28 @@ func (s *sweep) executable(p *process, r *record.Process, fail func(string, erro
 	r.ExeSHA256 = hash.sum
 }
 
-var hashBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+// hashWait is how long one read of an executable may take.
+const hashWait = 10 * time.Second
 
+// hashLink hashes the file behind a link of the process. The buffer is its
+// own: a read that never returns keeps it.
 func hashLink(ctx context.Context, p *process, name string) (string, error) {
 	f, err := p.open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	buf := hashBuffers.Get().(*[]byte)
-	defer hashBuffers.Put(buf)
+	buf := make([]byte, 256<<10)
 	h := evidence.NewHash()
 	for {
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		n, err := f.Read(*buf)
-		h.Write((*buf)[:n])
+		n, err := collect.Patiently(p.all.h, hashWait, nil, func() (int, error) { return f.Read(buf) })
+		if errors.Is(err, collect.ErrTimeout) {
+			return "", err
+		}
+		h.Write(buf[:n])
 		if err == io.EOF {
 			return evidence.DigestOf(h).String(), nil
 		}

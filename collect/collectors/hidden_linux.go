@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"golang.org/x/sys/unix"
 )
@@ -86,9 +87,29 @@ func (s *sweep) suspect(pid int64) (hidden bool, err error) {
 	if !answers(pid) {
 		return false, nil // it ended
 	}
-	return true, s.lines.Write(record.Process{
-		Taken: time.Now().UnixNano(), PID: pid, Hidden: true, Args: []record.Bytes{},
-		LoginUID: 4294967295, SessionID: 4294967295,
-		Errors: []string{"answers to its number, but procfs shows nothing of it"},
+	why, hidden := "answers to its number, but procfs shows nothing of it", true
+	if s.veiled {
+		why, hidden = "answers to its number; the hidepid option of /proc keeps it, or the process it is a thread of, from this account", false
+	}
+	return hidden, s.lines.Write(record.Process{
+		Taken: time.Now().UnixNano(), PID: pid, Hidden: hidden, Args: []record.Bytes{},
+		UID: unknownIDs, GID: unknownIDs, LoginUID: 4294967295, SessionID: 4294967295, Errors: []string{why},
 	})
+}
+
+// veiled reports whether procfs as the host mounted it shows an account only
+// its own processes (hidepid=, proc(5)): that others are not listed means
+// nothing then.
+func veiled(h *collect.Host) bool {
+	m, ok := h.MountOf("/proc/1")
+	return ok && m.FSType == "proc" && hidesPIDs(m)
+}
+
+func hidesPIDs(m collect.MountPoint) bool {
+	for option := range strings.SplitSeq(m.SuperOpts+","+m.Options, ",") {
+		if value, ok := strings.CutPrefix(option, "hidepid="); ok {
+			return value != "0" && value != "off"
+		}
+	}
+	return false
 }

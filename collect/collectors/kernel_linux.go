@@ -139,8 +139,8 @@ func sysctlTree(ctx context.Context, h *collect.Host, dir string, lines *collect
 			continue
 		}
 		st, err := h.Stat(path)
-		if err == nil && st.Mode&0o444 == 0 { // only for writing: reading it could be an action
-			continue
+		if err == nil && st.Mode&0o444 == 0 || path == "/proc/sys/vm/stat_refresh" {
+			continue // only for writing, or one that acts when it is read
 		}
 		r := SysctlRecord{Path: path}
 		if err == nil {

@@ -2,7 +2,10 @@ package collectors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -104,25 +107,39 @@ func (n *network) links() error {
 }
 
 // sockets lists first and looks for the owners then: sockets go faster than
-// processes.
+// processes. Meanwhile they are held packed, because a host may have a million.
 func (n *network) sockets() error {
-	var all []netlink.Socket
+	var all collect.Spool
 	taken := time.Now().UnixNano()
-	n.lost(netlink.Sockets(func(s netlink.Socket) { all = append(all, s) }), record.Sockets)
+	n.lost(netlink.Sockets(func(s netlink.Socket) {
+		r := n.socket(s)
+		r.Taken = taken
+		if line, err := json.Marshal(r); err == nil { // it always has a JSON form
+			_, _ = all.Write(append(line, '\n'))
+		}
+	}), record.Sockets)
+	if lost := all.Lost(); lost > 0 {
+		n.lost(fmt.Errorf("%d sockets found no room in memory", lost), record.Sockets)
+	}
 	owners, err := socketOwners(n.ctx, n.h)
 	n.lost(err, record.Sockets)
 	return n.write(record.Sockets, func(write func(any) error) error {
-		for _, s := range all {
-			r := n.socket(s)
-			r.Taken = taken
-			if o, ok := owners[uint64(s.Inode)]; ok && s.Inode != 0 {
+		text, _ := all.Take()
+		for lines := json.NewDecoder(text); ; {
+			var r record.Socket
+			if err := lines.Decode(&r); err != nil {
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return err
+			}
+			if o, ok := owners.of(r.Inode); ok {
 				r.PID, r.Exe = o.pid, o.exe
 			}
 			if err := write(r); err != nil {
 				return err
 			}
 		}
-		return nil
 	})
 }
 
@@ -202,19 +219,33 @@ type owner struct {
 	exe record.Bytes
 }
 
+// socketTable maps the inode of a socket to its owner: a small number for each
+// of what may be a million.
+type socketTable struct {
+	owners []owner
+	inodes map[uint64]uint32
+}
+
+func (t *socketTable) of(inode uint64) (owner, bool) {
+	if i, ok := t.inodes[inode]; ok && inode != 0 {
+		return t.owners[i], true
+	}
+	return owner{}, false
+}
+
 // socketOwners maps the inode of a socket to a process that holds it: of
 // several the one that started first, by number.
-func socketOwners(ctx context.Context, h *collect.Host) (map[uint64]owner, error) {
+func socketOwners(ctx context.Context, h *collect.Host) (*socketTable, error) {
+	owners := &socketTable{inodes: map[uint64]uint32{}}
 	proc, err := openProcesses(h)
 	if err != nil {
-		return nil, err
+		return owners, err
 	}
 	defer proc.close()
 	pids, err := proc.list()
 	if err != nil {
-		return nil, err
+		return owners, err
 	}
-	owners := map[uint64]owner{}
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return owners, err
@@ -229,25 +260,26 @@ func socketOwners(ctx context.Context, h *collect.Host) (map[uint64]owner, error
 	return owners, nil
 }
 
-func (p *process) ownedSockets(owners map[uint64]owner) {
+func (p *process) ownedSockets(t *socketTable) {
 	fds, err := listNumbers(p.fd, "fd")
 	if err != nil {
 		return // ended, or not permitted: the processes collector says so
 	}
-	var exe record.Bytes
+	mine := -1 // our place in the table, once there is something to say
 	for _, fd := range fds {
 		target, err := p.link("fd/" + strconv.FormatInt(fd, 10))
 		if err != nil {
 			continue
 		}
 		inode, ok := socketInode(target)
-		if _, known := owners[inode]; !ok || known {
+		if _, known := t.inodes[inode]; !ok || known {
 			continue
 		}
-		if exe == nil {
-			path, _ := p.link("exe") // none of a kernel thread
-			exe = record.Bytes(path)
+		if mine < 0 {
+			mine = len(t.owners)
+			exe, _ := p.link("exe") // none of a kernel thread
+			t.owners = append(t.owners, owner{p.pid, record.Bytes(exe)})
 		}
-		owners[inode] = owner{p.pid, exe}
+		t.inodes[inode] = uint32(mine)
 	}
 }

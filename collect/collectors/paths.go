@@ -220,6 +220,9 @@ func (s state) needsList() bool {
 	return slices.ContainsFunc(s, func(n *trieNode) bool { return n.isDeep || len(n.globs) > 0 })
 }
 
+// deep reports whether the state comes from the any-depth part of a pattern.
+func (s state) deep() bool { return slices.ContainsFunc(s, func(n *trieNode) bool { return n.isDeep }) }
+
 // names returns the literal names the state asks for, sorted.
 func (s state) names() []string {
 	var out []string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
@@ -133,6 +134,26 @@ func (w *pathWalk) lost(path, doing string, err error) {
 	})
 }
 
+// refused records a directory that is there and may not be looked into: what
+// the table has below it was looked for, and not found out.
+func (w *pathWalk) refused(ctx context.Context, path string, at state, err error) error {
+	it := evidence.Item{Index: -1, Source: "file", Path: path, Collector: w.collector, Detail: "read directory: " + err.Error()}
+	switch codeOf(err) {
+	case evidence.Missing:
+		return nil // gone since it was listed
+	case evidence.Denied:
+		it.Kind = evidence.KindDenied
+	default:
+		it.Kind = evidence.KindError
+	}
+	at.below(func(n *trieNode) {
+		if it.Rule == "" && len(n.ends) > 0 {
+			it.Rule = w.table.defs[n.ends[0]].rule
+		}
+	})
+	return w.out.Note(ctx, it)
+}
+
 // codeOf classifies an error of the file system.
 func codeOf(err error) evidence.Code {
 	switch {
@@ -140,7 +161,7 @@ func codeOf(err error) evidence.Code {
 		return evidence.Denied
 	case errors.Is(err, fs.ErrNotExist):
 		return evidence.Missing
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, collect.ErrTimeout):
 		return evidence.TimedOut
 	}
 	return evidence.IOError

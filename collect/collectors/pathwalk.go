@@ -23,6 +23,9 @@ const (
 	modeExec    = 0o111
 )
 
+// maxLinks bounds the links that wait to be followed.
+const maxLinks = 1 << 16
+
 // maxHops bounds the links followed for one path, as the kernel does.
 const maxHops = 40
 
@@ -52,6 +55,7 @@ type pathWalk struct {
 	tree   tree // host, but for tests
 	table  *trie
 	fences fences
+	binds  binds
 	secret *trie // what a link may not lead to unless secrets are ordered; nil: nothing
 
 	matched []int      // per definition
@@ -76,7 +80,7 @@ func takePaths(ctx context.Context, run pathRun, defs []definition) error {
 	if err != nil {
 		return err
 	}
-	w := &pathWalk{pathRun: run, tree: run.host, table: table, fences: readFences(run.host)}
+	w := &pathWalk{pathRun: run, tree: run.host, table: table, fences: readFences(run.host), binds: readBinds(run.host)}
 	if run.secrets == LeaveSecrets {
 		if w.secret, err = compile(secretPlaces(), run.homes...); err != nil {
 			return err
@@ -130,6 +134,9 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 		var err error
 		if entries, err = w.tree.ReadDir(orRoot(dir)); err != nil {
 			w.lost(orRoot(dir), "read directory", err)
+			if err := w.refused(ctx, orRoot(dir), at, err); err != nil {
+				return err
+			}
 			listed = false
 		}
 	}
@@ -188,6 +195,11 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 			typ = st.Mode & modeType
 		}
 	}
+	if typ == modeDir && at.deep() {
+		if why := w.binds.again(path); why != "" {
+			return w.skip(ctx, path, defs, at, why)
+		}
+	}
 	if len(defs) > 0 {
 		if err := w.takeFrom(ctx, path, typ, defs, hops); err != nil {
 			return err
@@ -202,6 +214,9 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 		// `**` does not follow links: they may lead to / and round in circles.
 		inside := at.bounded().inside()
 		onward := slices.DeleteFunc(slices.Clone(defs), func(i int) bool { return w.table.defs[i].asLinks })
+		if len(w.links) >= maxLinks && (len(onward) > 0 || len(inside) > 0) {
+			return w.note(ctx, path, "", fmt.Sprintf("not followed: more than %d links wait", maxLinks), nil)
+		}
 		if len(onward) > 0 || len(inside) > 0 {
 			w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
 		}

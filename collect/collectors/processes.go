@@ -14,6 +14,8 @@ import (
 // empty. One record set instead of forty small files for each process, because
 // a record in the bundle costs more than most of these files have bytes, and
 // because equal lines of neighbouring processes compress to almost nothing.
+// File "fd" lists, as number, blank, target and a zero byte each, the open
+// files of a process that has more than its record holds.
 // What many processes share is written once: mountinfo for each mount
 // namespace.
 //
@@ -34,13 +36,15 @@ const ProcRaw = "live/proc-raw.jsonl"
 
 // RawFile is one file of /proc/PID (or of /proc/PID/task/TID) as it was read.
 type RawFile struct {
-	PID   int64        `json:"pid"`
-	Start int64        `json:"start_ticks"` // with the pid it names the process
-	TID   int64        `json:"tid,omitempty"`
-	File  string       `json:"file"`
-	Data  record.Bytes `json:"data"`
-	Cut   bool         `json:"cut,omitempty"` // longer than the limit: only its beginning
-	Error string       `json:"error,omitempty"`
+	PID   int64  `json:"pid"`
+	Start int64  `json:"start_ticks"` // with the pid it names the process
+	TID   int64  `json:"tid,omitempty"`
+	File  string `json:"file"`
+	// Offset is where Data belongs: a long file takes several lines.
+	Offset int64        `json:"offset,omitempty"`
+	Data   record.Bytes `json:"data"`
+	Cut    bool         `json:"cut,omitempty"` // longer than the limit, which is Offset
+	Error  string       `json:"error,omitempty"`
 }
 
 // rawFiles of each process, and threadFiles of each thread but the first.

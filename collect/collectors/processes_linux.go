@@ -29,6 +29,7 @@ type sweep struct {
 	mntns   map[string]bool // mountinfo written
 	known   map[int64]bool  // processes and threads met
 	listed  map[int64]bool  // by the host's own procfs
+	veiled  bool            // it does not list what belongs to others
 }
 
 func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) error {
@@ -41,6 +42,7 @@ func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) e
 		ctx: ctx, h: h, out: out, proc: proc, ticks: clockTicks(h), covered: coveredProcesses(h),
 		hashes: map[exeKey]exeHash{}, mntns: map[string]bool{}, known: map[int64]bool{}, listed: map[int64]bool{},
 	}
+	s.veiled = !proc.detached && veiled(h)
 	stat, err := h.ReadFile("/proc/stat", 16<<20)
 	if err != nil {
 		out.Problem(problemOf(err, "/proc/stat"))
@@ -125,7 +127,7 @@ func (s *sweep) one(pid int64, hidden bool) error {
 	defer p.close()
 	s.known[pid] = true
 	r := record.Process{
-		Taken: time.Now().UnixNano(), PID: pid, Hidden: hidden, Args: []record.Bytes{},
+		Taken: time.Now().UnixNano(), PID: pid, Hidden: hidden, Args: []record.Bytes{}, UID: unknownIDs, GID: unknownIDs,
 		LoginUID: 4294967295, SessionID: 4294967295,
 	}
 	fail := func(what string, err error) {
@@ -176,8 +178,11 @@ func (s *sweep) fromFiles(p *process, r *record.Process, fail func(string, error
 	fail("status", err)
 	status := parseStatus(text)
 	r.UID, r.GID, r.CapEff, r.Tracer = status.uid, status.gid, status.capEff, status.tracer
-	text, err = p.read("cmdline", maxSmall)
+	text, err = p.read("cmdline", maxArgs)
 	fail("cmdline", err)
+	if errors.Is(err, collect.ErrTooBig) {
+		r.Errors = append(r.Errors, fmt.Sprintf("cmdline: only the first %d bytes here, more in %s", maxArgs, ProcRaw))
+	}
 	r.Args = parseArgs(text)
 	r.Cgroup = p.cgroup()
 	r.Namespaces = p.namespaces()
@@ -198,9 +203,10 @@ func (s *sweep) fromFiles(p *process, r *record.Process, fail func(string, error
 		}
 		*l.to = record.Bytes(target)
 	}
-	text, err = p.read("maps", 64*maxSmall)
-	fail("maps", err)
-	maps, more := parseExecMaps(text)
+	maps, more, err := p.execMaps()
+	if !gone(err) {
+		fail("maps", err)
+	}
 	if more {
 		r.Errors = append(r.Errors, fmt.Sprintf("maps: only the first %d executable mappings", maxMaps))
 	}
@@ -222,8 +228,13 @@ func (s *sweep) number(p *process, name string) int64 {
 	return n
 }
 
-// maxFDs bounds the open files of one record.
-const maxFDs = 65536
+const (
+	// maxFDs bounds the open files of one record; the others' targets go into
+	// the raw record set.
+	maxFDs = 4096
+	// maxArgs bounds the arguments of one record.
+	maxArgs = 256 << 10
+)
 
 func (s *sweep) files(p *process, r *record.Process, fail func(string, error)) {
 	fds, err := listNumbers(p.fd, "fd")
@@ -233,15 +244,20 @@ func (s *sweep) files(p *process, r *record.Process, fail func(string, error)) {
 		}
 		return
 	}
+	var rest []byte
 	for i, fd := range fds {
-		if i == maxFDs {
-			r.Errors = append(r.Errors, fmt.Sprintf("fd: only the first %d of %d", maxFDs, len(fds)))
-			return
-		}
 		name := strconv.FormatInt(fd, 10)
 		target, err := p.link("fd/" + name)
 		if err != nil {
 			continue // closed meanwhile
+		}
+		if i >= maxFDs {
+			rest = append(append(append(append(rest, name...), ' '), target...), 0)
+			if len(rest) >= pieceOfRest {
+				_ = s.raw.Write(RawFile{PID: p.pid, Start: r.StartTicks, File: "fd", Data: rest})
+				rest = rest[:0]
+			}
+			continue
 		}
 		entry := record.FD{FD: fd, Target: record.Bytes(target)}
 		if info, err := p.read("fdinfo/"+name, maxStatus); err == nil {
@@ -252,7 +268,16 @@ func (s *sweep) files(p *process, r *record.Process, fail func(string, error)) {
 		}
 		r.FDs = append(r.FDs, entry)
 	}
+	if len(rest) > 0 {
+		_ = s.raw.Write(RawFile{PID: p.pid, Start: r.StartTicks, File: "fd", Data: rest})
+	}
+	if len(fds) > maxFDs {
+		r.Errors = append(r.Errors, fmt.Sprintf("fd: only the first %d of %d here, the others in %s", maxFDs, len(fds), ProcRaw))
+	}
 }
+
+// pieceOfRest is how much of the list of further open files goes into a line.
+const pieceOfRest = 64 << 10
 
 func (s *sweep) rawFiles(p *process, r *record.Process) error {
 	for _, name := range rawFiles {
@@ -284,17 +309,29 @@ func (s *sweep) rawFiles(p *process, r *record.Process) error {
 	return nil
 }
 
+// maxRaw bounds one raw file of a process. Arguments and environment end at 6
+// MiB by the kernel's own bound.
+const maxRaw = 16 << 20
+
 func (s *sweep) rawFile(p *process, r *record.Process, tid int64, name, path string) error {
-	data, err := p.read(path, maxSmall)
-	line := RawFile{PID: p.pid, Start: r.StartTicks, TID: tid, File: name, Data: data, Cut: errors.Is(err, collect.ErrTooBig)}
-	if err != nil && !line.Cut {
-		if code := codeOf(err); code != evidence.Denied || len(data) > 0 {
-			return nil // not there, of an ended process or not of this kind of process
-		}
-		line.Error = plainError(err)
-	}
-	if len(data) == 0 && line.Error == "" {
+	line := RawFile{PID: p.pid, Start: r.StartTicks, TID: tid, File: name}
+	var werr error
+	cut, err := p.pieces(path, maxRaw, func(at int64, text []byte) error {
+		line.Offset, line.Data = at, text
+		werr = s.raw.Write(line)
+		return werr
+	})
+	switch {
+	case werr != nil:
+		return werr
+	case cut:
+		line.Offset, line.Data, line.Cut = maxRaw, nil, true
+	case err == nil:
 		return nil
+	case codeOf(err) != evidence.Denied && codeOf(err) != evidence.TimedOut:
+		return nil // not there, of an ended process or not of this kind of process
+	default:
+		line.Data, line.Error = nil, plainError(err)
 	}
 	return s.raw.Write(line)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -25,21 +26,27 @@ const (
 // process can be hidden from ps, does not cover it, and hidepid= of the
 // host's mount does not bind it. Nothing of the host changes by it.
 type processes struct {
+	h        *collect.Host
 	fd       int
 	detached bool
 	buf      []byte
 }
 
+// procWait is how long a process may keep us waiting. A process whose memory
+// map is locked, because a page of it comes from a file system that hangs or
+// because somebody means it to, answers no question about its memory.
+const procWait = 5 * time.Second
+
 func openProcesses(h *collect.Host) (*processes, error) {
 	if fd, err := detachedProc(); err == nil {
-		return &processes{fd: fd, detached: true}, nil
+		return &processes{h: h, fd: fd, detached: true}, nil
 	}
 	path := filepath.Join(h.Root, "proc")
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &processes{fd: fd}, nil
+	return &processes{h: h, fd: fd}, nil
 }
 
 func detachedProc() (int, error) {
@@ -85,9 +92,10 @@ func listNumbers(dir int, name string) ([]int64, error) {
 // process is one folder of procfs, opened: what is read through it is always
 // of the same process, also when the number is given to another meanwhile.
 type process struct {
-	pid int64
-	fd  int
-	all *processes
+	pid   int64
+	fd    int
+	all   *processes
+	stuck bool // it kept us waiting once, and is not asked for its memory again
 }
 
 func (p *processes) process(pid int64) (*process, error) {
@@ -95,7 +103,7 @@ func (p *processes) process(pid int64) (*process, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: "/proc/" + strconv.FormatInt(pid, 10), Err: err}
 	}
-	return &process{pid, fd, p}, nil
+	return &process{pid: pid, fd: fd, all: p}, nil
 }
 
 func (p *process) close() { unix.Close(p.fd) }
@@ -103,17 +111,49 @@ func (p *process) close() { unix.Close(p.fd) }
 // read reads a file of the process. The bytes are valid until the next read.
 // Of a longer file it returns max bytes and collect.ErrTooBig.
 func (p *process) read(name string, max int) ([]byte, error) {
-	fd, err := unix.Openat(p.fd, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if p.stuck {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: collect.ErrTimeout}
+	}
+	dir, buf := p.fd, p.all.buf
+	p.all.buf = nil // not ours until the answer is here
+	type text struct {
+		buf []byte
+		n   int
+		err error
+	}
+	t, err := collect.Patiently(p.all.h, procWait, nil, func() (text, error) {
+		var t text
+		t.buf, t.n, t.err = readAt(dir, name, buf, max)
+		return t, nil
+	})
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		p.stuck = true
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	p.all.buf = t.buf
+	return t.buf[:t.n], t.err
+}
+
+func openIn(dir int, name string) (int, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return fd, nil
+}
+
+// readAt reads a file into buf, which it returns, grown where it had to.
+func readAt(dir int, name string, buf []byte, max int) (out []byte, n int, err error) {
+	fd, err := openIn(dir, name)
+	if err != nil {
+		return buf, 0, err
 	}
 	defer unix.Close(fd)
-	n := 0
 	for {
-		if n == len(p.all.buf) {
-			p.all.buf = append(p.all.buf, make([]byte, 64<<10)...)
+		if n == len(buf) {
+			buf = append(buf, make([]byte, 64<<10)...)
 		}
-		m, err := unix.Read(fd, p.all.buf[n:])
+		m, err := unix.Read(fd, buf[n:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -122,14 +162,107 @@ func (p *process) read(name string, max int) ([]byte, error) {
 		}
 		switch {
 		case n > max:
-			return p.all.buf[:max], collect.ErrTooBig
+			return buf, max, collect.ErrTooBig
 		case err != nil:
-			return p.all.buf[:n], &fs.PathError{Op: "read", Path: name, Err: err}
+			return buf, n, &fs.PathError{Op: "read", Path: name, Err: err}
 		case m == 0:
-			return p.all.buf[:n], nil
+			return buf, n, nil
 		}
 	}
 }
+
+// pieces hands on a file of the process piece by piece, up to most bytes: a
+// process may have made it as long as it likes. cut says that there was more.
+func (p *process) pieces(name string, most int64, piece func(at int64, text []byte) error) (cut bool, err error) {
+	const size = 256 << 10
+	if p.stuck {
+		return false, &fs.PathError{Op: "read", Path: name, Err: collect.ErrTimeout}
+	}
+	dir := p.fd
+	fd, err := collect.Patiently(p.all.h, procWait, func(fd int) { unix.Close(fd) }, func() (int, error) { return openIn(dir, name) })
+	if err != nil {
+		return false, p.late(name, err)
+	}
+	held := false // by a read that does not come back: its number must not be given away
+	defer func() {
+		if !held {
+			unix.Close(fd)
+		}
+	}()
+	for at := int64(0); ; {
+		buf := p.all.buf
+		p.all.buf = nil
+		if len(buf) < size {
+			buf = make([]byte, size)
+		}
+		n, err := collect.Patiently(p.all.h, procWait, nil, func() (int, error) { return fill(fd, buf[:size]) })
+		if errors.Is(err, collect.ErrTimeout) {
+			held = true
+			return false, p.late(name, err)
+		}
+		p.all.buf = buf
+		if n > 0 {
+			if err := piece(at, buf[:n]); err != nil {
+				return false, err
+			}
+		}
+		at += int64(n)
+		switch {
+		case err != nil:
+			return false, &fs.PathError{Op: "read", Path: name, Err: err}
+		case n < size:
+			return false, nil
+		case at >= most:
+			return true, nil
+		}
+	}
+}
+
+// fill reads until the buffer is full or the file ends, which is no error.
+func fill(fd int, buf []byte) (n int, err error) {
+	for n < len(buf) {
+		m, err := unix.Read(fd, buf[n:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return n, err
+		case m == 0:
+			return n, nil
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// late notes that the process kept us waiting.
+func (p *process) late(name string, err error) error {
+	if errors.Is(err, collect.ErrTimeout) {
+		p.stuck = true
+		return &fs.PathError{Op: "read", Path: name, Err: collect.ErrTimeout}
+	}
+	return err
+}
+
+// maxMapText bounds what is read of /proc/PID/maps: some million mappings.
+const maxMapText = 128 << 20
+
+// execMaps reads the executable mappings; more says that there are others.
+func (p *process) execMaps() (list []record.Map, more bool, err error) {
+	var m execMaps
+	cut, err := p.pieces("maps", maxMapText, func(_ int64, text []byte) error {
+		if !m.add(text) {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return m.list, true, nil
+	}
+	return m.list, cut, err
+}
+
+var errEnough = errors.New("enough")
 
 // link returns the text of one of the process's links.
 func (p *process) link(name string) (string, error) {
@@ -169,17 +302,23 @@ type linked struct {
 	mode    uint32
 	size    int64
 	deleted bool
-	ctime   unix.Timespec
+	ctime   unix.StatxTimestamp
 }
 
+// statLink asks for what is known already, without going to a server for it,
+// and waits no longer than for anything else.
 func (p *process) statLink(name string) (linked, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(p.fd, name, &st, unix.AT_NO_AUTOMOUNT); err != nil {
+	dir := p.fd
+	sx, err := collect.Patiently(p.all.h, procWait, nil, func() (sx unix.Statx_t, err error) {
+		err = unix.Statx(dir, name, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &sx)
+		return sx, err
+	})
+	if err != nil {
 		return linked{}, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
 	return linked{
-		dev:   fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)),
-		inode: st.Ino, mode: st.Mode, size: st.Size, deleted: st.Nlink == 0, ctime: st.Ctim,
+		dev:   fmt.Sprintf("%d:%d", sx.Dev_major, sx.Dev_minor),
+		inode: sx.Ino, mode: uint32(sx.Mode), size: int64(sx.Size), deleted: sx.Nlink == 0, ctime: sx.Ctime,
 	}, nil
 }
 
@@ -187,17 +326,7 @@ func (l linked) regular() bool { return l.mode&unix.S_IFMT == unix.S_IFREG }
 
 // open opens the regular file behind a link of the process without moving its
 // access time where permitted.
-func (p *process) open(name string) (*os.File, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := unix.Openat(p.fd, name, flags|unix.O_NOATIME, 0)
-	if errors.Is(err, unix.EPERM) {
-		fd, err = unix.Openat(p.fd, name, flags, 0)
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
-}
+func (p *process) open(name string) (*os.File, error) { return p.all.h.OpenLink(p.fd, name) }
 
 // gone reports whether an error says that the process has ended.
 func gone(err error) bool {

@@ -57,8 +57,11 @@ type procStatus struct {
 	capEff       string
 }
 
+// unknownIDs stand where the kernel told no ids: 0 would be root.
+var unknownIDs = [4]int64{-1, -1, -1, -1}
+
 func parseStatus(b []byte) procStatus {
-	s := procStatus{tgid: -1}
+	s := procStatus{tgid: -1, uid: unknownIDs, gid: unknownIDs}
 	for line := range bytes.Lines(b) {
 		key, value, ok := strings.Cut(string(line), ":")
 		if !ok {
@@ -107,23 +110,37 @@ func parseArgs(b []byte) []record.Bytes {
 // maxMaps bounds the executable mappings of one record.
 const maxMaps = 4096
 
-// parseExecMaps reads the executable lines of /proc/PID/maps:
-//
-//	7f00-7f80 r-xp 00000000 08:01 1234    /usr/lib/x.so
-func parseExecMaps(b []byte) (list []record.Map, more bool) {
-	for line := range bytes.Lines(b) {
-		m, ok := parseMap(bytes.TrimSuffix(line, []byte("\n")))
-		if !ok || len(m.Perms) < 3 || m.Perms[2] != 'x' {
-			continue
-		}
-		if len(list) == maxMaps {
-			return list, true
-		}
-		list = append(list, m)
-	}
-	return list, false
+// execMaps gathers the executable lines of /proc/PID/maps from its text, which
+// comes in pieces because it may be endless.
+type execMaps struct {
+	list []record.Map
+	line []byte // the beginning of a line whose end is yet to come
 }
 
+// add reports false when there are more than maxMaps.
+func (m *execMaps) add(text []byte) bool {
+	for {
+		line, rest, whole := bytes.Cut(text, []byte("\n"))
+		if !whole {
+			m.line = append(m.line, text...)
+			return true
+		}
+		if len(m.line) > 0 {
+			line = append(m.line, line...)
+		}
+		if one, ok := parseMap(line); ok && len(one.Perms) >= 3 && one.Perms[2] == 'x' {
+			if len(m.list) == maxMaps {
+				return false
+			}
+			m.list = append(m.list, one)
+		}
+		m.line, text = m.line[:0], rest
+	}
+}
+
+// parseMap reads one line of /proc/PID/maps:
+//
+//	7f00-7f80 r-xp 00000000 08:01 1234    /usr/lib/x.so
 func parseMap(line []byte) (record.Map, bool) {
 	f := bytes.SplitN(line, []byte(" "), 6)
 	if len(f) < 5 {

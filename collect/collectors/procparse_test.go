@@ -50,17 +50,20 @@ func TestExecutableMappingsAreReadWithTheirNames(t *testing.T) {
 	text := "00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/a b (deleted)\n" +
 		"00651000-00652000 r--p 00051000 08:02 173521      /usr/bin/a\n" +
 		"7ffc-7ffd rwxp 00000000 00:00 0 \nbroken\n7f00-7f01 r-xs 0 00:01 9 /memfd:\xff (deleted)\n"
-	got, more := parseExecMaps([]byte(text))
 	want := []record.Map{
 		{Start: "00400000", End: "00452000", Perms: "r-xp", Inode: 173521, Path: record.Bytes("/usr/bin/a b (deleted)")},
 		{Start: "7ffc", End: "7ffd", Perms: "rwxp"},
 		{Start: "7f00", End: "7f01", Perms: "r-xs", Inode: 9, Path: record.Bytes("/memfd:\xff (deleted)")},
 	}
-	if !reflect.DeepEqual(got, want) || more {
-		t.Errorf("got %+v", got)
+	for cut := range len(text) { // the text comes in pieces, which end anywhere
+		var got execMaps
+		if !got.add([]byte(text[:cut])) || !got.add([]byte(text[cut:])) || !reflect.DeepEqual(got.list, want) {
+			t.Errorf("cut at %d: got %+v", cut, got.list)
+		}
 	}
-	if got, more := parseExecMaps([]byte(strings.Repeat("1-2 r-xp 0 0:0 0\n", maxMaps+1))); len(got) != maxMaps || !more {
-		t.Errorf("%d mappings, more: %v", len(got), more)
+	var many execMaps
+	if many.add([]byte(strings.Repeat("1-2 r-xp 0 0:0 0\n", maxMaps+1))) || len(many.list) != maxMaps {
+		t.Errorf("%d mappings", len(many.list))
 	}
 }
 
@@ -75,6 +78,12 @@ func TestStartIsCountedFromBoot(t *testing.T) {
 		if got := startNS(c.boot, c.ticks, c.perSecond); got != c.want {
 			t.Errorf("startNS(%d, %d, %d) = %d, want %d", c.boot, c.ticks, c.perSecond, got, c.want)
 		}
+	}
+}
+
+func TestIDsThatAreNotToldAreNotRoot(t *testing.T) {
+	if s := parseStatus(nil); s.uid[0] != -1 || s.gid[3] != -1 {
+		t.Errorf("status of nothing: %+v", s)
 	}
 }
 
@@ -155,7 +164,7 @@ func FuzzProcfs(f *testing.F) {
 		if n := len(parseArgs(b)); n > len(b)+1 {
 			t.Errorf("%d arguments in %d bytes", n, len(b))
 		}
-		parseExecMaps(b)
+		new(execMaps).add(b)
 		parseFDInfo(b)
 		parseBootTime(b)
 		parseCgroup(b)

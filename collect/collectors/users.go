@@ -2,6 +2,8 @@ package collectors
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -57,7 +59,14 @@ func homesOf(h *collect.Host, out collect.Taker) []string {
 		}
 	}
 	slices.Sort(homes)
-	return slices.Compact(homes)
+	homes = slices.DeleteFunc(slices.Compact(homes), func(dir string) bool {
+		if m, ok := h.MountOf(dir); ok && m.Storage() == collect.Remote {
+			return false // recorded as not entered
+		}
+		_, err := h.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist) // a table of what is not there takes memory for nothing
+	})
+	return homes
 }
 
 // passwdHomes returns the sixth field of each line of passwd(5), cleaned.

@@ -22,7 +22,7 @@ var filesystemWalk = register(collect.Collector{
 	Tier:     collect.TierFiles,
 	Deadline: 6 * time.Hour,
 	Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), buf: make([]byte, 256<<10)}
+		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now())}
 		it := evidence.Item{
 			Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
 			Collector: filesystemWalkName, Rule: "file system walk",
@@ -111,8 +111,17 @@ func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (su
 	h := evidence.NewHash()
 	var read int64
 	for {
-		n, err := f.Read(w.buf)
-		h.Write(w.buf[:n])
+		buf := w.buf
+		w.buf = nil // not ours until the answer is here
+		if buf == nil {
+			buf = make([]byte, hashChunk)
+		}
+		n, err := collect.Patiently(w.host, hashStall, nil, func() (int, error) { return f.Read(buf) })
+		if errors.Is(err, collect.ErrTimeout) {
+			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
+		}
+		w.buf = buf
+		h.Write(buf[:n])
 		read += int64(n)
 		switch {
 		case err == io.EOF:
@@ -126,6 +135,12 @@ func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (su
 		}
 	}
 }
+
+const (
+	hashChunk = 256 << 10
+	// hashStall is how long one read may take.
+	hashStall = 10 * time.Second
+)
 
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {

@@ -47,6 +47,7 @@ var plan = map[string][]string{
 	"analyze/rootcause":       {"evidence", "timeline", "analyze"},
 	"cmd/internal/argv":       {},
 	"cmd/internal/command":    {"evidence", "cmd/internal/argv"},
+	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
 	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},

@@ -48,7 +48,7 @@ func receive(fd int, wanted uint16, yield func([]byte)) error {
 	buf := make([]byte, receiveBuffer)
 	interrupted := false
 	for count := 0; count < maxMessages; {
-		n, from, err := unix.Recvfrom(fd, buf, 0)
+		n, from, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
 		if err == unix.EINTR {
 			continue
 		}
@@ -57,6 +57,9 @@ func receive(fd int, wanted uint16, yield func([]byte)) error {
 		}
 		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 { // not from the kernel
 			continue
+		}
+		if n > len(buf) { // with MSG_TRUNC the length is that of the whole
+			return fmt.Errorf("read kernel's answer: %d bytes at once do not fit", n)
 		}
 		done, cut, err := messages(buf[:n], wanted, func(b []byte) { count++; yield(b) })
 		interrupted = interrupted || cut
@@ -84,12 +87,14 @@ func messages(b []byte, wanted uint16, yield func([]byte)) (done, interrupted bo
 		interrupted = interrupted || flags&dumpInterrupted != 0
 		body := b[headerSize:size]
 		switch {
-		case kind == unix.NLMSG_DONE:
-			return true, interrupted, nil
-		case kind == unix.NLMSG_ERROR:
-			if code := -int32(u32(body)); code != 0 {
+		case kind == unix.NLMSG_OVERRUN:
+			return true, interrupted, errors.New("read kernel's answer: it has lost messages")
+		case kind == unix.NLMSG_ERROR || kind == unix.NLMSG_DONE && len(body) >= 4: // a dump can fail at its end
+			if code := -int32(u32(body)); code > 0 || kind == unix.NLMSG_ERROR && code != 0 {
 				return true, interrupted, fmt.Errorf("ask kernel: %w", unix.Errno(code))
 			}
+			return true, interrupted, nil
+		case kind == unix.NLMSG_DONE:
 			return true, interrupted, nil
 		case kind >= unix.NLMSG_MIN_TYPE && (wanted == 0 || kind == wanted):
 			yield(body)
@@ -143,12 +148,25 @@ func Sockets(yield func(Socket)) error {
 // rtDump asks rtnetlink with the generic 1-byte family header padded to the
 // size of the request's struct.
 func rtDump[T any](get, wanted uint16, size int, parse func([]byte) (T, bool)) ([]T, error) {
-	var list []T
-	err := dump(unix.NETLINK_ROUTE, get, wanted, make([]byte, size), func(b []byte) {
-		if v, ok := parse(b); ok {
-			list = append(list, v)
+	return whole(get, wanted, make([]byte, size), parse)
+}
+
+// maxTries bounds how often a table that changes while it is read is read
+// again. What came the last time is returned with ErrInterrupted.
+const maxTries = 4
+
+func whole[T any](get, wanted uint16, body []byte, parse func([]byte) (T, bool)) (list []T, err error) {
+	for range maxTries {
+		list = nil
+		err = dump(unix.NETLINK_ROUTE, get, wanted, body, func(b []byte) {
+			if v, ok := parse(b); ok {
+				list = append(list, v)
+			}
+		})
+		if !errors.Is(err, ErrInterrupted) {
+			break
 		}
-	})
+	}
 	return list, err
 }
 
@@ -169,11 +187,8 @@ func Routes() ([]Route, error) {
 	for _, family := range []byte{afInet, afInet6} {
 		body := make([]byte, rtMsgSize)
 		body[0] = family
-		err := dump(unix.NETLINK_ROUTE, unix.RTM_GETROUTE, unix.RTM_NEWROUTE, body, func(b []byte) {
-			if r, ok := parseRoute(b); ok {
-				all = append(all, r)
-			}
-		})
+		list, err := whole(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, body, parseRoute)
+		all = append(all, list...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s routes: %w", familyName(family), err))
 		}

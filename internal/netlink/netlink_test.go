@@ -3,6 +3,8 @@
 package netlink
 
 import (
+	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -192,4 +194,35 @@ func FuzzDecoders(f *testing.F) {
 		parseNeighbour(b)
 		_, _, _ = messages(b, 0, func([]byte) {})
 	})
+}
+
+func TestADumpThatFailsAtItsEndIsNoGoodEnd(t *testing.T) {
+	message := func(kind uint16, body ...byte) []byte {
+		b := binary.NativeEndian.AppendUint32(nil, uint32(headerSize+len(body)))
+		b = binary.NativeEndian.AppendUint16(b, kind)
+		b = append(b, make([]byte, headerSize-len(b))...)
+		return append(b, body...)
+	}
+	code := func(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+	for _, c := range []struct {
+		name string
+		text []byte
+		want error
+		done bool
+	}{
+		{"done", message(unix.NLMSG_DONE), nil, true},
+		{"done, with its code", message(unix.NLMSG_DONE, code(0)...), nil, true},
+		{"done, with a count", message(unix.NLMSG_DONE, code(12)...), nil, true},
+		{"failed at its end", message(unix.NLMSG_DONE, code(-int32(unix.ENOMEM))...), unix.ENOMEM, true},
+		{"failed", message(unix.NLMSG_ERROR, code(-int32(unix.EPERM))...), unix.EPERM, true},
+		{"goes on", message(unix.RTM_NEWLINK, 1, 2, 3, 4), nil, false},
+	} {
+		done, _, err := messages(c.text, 0, func([]byte) {})
+		if done != c.done || !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: done %v, %v", c.name, done, err)
+		}
+	}
+	if _, _, err := messages(message(unix.NLMSG_OVERRUN), 0, func([]byte) {}); err == nil {
+		t.Error("lost messages are not told")
+	}
 }

@@ -24,7 +24,7 @@ var ErrUnsupported = errors.New("capturing packets is supported on Linux only")
 type Options struct {
 	Interfaces  []int // interface indexes; none: all, also those that appear later
 	SnapLen     int   // bytes kept of a packet; 0: MaxSnapLen
-	RingBytes   int   // size of the ring, rounded up to whole blocks; 0: 16 MiB
+	RingBytes   int   // size of the ring, rounded up to whole blocks; 0: 8 MiB
 	Promiscuous bool  // also what is addressed to others; needs Interfaces
 }
 

@@ -13,8 +13,8 @@ import (
 
 const (
 	blockSize   = 512 << 10 // holds a packet of MaxSnapLen with its headers
-	defaultRing = 16 << 20
-	retire      = 50 // milliseconds until a block that is not full is handed over
+	defaultRing = 8 << 20   // all of it counts as memory of this program
+	retire      = 50        // milliseconds until a block that is not full is handed over
 
 	// maxInterfaces keeps the filter below the kernel's 4096 instructions.
 	maxInterfaces = 1024

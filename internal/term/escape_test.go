@@ -1,6 +1,7 @@
 package term
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -22,6 +23,23 @@ func TestEscapeMakesHostileTextVisible(t *testing.T) {
 	} {
 		if got := Escape(in); got != want {
 			t.Errorf("Escape(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTextKeepsLinesAndEscapesTheRest(t *testing.T) {
+	in, want := "a\tb\r\nc\x1b[2J ä世\xff\u202e\nend\xe4\xb8", "a\tb\\r\nc\\u{1b}[2J ä世\\xff\\u{202e}\nend\\xe4\\xb8"
+	for size := 1; size <= len(in); size++ { // every place where a Write can end
+		var out strings.Builder
+		w := NewText(&out)
+		for at := 0; at < len(in); at += size {
+			part := in[at:min(at+size, len(in))]
+			if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+				t.Fatalf("Write gave %d, %v", n, err)
+			}
+		}
+		if err := w.Close(); err != nil || out.String() != want {
+			t.Fatalf("in parts of %d: %q, %v; want %q", size, out.String(), err, want)
 		}
 	}
 }

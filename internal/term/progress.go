@@ -20,10 +20,9 @@ const (
 	None  Mode = "none"
 )
 
-// IsTerminal reports whether f is a character device.
+// IsTerminal reports whether f is a terminal that can be drawn on.
 func IsTerminal(f *os.File) bool {
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	return os.Getenv("TERM") != "dumb" && isTerminal(f)
 }
 
 // Status is one state of long work. Totals of 0 are unknown.

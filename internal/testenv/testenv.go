@@ -106,3 +106,18 @@ func firstDifference(want, got []byte) string {
 	}
 	return "only the end differs"
 }
+
+// CPUMeter reports how much of something a benchmark did per processor second
+// of the whole process. Unlike ns/op that holds on a machine with other work.
+type CPUMeter struct{ start float64 }
+
+// StartCPU starts measuring: call it right before the loop.
+func StartCPU() CPUMeter { return CPUMeter{CPUSeconds()} }
+
+// Report adds the metric unit + "/cpu-s", n being the amount of all rounds.
+func (m CPUMeter) Report(b *testing.B, n float64, unit string) {
+	b.Helper()
+	if spent := CPUSeconds() - m.start; spent > 0 {
+		b.ReportMetric(n/spent, unit+"/cpu-s")
+	}
+}

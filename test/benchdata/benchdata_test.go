@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
 func TestTheSameArgumentsGiveTheSameBytes(t *testing.T) {
@@ -63,9 +67,46 @@ func TestABundleHoldsTheFilesNamed(t *testing.T) {
 }
 
 func TestWrongArgumentsAreRefused(t *testing.T) {
-	for _, args := range [][]string{nil, {"audit"}, {"audit", "x"}, {"audit", "-1"}, {"walk", "3"}, {"nothing", "3"}} {
+	for _, args := range [][]string{nil, {"audit"}, {"audit", "x"}, {"audit", "-1"}, {"walk", "3"}, {"nothing", "3"}, {"measure", "x"}} {
 		if err := run(t.Context(), args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%v was accepted", args)
 		}
+	}
+}
+
+func TestParseCountsWhatABundleHolds(t *testing.T) {
+	dir := t.TempDir()
+	log, path := filepath.Join(dir, "wtmp"), filepath.Join(dir, "b.exhibit.tar.zst")
+	var records, counts bytes.Buffer
+	if err := run(t.Context(), []string{"wtmp", "20"}, &records); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(log, records.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"bundle", path, "/var/log/wtmp=" + log}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"parse", path}, &counts); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(counts.String(), "linux_utmp 20 events 0 problems\n") {
+		t.Errorf("%q", counts.String())
+	}
+}
+
+func TestMeasureRecordsEveryRunAndPassesTheExitCodeOn(t *testing.T) {
+	shell := testenv.Tool(t, "sh")
+	record := filepath.Join(t.TempDir(), "record")
+	if err := run(t.Context(), []string{"measure", record, shell, "-c", "exit 0"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := run(t.Context(), []string{"measure", record, shell, "-c", "exit 3"}, nil); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("%v", err)
+	}
+	lines, err := os.ReadFile(record)
+	if err != nil || bytes.Count(lines, []byte("\n")) != 2 || len(bytes.Fields(lines)) != 8 {
+		t.Errorf("%q, %v", lines, err)
 	}
 }

@@ -14,6 +14,11 @@
 //	benchdata bundle OUT PATH=FILE...   a sealed bundle of files; a PATH without
 //	                         a leading slash is a record set of the collector
 //
+// and measures:
+//
+//	benchdata parse BUNDLE   reads a bundle with every parser and keeps nothing
+//	benchdata measure FILE COMMAND...   appends a command's "user system KiB wall" to FILE
+//
 // What has no DIR goes to standard output.
 package main
 
@@ -25,12 +30,18 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"time"
 )
 
 func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
+	err := run(context.Background(), os.Args[1:], os.Stdout)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) { // the command that was measured has said why
+		os.Exit(max(exit.ExitCode(), 1))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchdata:", err)
 		os.Exit(1)
 	}
@@ -39,7 +50,7 @@ func main() {
 // start is the first moment of all records.
 var start = time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
 
-var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE...")
+var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | parse BUNDLE | measure FILE COMMAND...")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) < 2 {
@@ -50,6 +61,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return tree(args[1])
 	case "bundle":
 		return seal(ctx, args[1], args[2:])
+	case "parse":
+		return parse(ctx, args[1], stdout)
+	case "measure":
+		if len(args) < 3 {
+			return errUsage
+		}
+		return measure(ctx, args[1], args[2:])
 	}
 	n, err := strconv.Atoi(args[1])
 	if err != nil || n < 0 {

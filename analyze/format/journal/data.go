@@ -43,6 +43,17 @@ func (r *Reader) readEntry(o object) *Entry {
 
 // field reads the DATA object at off.
 func (r *Reader) field(off int64) (Field, bool) {
+	if f := r.fields.get(off); f != nil {
+		return *f, true
+	}
+	f, ok := r.readField(off)
+	if ok {
+		r.fields.put(off, &f)
+	}
+	return f, ok
+}
+
+func (r *Reader) readField(off int64) (Field, bool) {
 	o, state := r.object(off)
 	if state != objectOK || o.kind != typeData || off%8 != 0 {
 		if !r.tell(off) {

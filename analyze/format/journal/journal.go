@@ -106,6 +106,7 @@ type Reader struct {
 	size   int64
 	head   Header
 	links  links
+	fields shared
 	unpack unpacker
 
 	pos    int64 // next object to look at

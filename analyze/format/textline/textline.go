@@ -42,6 +42,15 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: r, buf: make([]byte, firstBuffer)}
 }
 
+// Of returns a Reader of the lines of b, which it reads in place and leaves as
+// it is: looking at the head of every file must not cost a buffer each time.
+func Of(b []byte) *Reader {
+	if len(b) > MaxLine { // a line that is too long is moved inside the buffer
+		return NewReader(bytes.NewReader(b))
+	}
+	return &Reader{buf: b, end: len(b), err: io.EOF}
+}
+
 // Next finds the next line and reports whether there is one. A last line
 // without end is a line. NUL bytes at the end of the stream are reported with
 // an empty line of Length 0.
@@ -180,6 +189,9 @@ func (r *Reader) slide() {
 
 // fill reads more behind what is left and reports whether there was more.
 func (r *Reader) fill() bool {
+	if r.err != nil {
+		return false
+	}
 	r.slide()
 	if r.end == len(r.buf) {
 		bigger := make([]byte, min(2*len(r.buf), MaxLine+firstBuffer))

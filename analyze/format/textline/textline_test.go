@@ -19,9 +19,10 @@ type line struct {
 	nuls                   int64
 }
 
-func read(r io.Reader) ([]line, error) {
+func read(r io.Reader) ([]line, error) { return readAll(textline.NewReader(r)) }
+
+func readAll(lr *textline.Reader) ([]line, error) {
 	var all []line
-	lr := textline.NewReader(r)
 	for lr.Next() {
 		all = append(all, line{string(lr.Line), lr.Offset, lr.Length, lr.Number, lr.Truncated, lr.NULs})
 	}
@@ -89,6 +90,30 @@ func TestAReadErrorKeepsWhatWasRead(t *testing.T) {
 	}
 }
 
+func TestLinesInMemoryAreReadInPlace(t *testing.T) {
+	for _, in := range []string{
+		"", "a", "a\r\n\nb\n", "ab\x00\x00\x00\x00\x00cd\ne", "a\n\x00\x00",
+		strings.Repeat("y", textline.MaxLine) + "\nz", "x\n" + strings.Repeat("y", textline.MaxLine+1) + "\nz",
+	} {
+		b := []byte(in)
+		got, err := readAll(textline.Of(b))
+		want, _ := read(strings.NewReader(in))
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%.20q: %d lines and %v, other than a stream of it with %d", in, len(got), err, len(want))
+		}
+		if string(b) != in {
+			t.Errorf("%.20q: reading changed it", in)
+		}
+	}
+	b := bytes.Repeat([]byte("a line\n"), 1000)
+	if n := testing.AllocsPerRun(10, func() {
+		for lr := textline.Of(b); lr.Next(); {
+		}
+	}); n > 1 {
+		t.Errorf("%v allocations for lines that are in memory already", n)
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("a\r\nb\n\x00\x00\x00\x00c"))
 	f.Add([]byte("\n\n\x00\n"))
@@ -97,6 +122,9 @@ func FuzzReader(f *testing.F) {
 		pieces, _ := read(iotest.OneByteReader(bytes.NewReader(in)))
 		if fmt.Sprint(whole) != fmt.Sprint(pieces) {
 			t.Fatal("pieces of another size give other lines")
+		}
+		if inPlace, _ := readAll(textline.Of(bytes.Clone(in))); fmt.Sprint(whole) != fmt.Sprint(inPlace) {
+			t.Fatal("reading in place gives other lines")
 		}
 		at := int64(0)
 		for _, l := range whole {

@@ -275,6 +275,19 @@ func (l *Layout) Sequence(head []byte) (n int, sensible bool) {
 	return n, sensible
 }
 
+// Possible reports whether head is nothing but records in one of the layouts.
+// Unlike Detect it looks for them at their places only and stops at the first
+// that is none, so it may be asked about every file of a host.
+func Possible(head []byte) bool {
+	for i := range layouts {
+		l := &layouts[i]
+		if n, sensible := l.Sequence(head); sensible && n == len(head)/l.Size {
+			return true
+		}
+	}
+	return false
+}
+
 // windowSize is how much of a file is held at once.
 const windowSize = 256 << 10
 

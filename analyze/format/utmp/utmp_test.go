@@ -52,6 +52,28 @@ func TestOtherContentIsNotDetected(t *testing.T) {
 	}
 }
 
+func TestWhatIsNothingButRecordsIsPossible(t *testing.T) {
+	records := load(t, "linux_utmp/wtmp.x86_64")
+	for name, c := range map[string]struct {
+		head []byte
+		want bool
+	}{
+		"384le": {records, true}, "384be": {load(t, "linux_utmp/wtmp.ppc"), true},
+		"400le": {load(t, "linux_utmp/wtmp.aarch64"), true}, "400be": {load(t, "linux_utmp/wtmp.s390x"), true},
+		"cut": {records[:len(records)-100], true}, "shifted": {load(t, "linux_utmp/damaged-shifted.wtmp"), false},
+		"text before": {append(bytes.Repeat([]byte("x"), 384), records...), false},
+		"nothing":     {nil, false}, "zeros": {make([]byte, 4096), false},
+	} {
+		if got := Possible(c.head); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+		l, _ := Detect(c.head)
+		if n, sensible := l.Sequence(c.head); sensible && n == len(c.head)/l.Size && !Possible(c.head) {
+			t.Errorf("%s: %d records of %s were not found possible", name, n, l.Name)
+		}
+	}
+}
+
 func TestRecordsAcrossTheWindowAreWhole(t *testing.T) {
 	one := load(t, "linux_utmp/wtmp.aarch64")
 	r := NewReader(bytes.NewReader(bytes.Repeat(one, 300)), layouts[1])

@@ -177,8 +177,13 @@ func (a *arranger) help() string {
 }
 
 func (a *arranger) suggestFlag(name string) string {
+	for _, c := range a.levels[0].commands {
+		if c.HasName(name) {
+			return fmt.Sprintf("did you mean the command %q?", c.Name)
+		}
+	}
 	best, dist := "", 3
-	for i := len(a.levels) - 1; i >= 0; i-- {
+	for i := len(a.levels) - 1; i >= 0 && len(name) > 1; i-- {
 		for known := range a.levels[i].flags {
 			if d := distance(name, known); len(known) > 1 && (d < dist || d == dist && known < best) {
 				best, dist = known, d

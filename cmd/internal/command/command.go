@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -37,14 +38,6 @@ const (
 	Interrupted = 130
 	Terminated  = 143
 )
-
-// ExitHelp is the table as every help text shows it.
-const ExitHelp = `EXIT CODES:
-   0 success · 1 failure · 2 usage · 3 partial: something was unreadable or lost (listed)
-   4 integrity failure · 5 integrity fine, trust incomplete (unknown signer, time unproven)
-   6 findings at or above --fail-on · 7 case missing, locked or of a newer schema
-   8 wrong key or passphrase · 9 privilege missing · 10 limit reached, resumable · 130/143 interrupted
-`
 
 // Error is an error with an exit code and, where there is one, what to do.
 type Error struct {
@@ -79,13 +72,10 @@ var errQuiet = errors.New("")
 func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "results as JSON on standard output"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "results and errors only"},
 	}
 }
-
-// helpTemplateTail is appended to the library's help texts.
-const helpTemplateTail = "\n" + ExitHelp
 
 // Main runs app with args and returns the exit code. The first interrupt
 // cancels the context of the commands, the second ends the process.
@@ -111,26 +101,34 @@ func Run(ctx context.Context, app *cli.App, args []string, stdout, stderr io.Wri
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = usageError
 	setUsageError(app.Commands)
-	app.CustomAppHelpTemplate = cli.AppHelpTemplate + helpTemplateTail
+	setHelp(app)
 	ordered, err := argv.Arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, ordered)
 	}
+	if err != nil && strings.HasPrefix(err.Error(), requiredFlag) {
+		err = missingFlag(app, ordered, err)
+	}
 	return finish(ctx, app.Name, err, stderr)
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error {
-	return &Error{Usage, err, ""}
+func usageError(c *cli.Context, err error, _ bool) error {
+	name := c.App.Name
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName
+	}
+	// The library writes every flag with one dash.
+	text := err.Error()
+	if before, after, ok := strings.Cut(text, " for flag -"); ok && strings.IndexByte(after, ':') > 1 {
+		text = before + " for flag --" + after
+	}
+	return &Error{Usage, errors.New(text), "see: " + name + " --help"}
 }
 
 // setUsageError makes every command report usage errors in one line.
 func setUsageError(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError = usageError
-		c.CustomHelpTemplate = cli.CommandHelpTemplate + helpTemplateTail
-		if len(c.Subcommands) > 0 {
-			c.CustomHelpTemplate = cli.SubcommandHelpTemplate + helpTemplateTail
-		}
 		setUsageError(c.Subcommands)
 	}
 }
@@ -140,37 +138,101 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 	if err == nil {
 		return OK
 	}
-	if errors.Is(err, syscall.EPIPE) {
-		return OK // the reader had enough
-	}
-	var usage *argv.UsageError
 	var own *Error
-	code, hint := Failure, ""
-	switch {
-	case errors.As(err, &usage):
-		code, hint = Usage, usage.Hint
-	case errors.As(err, &own):
-		code, hint = own.Code, own.Hint
-	case strings.HasPrefix(err.Error(), "Required flag"): // the library has no type for it
-		code, hint = Usage, "see: "+name+" COMMAND --help"
-		err = errors.New(strings.Replace(err.Error(), "Required flag", "required flag", 1))
-	case errors.Is(err, syscall.ENOSPC):
-		hint = "free some space or choose another place, then run the command again"
+	if errors.Is(err, syscall.EPIPE) && !errors.As(err, &own) {
+		return OK // the reader had enough; a command to which that is a loss says so
 	}
+	code, hint := explain(err)
 	if ctx.Err() != nil {
 		code = Interrupted
 		var sig *signalError
-		if errors.As(context.Cause(ctx), &sig) && sig.signal == syscall.SIGTERM {
-			code = Terminated
+		if errors.As(context.Cause(ctx), &sig) {
+			if sig.signal == syscall.SIGTERM {
+				code = Terminated
+			}
+			// What broke off where is of no use to who broke it off.
+			if errors.Is(err, context.Canceled) || errors.As(err, &sig) {
+				err = sig
+			}
 		}
 	}
-	if !errors.Is(err, errQuiet) {
-		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
-		if hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
-		}
-	}
+	say(name, err, hint, stderr)
 	return code
+}
+
+// Complain prints an error that does not end the command, and returns its
+// exit code.
+func Complain(app *cli.App, err error) int {
+	code, hint := explain(err)
+	say(app.Name, err, hint, app.ErrWriter)
+	return code
+}
+
+// say prints an error in one line, and in one more what to do about it.
+func say(name string, err error, hint string, stderr io.Writer) {
+	if errors.Is(err, errQuiet) {
+		return
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", oneLine(hint))
+	}
+}
+
+// requiredFlag begins the library's message about a missing flag, for which
+// it has no type.
+const requiredFlag = "Required flag"
+
+// missingFlag puts that message into our form, with the command that args
+// call: args are in the library's order.
+func missingFlag(app *cli.App, args []string, err error) error {
+	path, commands := app.Name, app.Commands
+	for _, arg := range args[1:] {
+		for _, c := range commands {
+			if c.HasName(arg) {
+				path, commands = path+" "+c.Name, c.Subcommands
+				break
+			}
+		}
+	}
+	return Failf(Usage, "see: "+path+" --help", "required flag%s", strings.TrimPrefix(err.Error(), requiredFlag))
+}
+
+// explain chooses the exit code of an error and what to do about it: what the
+// command says, or else what the system's error stands for.
+func explain(err error) (code int, hint string) {
+	var usage *argv.UsageError
+	var own *Error
+	switch {
+	case errors.As(err, &usage):
+		return Usage, usage.Hint
+	case errors.As(err, &own) && own.Hint != "":
+		return own.Code, own.Hint
+	}
+	code, hint = systemError(err)
+	if own != nil {
+		code = own.Code
+	}
+	return code, hint
+}
+
+// systemError explains what the operating system refuses.
+func systemError(err error) (code int, hint string) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return Privilege, "run this as a user who may, or choose a place of your own"
+	case errors.Is(err, syscall.EROFS):
+		return Failure, "that place is read-only: choose another one"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return Failure, "free some space or choose another place, then run the command again"
+	case errors.Is(err, fs.ErrNotExist):
+		return Failure, "look for a slip in the path"
+	case errors.Is(err, fs.ErrExist):
+		return Failure, "choose another name: what exists is never overwritten"
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+		return Failure, "give the path of a file, and folders only where folders are asked for"
+	}
+	return Failure, ""
 }
 
 func oneLine(s string) string {
@@ -180,12 +242,20 @@ func oneLine(s string) string {
 // signalError is the cause of a context that a signal cancelled.
 type signalError struct{ signal os.Signal }
 
-func (s *signalError) Error() string { return "interrupted by " + s.signal.String() }
+func (s *signalError) Error() string {
+	if s.signal == syscall.SIGTERM {
+		return "interrupted by SIGTERM"
+	}
+	return "interrupted by Ctrl-C"
+}
 
 // signals returns a context that SIGINT and SIGTERM cancel; the second signal
 // ends the process at once.
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	// A reader that has had enough must not end a command before it has
+	// recorded what it showed: the write fails instead.
+	ignoreBrokenPipe()
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -205,11 +275,20 @@ func signals() (context.Context, func()) {
 	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
 }
 
-// JSON writes v as one line of JSON without HTML escapes.
+// JSON writes v as one line of JSON without HTML escapes, in which nothing
+// can act on a terminal.
 func JSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return InertJSON(w, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(v)
+	})
+}
+
+// InertJSON calls write with a writer for JSON that makes it inert.
+func InertJSON(w io.Writer, write func(io.Writer) error) error {
+	safe := term.NewJSON(w)
+	return errors.Join(write(safe), safe.Flush())
 }
 
 // Progress starts the progress display that the global flags ask for.

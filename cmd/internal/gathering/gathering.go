@@ -36,13 +36,13 @@ func Flags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, or - for standard output"},
-		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these, comma separated; !NAME leaves one out"},
-		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this long, for example 30s"},
-		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this interface only (repeatable)"},
-		&cli.StringFlag{Name: "max-file-size", Usage: "record larger files as skipped, for example 256M"},
-		&cli.DurationFlag{Name: "deadline", Usage: "time for each collector (default 15m)"},
+		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
+		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
+		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
+		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
+		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
-		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its reference"},
+		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
 	}, RecipientFlags()...)
 }
@@ -127,7 +127,7 @@ func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
 	for _, set := range []map[string]bool{wanted, without} {
 		for name := range set {
 			if !known[name] {
-				return nil, command.Failf(command.Usage, "the names are those of: collectors", "no collector named %q", name)
+				return nil, command.Failf(command.Usage, "exhibit collectors, or exhibit-collector --list, shows the names", "no collector named %q", name)
 			}
 		}
 	}
@@ -152,9 +152,34 @@ func ParseSize(s string) (int64, error) {
 	return n * unit, nil
 }
 
+// Check refuses flags that no collection can begin with.
+func Check(c *cli.Context) error {
+	if _, err := Chosen(c); err != nil {
+		return err
+	}
+	if _, err := ParseSize(c.String("max-file-size")); err != nil {
+		return err
+	}
+	root := c.String("root")
+	st, err := os.Stat(root)
+	if err == nil && !st.IsDir() {
+		err = fmt.Errorf("%s is not a folder", root)
+	}
+	if err != nil && !errors.Is(err, os.ErrPermission) {
+		return command.Fail(command.Failure, "--root wants the folder below which the system is mounted", fmt.Errorf("collect: %w", err))
+	}
+	if f, ok := c.App.Writer.(*os.File); ok && c.String("output") == "-" && term.IsTerminal(f) {
+		return command.Failf(command.Usage, "pipe it: -o - | ssh lab 'cat > host"+Suffix+"', or name a file: -o FILE", "a bundle does not go to a terminal")
+	}
+	return err
+}
+
 // Run collects into path, or to standard output where it is "-". The bundle
 // lies under an unfinished name until it is sealed.
 func Run(c *cli.Context, who Who, path string) (*Summary, error) {
+	if err := Check(c); err != nil {
+		return nil, err
+	}
 	chosen, err := Chosen(c)
 	if err != nil {
 		return nil, err
@@ -185,11 +210,15 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
 		},
 	}
+	// What this run itself writes would grow for as long as it is read.
+	opt.OwnFiles = regular(os.Stdout, os.Stderr)
+	ctx, done := untilHangup(c.Context)
+	defer done()
 	var sum *Summary
 	if path == "-" {
-		sum, err = toStream(c.Context, opt, who.Recipients, c.App.Writer)
+		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
 	} else {
-		sum, err = toFile(c.Context, opt, who.Recipients, EncryptedName(path, who.Recipients))
+		sum, err = toFile(ctx, opt, who.Recipients, EncryptedName(path, who.Recipients))
 	}
 	if sum != nil {
 		sum.Recipients, sum.Continues = opt.Recipients, continues
@@ -234,6 +263,18 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// regular returns those of the files that are regular ones: a standard output
+// that was redirected into a file.
+func regular(files ...*os.File) []*os.File {
+	var own []*os.File
+	for _, f := range files {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			own = append(own, f)
+		}
+	}
+	return own
+}
+
 func profileName(c *cli.Context) string {
 	if list := c.String("collectors"); list != "" {
 		return list
@@ -264,7 +305,7 @@ func toFile(ctx context.Context, opt collect.Options, recipients []envelope.Reci
 	if opt.Out, end, err = Sealing(out, recipients); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path+Unfinished))
 	}
-	opt.Sync, opt.OwnFiles = f.Sync, []*os.File{f}
+	opt.Sync, opt.OwnFiles = f.Sync, append(opt.OwnFiles, f)
 	res, err := collect.Run(ctx, opt)
 	if err != nil {
 		// The last chunk of an envelope is what a recovery would miss.

@@ -197,7 +197,9 @@ func (e *Engine) values(ctx context.Context, q timeline.Query, field string, sha
 			return err
 		}
 		if counts == nil {
-			parts *= 8 // only the first share gives up, so none was handed out
+			// Only the first share gives up, so none was handed out. It gives up
+			// early, while each share too many is one more look at everything.
+			parts *= 2
 			continue
 		}
 		share(counts)

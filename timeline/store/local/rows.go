@@ -17,8 +17,9 @@ type rows struct {
 	cols  []column
 	bytes int
 
-	attrs []byte
-	order []rowKey
+	source *timeline.Source // of the last row
+	attrs  []byte
+	order  []rowKey
 }
 
 // column is one column of rows, in one of three forms.
@@ -59,6 +60,8 @@ func (r *rows) full(l limits) bool { return r.n >= l.segmentRows || r.bytes >= l
 func (r *rows) add(e *timeline.Event, content timeline.ID) {
 	r.ids, r.cids = append(r.ids, e.ID), append(r.cids, content)
 	r.bytes += 48
+	again := r.n > 0 && e.Source == r.source
+	r.source = e.Source
 	for i := range schema {
 		s := &schema[i]
 		switch {
@@ -66,6 +69,8 @@ func (r *rows) add(e *timeline.Event, content timeline.ID) {
 			r.addInt(&r.cols[i], *s.int(e))
 		case s.text != nil:
 			r.addText(&r.cols[i], *s.text(e))
+		case s.source != nil && again:
+			r.repeat(&r.cols[i])
 		case s.source != nil:
 			text := ""
 			if e.Source != nil {
@@ -138,6 +143,14 @@ func (r *rows) addText(c *column, v string) {
 	}
 	c.codes = append(c.codes, c.last)
 	r.bytes += 4
+}
+
+// repeat adds to a column with a dictionary what its last row has.
+func (r *rows) repeat(c *column) {
+	if c.filled {
+		c.codes = append(c.codes, c.last)
+		r.bytes += 4
+	}
 }
 
 // fill gives a column its rows: it turned out to have a second value.
@@ -241,7 +254,7 @@ func (r *rows) sorted() []rowKey {
 
 // reset empties r and keeps its memory.
 func (r *rows) reset() {
-	r.n, r.bytes = 0, 0
+	r.n, r.bytes, r.source = 0, 0, nil
 	r.ids, r.cids = r.ids[:0], r.cids[:0]
 	for i := range r.cols {
 		c := &r.cols[i]

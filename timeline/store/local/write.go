@@ -22,6 +22,7 @@ type segmentInfo struct {
 // segmentWriter writes segments one after the other.
 type segmentWriter struct {
 	chunk   []parquet.Value
+	words   []parquet.Value // of a dictionary
 	digests []byte
 }
 
@@ -67,7 +68,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 	leaves := file.ColumnWriters()
 	for leaf, ids := range [][]timeline.ID{idLeaf: r.ids, contentLeaf: r.cids} {
 		err := w.column(leaves[leaf], order, textPageRows, func(row uint32) parquet.Value {
-			return parquet.FixedLenByteArrayValue(ids[row][:]).Level(0, 0, leaf)
+			return parquet.FixedLenByteArrayValue(ids[row][:])
 		})
 		if err != nil {
 			return info, fmt.Errorf("write identities: %w", err)
@@ -77,7 +78,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 		c := &r.cols[i]
 		perPage := pageRows
 		if c.empty() {
-			if err := w.nulls(leaves[leavesBefore+i], leavesBefore+i, len(order)); err != nil {
+			if err := w.nulls(leaves[leavesBefore+i], len(order)); err != nil {
 				return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
 			}
 			continue
@@ -89,52 +90,73 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 			return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
 		}
 	}
+	clear(w.words[:cap(w.words)]) // they would keep the texts of r
 	if err := file.Close(); err != nil {
 		return info, fmt.Errorf("finish segment: %w", err)
 	}
 	return info, nil
 }
 
-// value returns how column i of a row is said in Parquet.
+// value returns how column i of a row is said in Parquet. What repeats is made
+// once: the value of a column that never changes and the words of a dictionary.
 func (w *segmentWriter) value(r *rows, i int) func(uint32) parquet.Value {
-	c, leaf := &r.cols[i], leavesBefore+i
-	null := parquet.NullValue().Level(0, 0, leaf)
+	c := &r.cols[i]
 	switch {
+	case !c.filled && c.kind == kindInt:
+		return constant(intValue(c.firstInt))
+	case !c.filled && !schema[i].digest:
+		return constant(textValue(c.firstText))
 	case c.kind == kindInt:
-		return func(row uint32) parquet.Value {
-			n := c.int(row)
-			if n == timeline.None {
-				return null
-			}
-			return parquet.Int64Value(n).Level(0, 1, leaf)
+		return func(row uint32) parquet.Value { return intValue(c.ints[row]) }
+	case c.kind == kindDict:
+		w.words = w.words[:0]
+		for _, s := range c.values {
+			w.words = append(w.words, textValue(s))
 		}
+		return func(row uint32) parquet.Value { return w.words[c.codes[row]] }
 	case schema[i].digest:
 		// The values of one chunk share one buffer until they are written.
 		return func(row uint32) parquet.Value {
 			s := c.text(row)
 			if s == "" {
-				return null
+				return parquet.NullValue()
 			}
 			from := len(w.digests)
 			w.digests, _ = hex.AppendDecode(w.digests, stringAsBytes(s))
-			return parquet.FixedLenByteArrayValue(w.digests[from:len(w.digests):len(w.digests)]).Level(0, 1, leaf)
+			return present(parquet.FixedLenByteArrayValue(w.digests[from:len(w.digests):len(w.digests)]))
 		}
 	}
-	return func(row uint32) parquet.Value {
-		s := c.text(row)
-		if s == "" {
-			return null
-		}
-		return parquet.ByteArrayValue(stringAsBytes(s)).Level(0, 1, leaf)
+	return func(row uint32) parquet.Value { return textValue(c.text(row)) }
+}
+
+func constant(v parquet.Value) func(uint32) parquet.Value {
+	return func(uint32) parquet.Value { return v }
+}
+
+// present marks the value of an optional column as being there.
+func present(v parquet.Value) parquet.Value {
+	v.SetDefinitionLevel(1)
+	return v
+}
+
+func intValue(n int64) parquet.Value {
+	if n == timeline.None {
+		return parquet.NullValue()
 	}
+	return present(parquet.Int64Value(n))
+}
+
+func textValue(s string) parquet.Value {
+	if s == "" {
+		return parquet.NullValue()
+	}
+	return present(parquet.ByteArrayValue(stringAsBytes(s)))
 }
 
 // nulls writes a column without values as one page.
-func (w *segmentWriter) nulls(out *parquet.ColumnWriter, leaf, n int) error {
+func (w *segmentWriter) nulls(out *parquet.ColumnWriter, n int) error {
 	w.chunk = w.chunk[:min(n, cap(w.chunk))]
-	for i := range w.chunk {
-		w.chunk[i] = parquet.NullValue().Level(0, 0, leaf)
-	}
+	clear(w.chunk)
 	for n > 0 {
 		k := min(n, len(w.chunk))
 		if _, err := out.WriteRowValues(w.chunk[:k]); err != nil {

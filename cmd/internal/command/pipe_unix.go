@@ -1,0 +1,10 @@
+//go:build unix
+
+package command
+
+import (
+	"os/signal"
+	"syscall"
+)
+
+func ignoreBrokenPipe() { signal.Ignore(syscall.SIGPIPE) }

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// decodeLine reads one line of a record set into v.
+func (r row) decodeLine(v any) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	if bytes.Count(r.rec, []byte("\n")) != 1 || !bytes.HasSuffix(r.rec, []byte("\n")) {
+		return errors.New("it is not one line")
+	}
+	return json.Unmarshal(r.rec, v)
+}
+
+// is compares a text of the row with what the record says; rows may be cut.
+func (r row) is(what, got string, want []byte) error {
+	if raw := plain(r.ev, got); !bytes.Equal(raw, want) && (len(want) < cutMessage || !bytes.HasPrefix(want, raw[:cutMessage/2])) {
+		return fmt.Errorf("its %s is %.200q, the row says %.200q", what, want, got)
+	}
+	return nil
+}
+
+func processWitness(r row) error {
+	var p record.Process
+	if err := r.decodeLine(&p); err != nil {
+		return err
+	}
+	if p.PID != r.ev.PID || p.UID[0] != r.ev.UID || p.PPID != r.ev.PPID {
+		return fmt.Errorf("it is process %d of account %d", p.PID, p.UID[0])
+	}
+	if !sameTime(r.ev.TS, p.Start, p.Taken) {
+		return fmt.Errorf("it started at %d", p.Start)
+	}
+	args := make([]string, len(p.Args))
+	for i, a := range p.Args {
+		args[i] = string(a)
+	}
+	deleted := strings.Contains(r.ev.Message, "(its program file was deleted)")
+	if deleted != p.ExeDeleted {
+		return errors.New("its program file is deleted, or not")
+	}
+	return errors.Join(r.is("program", r.ev.Exe, p.Exe), r.is("command line", r.ev.Cmdline, []byte(strings.Join(args, " "))))
+}
+
+func socketWitness(r row) error {
+	var s record.Socket
+	if err := r.decodeLine(&s); err != nil {
+		return err
+	}
+	inode, _ := r.ev.Attr("inode")
+	if n := strconv.FormatUint(s.Inode, 10); s.Inode != 0 && n != inode || s.Taken != r.ev.TS {
+		return fmt.Errorf("it is socket %s at %d", n, s.Taken)
+	}
+	if family, _ := r.ev.Attr("family"); family != s.Family {
+		return fmt.Errorf("its family is %s", s.Family)
+	}
+	if s.Family != "inet" && s.Family != "inet6" {
+		return r.is("path", r.ev.File, s.Path)
+	}
+	if s.SrcIP != r.ev.SrcIP || s.SrcPort != r.ev.SrcPort || s.DstPort > 0 && s.DstPort != r.ev.DstPort {
+		return fmt.Errorf("its ends are %s:%d and %s:%d", s.SrcIP, s.SrcPort, s.DstIP, s.DstPort)
+	}
+	return nil
+}
+
+func moduleWitness(r row) error {
+	var m record.Module
+	if err := r.decodeLine(&m); err != nil {
+		return err
+	}
+	if _, hidden := r.ev.Attr("hidden"); hidden == m.InProc {
+		return errors.New("it is hidden, or not")
+	}
+	return r.is("name", r.ev.Unit, []byte(m.Name))
+}
+
+func mountWitness(r row) error {
+	var m record.Mount
+	if err := r.decodeLine(&m); err != nil {
+		return err
+	}
+	if id, _ := r.ev.Attr("id"); m.ID != 0 && id != strconv.FormatInt(m.ID, 10) {
+		return fmt.Errorf("it is mount %d", m.ID)
+	}
+	return errors.Join(r.is("point", r.ev.File, m.Point), r.is("source", r.ev.File2, m.Source))
+}
+
+// fileRecordWitness reads a line of the file system walk, or the metadata line
+// of a manifest: it must be about the row's path and state its time.
+func fileRecordWitness(r row) error {
+	var line struct {
+		record.File
+		PathB64 []byte `json:"path_b64"`
+		Stat    struct {
+			Inode                      uint64 `json:"ino"`
+			Atime, Mtime, Ctime, Btime string
+		} `json:"stat"`
+	}
+	if err := r.decodeLine(&line); err != nil {
+		return err
+	}
+	path := []byte(line.Path)
+	if len(path) == 0 {
+		path = line.PathB64
+	}
+	if err := r.is("path", r.ev.File, path); err != nil {
+		return err
+	}
+	if r.ev.TSState != timeline.TimeOK {
+		return nil
+	}
+	times := []int64{line.File.Atime, line.File.Mtime, line.File.Ctime, line.File.Btime}
+	for _, s := range []string{line.Stat.Atime, line.Stat.Mtime, line.Stat.Ctime, line.Stat.Btime} {
+		times = append(times, rfc3339(s))
+	}
+	if !sameTime(r.ev.TS, times...) {
+		return fmt.Errorf("its times are %v", times)
+	}
+	return nil
+}
