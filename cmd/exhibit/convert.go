@@ -202,7 +202,7 @@ func (m *converted) convert(c *cli.Context, in *bundleFile, form string, out *ou
 	if other := bundle.FormOf(in, in.size); other != "" {
 		return command.Failf(command.Usage, "convert the original bundle", "a %s cannot become the file that was sealed again", other)
 	}
-	_, err := io.Copy(out, io.NewSectionReader(in, 0, in.size))
+	_, err := io.Copy(out, untilDone{c.Context, io.NewSectionReader(in, 0, in.size)})
 	return err
 }
 

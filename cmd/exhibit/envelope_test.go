@@ -306,6 +306,7 @@ func TestACustodianWithoutAKeyReceivesAnEncryptedBundle(t *testing.T) {
 	}
 	mustContain(t, s.in(command.Integrity, "verify", "EX-001").stdout, "ALTERED")
 	mustContain(t, s.opening(0, "verify", "EX-001").stdout, "is that of another bundle")
+	s.opening(0, "custody", "verify") // the folder's seal did not get into the log
 }
 
 func TestTheSealOfAStreamedBundleStandsInTheSummary(t *testing.T) {

@@ -253,6 +253,9 @@ func printChain(c *cli.Context, chain *bundle.Chain) int {
 func (k *custodian) conclude() {
 	rep := k.rep
 	if rep.Verdict == bundle.Altered {
+		// Which seal is the bundle's own is what is in doubt: an event that
+		// named the wrong one would contradict the log for ever.
+		rep.SealID = ""
 		rep.Say("What lies here contradicts what was signed: the file, its seal, or both are not the ones of the record.")
 		return
 	}
