@@ -28,7 +28,7 @@ test-oracle: ## the store against DuckDB (a module of its own; needs a C compile
 	cd test/duckdb && CGO_ENABLED=1 sh ../../scripts/go.sh test ./...
 bench:       ## throughput and allocations of every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-bench-peers: ## ours beside journalctl, ausearch, mactime, tshark and UAC
+bench-peers: ## ours beside journalctl, ausearch, last, mactime, tshark; UAC_DIR= and PLASO_DIR= add those
 	sh scripts/bench-peers.sh
 lint:        ## go vet, gofumpt, staticcheck
 	sh scripts/lint.sh

@@ -2,12 +2,14 @@ package bundle
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"golang.org/x/crypto/ssh"
 )
@@ -15,6 +17,7 @@ import (
 // Limits of what an audit holds for a hostile bundle.
 const (
 	maxControl   = 32 << 20 // bytes of one member that is read as a whole
+	maxMap       = 1 << 19  // bytes of the map of a sparse file: 8193 ranges
 	maxWaiting   = 1 << 18  // members whose record has not come yet
 	maxExpansion = 4 << 40  // bytes of holes to be summed as zeros
 )
@@ -22,6 +25,7 @@ const (
 // audit checks the members of one bundle as they pass by. It holds 48 bytes a
 // record and the members since the last manifest batch.
 type audit struct {
+	ctx    context.Context //nolint:containedctx // one verification
 	report *Report
 	frames *frameWalk  // for looking again at what was damaged
 	again  *frameCache // the same, made when first needed
@@ -35,26 +39,35 @@ type audit struct {
 	ranges  []evidence.Extent // stored ranges of a sparse file still to come
 	done    int64             // content bytes summed
 	leftOut bool              // the digests leave holes out
+	noMap   bool              // the map is none
+	lines   int               // of the map so far
 
 	waiting map[string]*passed   // content members without a record so far
 	joined  map[string]*digests  // running sums of segmented items
 	blocks  map[int64]*blockFile // block lists without a record so far
 
-	header     Header
-	headerData []byte // header.json
-	key        ed25519.PublicKey
-	sshKey     ssh.PublicKey
-	fixed      map[string]evidence.Digest
-	binding    []byte
-	pub        []byte
-	stamp      time.Time // mtime of the first member below exhibit/
-	trailer    *Trailer
+	header      Header
+	headerData  []byte // header.json
+	key         ed25519.PublicKey
+	sshKey      ssh.PublicKey
+	fixed       map[string]evidence.Digest
+	binding     []byte
+	certificate []byte
+	orderFile   []byte
+	orderSig    []byte
+	mandated    *chainofcustody.Order // verified; nil: none
+	pub         []byte
+	stamp       time.Time // mtime of the first member below exhibit/
+	trailer     *Trailer
+	trailerAt   int64 // its leaf
 
 	leaves  []evidence.Digest // zero where the record was lost
 	lineAt  []int64           // tar offset of each record; -1 where lost
 	keys    []uint64          // name key and leaf of each member
 	rows    []row             // intact batches, one row each
 	batches int
+	rank    int // of the members so far: their place in the format's order
+	plain   int // members in waiting that are no segments
 	notes   []passedNote
 	owed    bool              // a batch waits for its checkpoint
 	members map[string][]byte // small members of the tail
@@ -64,6 +77,7 @@ type audit struct {
 	last    string // name of the last member that ended
 
 	zeros     int64          // bytes of holes summed
+	looked    int64          // bytes looked at again
 	lastEnd   int64          // tar offset behind the last whole member
 	torn      map[int64]bool // header offsets of members under exhibit/ that are damaged
 	gaps      bool
@@ -91,16 +105,18 @@ type blockFile struct {
 
 // passedNote is a checkpoint as found.
 type passedNote struct {
-	name string
-	note []byte
+	name  string
+	note  []byte
+	size  int64 // leaves before it
+	exact bool  // none of them was lost
 }
 
-func newAudit(report *Report, frames *frameWalk) *audit {
+func newAudit(ctx context.Context, report *Report, frames *frameWalk) *audit {
 	return &audit{
-		report: report, frames: frames,
+		ctx: ctx, report: report, frames: frames,
 		waiting: map[string]*passed{}, joined: map[string]*digests{}, blocks: map[int64]*blockFile{},
 		fixed: map[string]evidence.Digest{}, members: map[string][]byte{},
-		hashes: map[string]evidence.Digest{}, where: map[string]place{}, torn: map[int64]bool{},
+		hashes: map[string]evidence.Digest{}, where: map[string]place{}, torn: map[int64]bool{}, rank: -1,
 	}
 }
 
@@ -108,6 +124,8 @@ func newAudit(report *Report, frames *frameWalk) *audit {
 func (a *audit) begin(e entry, at, data int64) {
 	a.cur, a.at, a.off, a.damaged = e, at, data, false
 	a.buf, a.sums, a.ranges, a.done = a.buf[:0], nil, nil, 0
+	a.noMap, a.lines = false, 0
+	a.order(e.name, at)
 	if !strings.HasPrefix(e.name, "files/") {
 		a.sums = newDigests(false, false, false)
 		a.stampOf(e)
@@ -192,8 +210,11 @@ func (a *audit) control(p []byte) {
 	if a.cur.name == leavesMember && !a.damaged {
 		whole := len(a.buf) / 65 * 65
 		var err error
-		if a.tail, err = parseLeaves(a.tail, a.buf[:whole]); err != nil || len(a.tail) > leafLimit {
+		a.tail, err = parseLeaves(a.tail, a.buf[:whole])
+		// Only where records are lost can there be more leaves than were seen.
+		if err != nil || len(a.tail) > leafLimit || !a.gaps && !a.recovery && len(a.tail) > len(a.leaves) {
 			a.damaged = true
+			a.report.altered(leavesMember, a.at, "list of leaves is malformed or too long")
 		}
 		a.buf = append(a.buf[:0], a.buf[whole:]...)
 	}
@@ -201,19 +222,16 @@ func (a *audit) control(p []byte) {
 
 // sparse reads the map of a sparse file, then sums its ranges and holes.
 func (a *audit) sparse(p []byte) {
-	if a.ranges == nil {
-		if len(a.buf)+len(p) > maxControl {
-			p = p[:maxControl-len(a.buf)]
-		}
-		had := len(a.buf)
-		a.buf = append(a.buf, p...)
-		ranges, n, ok := parseSparseMap(a.buf, a.cur.real)
-		if !ok {
+	for a.ranges == nil {
+		// Block by block: the map ends with one, and pieces may be short.
+		n := min(len(p), tarBlock-len(a.buf)%tarBlock)
+		if n == 0 || a.noMap {
 			return
 		}
-		a.ranges, a.buf = ranges, a.buf[:n]
-		a.leftOut = sumsStored(holesOf(ranges, a.cur.real))
-		p = p[n-had:]
+		a.buf, p = append(a.buf, p[:n]...), p[n:]
+		if len(a.buf)%tarBlock == 0 {
+			a.sparseMap()
+		}
 	}
 	for len(p) > 0 && len(a.ranges) > 0 {
 		r := &a.ranges[0]
@@ -231,6 +249,28 @@ func (a *audit) sparse(p []byte) {
 	}
 }
 
+// sparseMap reads the map of a sparse file once enough of it is there. Its
+// length follows from the number of lines, so that it is parsed once.
+func (a *audit) sparseMap() {
+	first, _, _ := bytes.Cut(a.buf, []byte("\n"))
+	count, err := strconv.Atoi(string(first[:min(len(first), 6)]))
+	if err != nil || count < 1 || count > maxHoles+1 || len(a.buf) > maxMap {
+		a.noMap = true
+		return
+	}
+	last := a.buf[len(a.buf)-tarBlock:]
+	if a.lines += bytes.Count(last, []byte("\n")); a.lines < 1+2*count {
+		return
+	}
+	ranges, n, ok := parseSparseMap(a.buf, a.cur.real)
+	if !ok || n != len(a.buf) {
+		a.noMap = true
+		return
+	}
+	a.ranges = ranges
+	a.leftOut = sumsStored(holesOf(ranges, a.cur.real))
+}
+
 // hole sums a hole. Holes cost nothing to claim, so there is a limit to how
 // many zeros all the items of a bundle may have summed.
 func (a *audit) hole(n int64) {
@@ -241,7 +281,10 @@ func (a *audit) hole(n int64) {
 			return
 		}
 	}
-	a.sums.hole(n, a.leftOut)
+	// Holes are cheap to claim and dear to sum: who cancels must not wait.
+	for ; n > 0 && a.ctx.Err() == nil; n -= min(n, MaxFrame) {
+		a.sums.hole(min(n, MaxFrame), a.leftOut)
+	}
 }
 
 // parseSparseMap reads a GNU.sparse 1.0 map from the front of b. ok is false
@@ -318,7 +361,7 @@ func (a *audit) finish() {
 func (a *audit) finishContent() {
 	name := a.cur.name
 	p := &passed{off: a.off, size: a.cur.size, stored: a.cur.size, mtime: a.cur.mtime, bad: a.damaged}
-	if _, dup := a.waiting[name]; dup || !inertName(name) {
+	if a.waiting[name] != nil || !inertName(name) {
 		a.report.altered(name, a.at, "member twice, or with a name that is not allowed")
 		return
 	}
@@ -328,7 +371,7 @@ func (a *audit) finishContent() {
 	}
 	_, _, segment := cutSegment(name)
 	switch {
-	case a.sums == nil || a.damaged:
+	case a.sums == nil || a.damaged || segment && a.cur.sparse:
 		p.bad = true
 	case a.cur.sparse:
 		a.finishSparse(p)
@@ -337,6 +380,22 @@ func (a *audit) finishContent() {
 		p.summed(a.sums)
 	}
 	a.waiting[name] = p
+	if !segment {
+		a.plain++
+	}
+}
+
+// taken gives what waits under a name, and forgets it.
+func (a *audit) taken(name string) *passed {
+	p := a.waiting[name]
+	if p == nil {
+		return nil
+	}
+	delete(a.waiting, name)
+	if _, _, segment := cutSegment(name); !segment {
+		a.plain--
+	}
+	return p
 }
 
 func (p *passed) summed(d *digests) {
@@ -347,7 +406,7 @@ func (p *passed) summed(d *digests) {
 
 func (a *audit) finishSparse(p *passed) {
 	ranges, n, ok := parseSparseMap(a.buf, a.cur.real)
-	if !ok || !bytes.Equal(a.buf[:n], sparseMap(ranges)) || (len(a.ranges) > 0 && a.ranges[0].Length > 0) {
+	if !ok || a.noMap || !bytes.Equal(a.buf[:n], sparseMap(ranges)) || (len(a.ranges) > 0 && a.ranges[0].Length > 0) {
 		a.report.altered(a.cur.name, a.at, "map of the sparse file is malformed")
 		p.bad = true
 		return
@@ -361,19 +420,14 @@ func (a *audit) finishSparse(p *passed) {
 // finishControl handles a whole member below exhibit/.
 func (a *audit) finishControl(name string) {
 	b := bytes.Clone(a.buf)
-	a.hashes[name] = evidence.DigestOf(a.sums.sha256)
 	switch {
 	case strings.HasPrefix(name, manifestPrefix):
-		delete(a.hashes, name)
 		a.manifest(name, b)
 	case strings.HasPrefix(name, checkPrefix):
-		delete(a.hashes, name)
 		a.checkpoint(name, b)
 	case strings.HasPrefix(name, blocksPrefix):
-		delete(a.hashes, name)
 		a.blockFile(name, b)
 	case strings.HasPrefix(name, lostPrefix):
-		delete(a.hashes, name)
 		a.gaps = true
 		a.report.damage(name, a.at, fmt.Sprintf("%d bytes were lost before the bundle was recovered", a.cur.size))
 	case name == headerMember:
@@ -394,6 +448,12 @@ func (a *audit) fixedMember(name string, b []byte) {
 	switch name {
 	case bindingMember:
 		a.binding = b
+	case certMember:
+		a.certificate = b
+	case orderMember:
+		a.orderFile = b
+	case orderSigMember:
+		a.orderSig = b
 	case keyMember:
 		a.pub = b
 	}
@@ -405,6 +465,13 @@ func (a *audit) tailMember(name string, b []byte) {
 	if _, dup := a.where[what]; !ok || dup {
 		a.report.altered(name, a.at, "member is not part of the format, or is there twice")
 		return
+	}
+	if !ok {
+		return // nothing is kept of what a hostile bundle may hold any number of
+	}
+	a.hashes[name] = evidence.DigestOf(a.sums.sha256)
+	if name == leavesMember && len(b) != 0 {
+		a.report.altered(name, a.at, "list of leaves ends in the middle of a line")
 	}
 	if name == recoveryMember {
 		a.recovery = true
@@ -421,7 +488,7 @@ func (a *audit) tailMember(name string, b []byte) {
 var tailNames = map[string]string{
 	leavesMember: "leaves", rowsMember: "manifest-index", namesMember: "member-index",
 	sealMember: "seal", sshsigMember: "sshsig", noteMember: "note", locatorMember: "locator",
-	recoveryMember: "recovery", recoveryNote: "checkpoint",
+	recoveryMember: "recovery", recoveryNote: "checkpoint", certSigMember: "certsig",
 }
 
 // blockFile reads a list of block digests.

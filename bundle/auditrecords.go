@@ -2,10 +2,12 @@ package bundle
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -49,6 +51,10 @@ func (a *audit) manifest(name string, b []byte) {
 		at += int64(len(lines[i]) + len(lines[i+1]))
 		a.record(r)
 	}
+	if a.plain > 0 && !a.gaps {
+		// A batch holds the records of all that stands before it.
+		a.report.altered(name, a.at, fmt.Sprintf("%d members before this batch have no record", a.plain))
+	}
 	a.rows = append(a.rows, row{first, int64(len(lines) / 2), a.off, a.cur.size, number})
 }
 
@@ -88,6 +94,7 @@ func (a *audit) firstBatch(lines [][]byte) {
 			a.report.altered(name, 0, "member is not the one the header names")
 		}
 	}
+	a.beginning()
 	for name := range a.header.Members {
 		if _, ok := a.fixed[name]; !ok && !a.gaps {
 			a.report.altered(name, 0, "the header names this member, but it is missing")
@@ -99,6 +106,10 @@ func (a *audit) firstBatch(lines [][]byte) {
 	if a.pub != nil && !bytes.Equal(a.pub, CollectorPub(a.sshKey)) {
 		a.report.altered(keyMember, 0, "public key is not the one the header names")
 	}
+	pem, err := collectorPEM(a.key)
+	if sum, ok := a.fixed[pemMember]; ok && (err != nil || sum != evidence.Sum(pem)) {
+		a.report.altered(pemMember, 0, "public key is not the one the header names")
+	}
 }
 
 // record checks one record against its member.
@@ -108,7 +119,11 @@ func (a *audit) record(r *record) {
 	if a.report.Kinds == nil {
 		a.report.Kinds = map[string]int64{}
 	}
-	a.report.Kinds[string(it.Kind)]++
+	if kind := string(it.Kind); a.report.Kinds[kind] > 0 || len(a.report.Kinds) < maxKinds && len(kind) <= maxKinds {
+		a.report.Kinds[kind]++
+	} else {
+		a.report.Kinds["other"]++
+	}
 	switch {
 	case it.Kind == evidence.KindTrailer:
 		t := new(Trailer)
@@ -116,7 +131,7 @@ func (a *audit) record(r *record) {
 			a.report.altered("", a.at, "trailer is malformed or there twice")
 			return
 		}
-		a.trailer = t
+		a.trailer, a.trailerAt = t, it.Index
 		return
 	case a.trailer != nil:
 		a.report.altered("", a.at, fmt.Sprintf("record %d follows the trailer", it.Index))
@@ -142,21 +157,18 @@ func (a *audit) record(r *record) {
 func (a *audit) take(r *record) *passed {
 	name := r.item.Member
 	if len(r.segs) == 0 {
-		p := a.waiting[name]
-		delete(a.waiting, name)
-		return p
+		return a.taken(name)
 	}
 	whole := &passed{off: -1, single: true}
 	sums := a.joined[name]
 	delete(a.joined, name)
 	for n, s := range r.segs {
 		key := segmentName(name, n)
-		p := a.waiting[key]
-		delete(a.waiting, key)
+		p := a.taken(key)
 		if p == nil {
 			return nil
 		}
-		whole.bad = whole.bad || p.bad || p.off != s.Offset || p.size != s.Length
+		whole.bad = whole.bad || p.bad || p.off != s.Offset || p.size != s.Length || n > 0 && !p.mtime.Equal(whole.mtime)
 		whole.size += p.size
 		whole.mtime = p.mtime
 	}
@@ -197,6 +209,8 @@ func (a *audit) matches(r *record, p *passed) error {
 		return fmt.Errorf("digests of the blocks do not belong to the content")
 	case !r.blkRoot.IsZero() && !a.gaps && (block == nil || block.root != r.blkRoot):
 		return fmt.Errorf("list of blocks is missing or differs")
+	case r.blkRoot.IsZero() && block != nil:
+		return fmt.Errorf("list of blocks that the record does not have")
 	}
 	return nil
 }
@@ -219,13 +233,19 @@ func (a *audit) lookAgain(r *record) lookResult {
 			return lookLost
 		}
 	}
+	// Records of an honest bundle share no bytes, those of a hostile one may
+	// all claim the same.
+	if a.looked += r.item.Stored; a.looked > a.at {
+		a.looked = a.at
+		return lookChanged
+	}
 	if !r.item.SumsStored {
 		if a.zeros += r.item.Size - r.item.Stored; a.zeros > maxExpansion {
 			a.zeros = maxExpansion
 			return lookChanged
 		}
 	}
-	sum, err := r.sum(a.again)
+	sum, err := r.sum(a.ctx, a.again)
 	switch {
 	case err != nil:
 		return lookLost
@@ -237,18 +257,31 @@ func (a *audit) lookAgain(r *record) lookResult {
 
 // sum is the SHA-256 that the record of an item must state: of its content, or
 // of its stored ranges alone where its digests leave holes out.
-func (r *record) sum(tar io.ReaderAt) (evidence.Digest, error) {
+func (r *record) sum(ctx context.Context, tar io.ReaderAt) (evidence.Digest, error) {
 	h := evidence.NewHash()
 	if !r.item.SumsStored {
-		_, err := io.Copy(h, r.content(tar))
+		_, err := io.Copy(h, cancelled{ctx, r.content(tar)})
 		return evidence.DigestOf(h), err
 	}
 	for _, p := range r.pieces() {
-		if _, err := io.Copy(h, newContent(tar, p.length, []piece{{0, p.length, p.tar}})); err != nil {
+		if _, err := io.Copy(h, cancelled{ctx, newContent(tar, p.length, []piece{{0, p.length, p.tar}})}); err != nil {
 			return evidence.Digest{}, err
 		}
 	}
 	return evidence.DigestOf(h), nil
+}
+
+// cancelled ends reading when its context ends.
+type cancelled struct {
+	ctx context.Context //nolint:containedctx // one reading
+	r   io.Reader
+}
+
+func (c cancelled) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
 }
 
 // lookResult is what lookAgain found.
@@ -262,17 +295,19 @@ const (
 
 // lostIn reports whether a tar range touches a frame that could not be decoded.
 func (f *frameWalk) lostIn(off, n int64) bool {
-	for _, i := range f.bad {
-		b := f.frames[i]
-		if off < b.tar+int64(b.plain) && b.tar < off+n {
-			return true
-		}
-	}
-	return false
+	i := sort.Search(len(f.bad), func(i int) bool {
+		b := f.frames[f.bad[i]]
+		return b.tar+int64(b.plain) > off
+	})
+	return i < len(f.bad) && f.frames[f.bad[i]].tar < off+n
 }
 
-// maxNotes bounds the checkpoints kept until the end.
-const maxNotes = 1 << 17
+// Bounds of what is kept until the end, and of the kinds that are counted.
+const (
+	maxNotes = 1 << 17
+	maxNote  = 512 // bytes of a checkpoint
+	maxKinds = 64
+)
 
 // checkpoint keeps a checkpoint for the time when all leaves are known.
 func (a *audit) checkpoint(name string, b []byte) {
@@ -280,11 +315,11 @@ func (a *audit) checkpoint(name string, b []byte) {
 		a.report.altered(name, a.at, "checkpoint is out of order")
 	}
 	a.owed = false
-	if len(a.notes) == maxNotes || len(b) > 4096 {
+	if len(a.notes) == maxNotes || len(b) > maxNote {
 		a.report.altered(name, a.at, "too many checkpoints, or one too long")
 		return
 	}
-	a.notes = append(a.notes, passedNote{name, b})
+	a.notes = append(a.notes, passedNote{name, b, int64(len(a.leaves)), !a.gaps})
 }
 
 // broken notes an item whose content is not what its record says.
@@ -296,9 +331,7 @@ func (a *audit) broken(r *record, why error) {
 		a.report.ContentBytes += it.Size
 		return
 	}
-	f := ItemFinding{Index: it.Index, Member: it.Member, Path: plainText(it.Path), Detail: why.Error()}
-	for _, p := range r.pieces() {
-		f.ranges = append(f.ranges, evidence.Extent{Offset: p.tar, Length: p.length})
-	}
+	path := plainText(it.Path[:min(len(it.Path), maxShown)])
+	f := ItemFinding{Index: it.Index, Member: it.Member, Path: path, Detail: why.Error(), span: span64(r.pieces())}
 	a.report.broken(f, again == lookLost)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"golang.org/x/crypto/ssh"
 )
 
 // conclusion draws the verdict from what an audit gathered.
@@ -19,10 +20,11 @@ type conclusion struct {
 	opt  VerifyOptions
 
 	origin    string
-	proven    int64 // leaves that a signed root covers
-	signed    Seal  // the statement that covers them
-	complete  bool  // the tar ends as it must
-	confirmed bool  // somebody vouches for the seal itself
+	proven    int64  // leaves that a signed root covers
+	signed    Seal   // the statement that covers them
+	complete  bool   // the tar ends as it must
+	confirmed bool   // somebody vouches for the seal itself
+	trouble   string // with the collection order, in a sentence
 }
 
 func (c *conclusion) draw() {
@@ -33,10 +35,12 @@ func (c *conclusion) draw() {
 	c.joinLeaves()
 	c.checkpoints()
 	c.sealed()
+	c.ending()
 	c.leftovers()
 	c.indexes()
 	c.count()
 	c.contentsLayer()
+	c.orders()
 	c.trust()
 	if len(r.AlteredList) > listLimit {
 		r.AlteredList = r.AlteredList[:listLimit]
@@ -106,7 +110,13 @@ func (c *conclusion) explainLosses() {
 		c.report.altered(recoveryMember, 0, "statement of the recovery is malformed")
 		return
 	}
+	end := int64(0)
 	for _, l := range s.Ranges {
+		if l[0] < end || l[1] <= 0 || l[1] > c.tar.pos-l[0] {
+			c.report.altered(recoveryMember, 0, "statement of the recovery is malformed")
+			return
+		}
+		end = l[0] + l[1]
 		s.Lost = append(s.Lost, evidence.Extent{Offset: l[0], Length: l[1]})
 	}
 	if len(s.Lost) > 0 {
@@ -136,7 +146,11 @@ func (c *conclusion) identity() {
 			}
 		}
 	}
-	if c.trailer != nil {
+}
+
+// ending takes over what the trailer states, where a signature covers it.
+func (c *conclusion) ending() {
+	if r := c.report; c.trailer != nil && c.trailerAt < c.proven {
 		r.Finished, r.Reason, r.Complete = c.trailer.Finished, plainText(c.trailer.Reason), c.trailer.Complete
 	}
 }
@@ -179,8 +193,9 @@ func (c *conclusion) checkpoints() {
 			}
 			continue
 		}
-		if s.Size < t.size {
-			r.altered(n.name, 0, "checkpoint goes back")
+		// It may be an older or newer one of the same run in another's place.
+		if s.Size < max(t.size, n.size) || n.exact && s.Size != n.size {
+			r.altered(n.name, 0, "checkpoint is not that of the records before it")
 			continue
 		}
 		switch ok, known := c.grow(&t, s.Size); {
@@ -267,6 +282,10 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	if err != nil || !bytes.Equal(ed, c.key) {
 		return fmt.Errorf("seal was signed by another key than the run's")
 	}
+	// Of the two line lengths that signatures may have, a seal has one.
+	if first := bytes.IndexByte(bytes.TrimPrefix(sig, []byte("-----BEGIN SSH SIGNATURE-----\n")), '\n'); first != 64 {
+		return fmt.Errorf("signature of the seal is not in its one valid spelling")
+	}
 	var t tree
 	ok, known := c.grow(&t, s.Size)
 	if !known && c.gaps {
@@ -275,8 +294,36 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	if !ok || t.root() != s.Root || (s.Size != int64(len(c.leaves)) && !c.recovery) {
 		return fmt.Errorf("seal does not agree with the records")
 	}
+	if err := c.checkCertSig(text); err != nil {
+		return err
+	}
 	s.SSHSig = sig
 	c.proven, c.signed = s.Size, s
+	return nil
+}
+
+// checkCertSig checks the seal's signature that carries the certificate: by
+// the run's key, with the certificate that the header names, and there exactly
+// where that is.
+func (c *conclusion) checkCertSig(text []byte) error {
+	sig := c.members[certSigMember]
+	if (sig == nil) != (c.certificate == nil) {
+		if c.gaps {
+			return nil
+		}
+		return fmt.Errorf("certificate and the seal's signature with it do not go together")
+	}
+	if sig == nil {
+		return nil
+	}
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
+	if err != nil {
+		return fmt.Errorf("signature with the certificate: %w", err)
+	}
+	cert, ok := key.(*ssh.Certificate)
+	if !ok || !bytes.Equal(ssh.MarshalAuthorizedKey(cert), c.certificate) || !bytes.Equal(cert.Key.Marshal(), c.sshKey.Marshal()) {
+		return fmt.Errorf("the seal is signed with another certificate than the header names")
+	}
 	return nil
 }
 

@@ -63,12 +63,27 @@ func (w *Writer) seal(t Trailer) (Seal, error) {
 	if s.SSHSig, err = w.key.Sign(chainofcustody.NamespaceSeal, s.Text); err != nil {
 		return Seal{}, err
 	}
+	statement := []fixedMember{{sealMember, s.Text}, {sshsigMember, s.SSHSig}, {noteMember, s.Note}}
+	if len(w.opt.Mandate.Certificate) > 0 {
+		if s.CertSig, err = w.certifiedSeal(s.Text); err != nil {
+			return Seal{}, err
+		}
+		statement = append(statement, fixedMember{certSigMember, s.CertSig})
+	}
 	tail := &tailWriter{w: w, leaves: w.leaves, rows: w.rows, names: &w.names}
 	tail.indexes()
-	tail.statement("seal", []fixedMember{
-		{sealMember, s.Text}, {sshsigMember, s.SSHSig}, {noteMember, s.Note},
-	})
+	tail.statement("seal", statement)
 	return s, w.frames.failure()
+}
+
+// certifiedSeal signs the seal once more, with the certificate in place of the
+// bare key, so that ssh-keygen follows it to the examiner.
+func (w *Writer) certifiedSeal(text []byte) ([]byte, error) {
+	signer, err := chainofcustody.CertifiedSigner(w.key, w.opt.Mandate.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	return signer.Sign(chainofcustody.NamespaceSeal, text)
 }
 
 // trailer records the last leaf and the last checkpoint.

@@ -21,6 +21,14 @@ var (
 // that do not compress, with room.
 const packedLimit = MaxFrame + MaxFrame/64 + 1024
 
+// maxBlocks bounds the blocks of a frame, of which encoders make one for each
+// 128 KiB or a few more. Empty ones would make a walk over a file slow.
+const maxBlocks = 4096
+
+// maxFrames bounds the frames of a bundle: 8 TiB of what does not compress.
+// Each takes 32 bytes of memory, and a frame need not have more in the file.
+const maxFrames = 1 << 24
+
 // frameAt is one frame: where it is in the file and in the tar.
 type frameAt struct {
 	file, tar     int64
@@ -49,7 +57,7 @@ func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
 	}
 	n := int64(le.Uint32(foot[:]))
 	length := 8 + n*8 + seekFooter
-	if foot[4] != 0 || length > size || n == 0 {
+	if foot[4] != 0 || length > size || n == 0 || n > maxFrames {
 		return nil, fmt.Errorf("%w: malformed seek table", ErrNoTable)
 	}
 	table := make([]byte, length-seekFooter)
@@ -80,8 +88,8 @@ func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
 // measureFrame finds the compressed and uncompressed size of the zstd frame at
 // off by walking its block headers (RFC 8878 section 3.1.1), without decoding.
 // The error is io.ErrUnexpectedEOF when the file ends first, errBadFrame when
-// these are no bytes of a frame as this format demands it: content size and
-// checksum present, no dictionary.
+// these are no bytes of a frame as this format demands it: a single segment,
+// content size and checksum present, no dictionary.
 func measureFrame(r io.ReaderAt, off, size int64) (packed, plain int, err error) {
 	var head [18]byte
 	n, err := readUpTo(r, head[:], off, size)
@@ -98,14 +106,10 @@ func measureFrame(r io.ReaderAt, off, size int64) (packed, plain int, err error)
 		return 0, 0, io.ErrUnexpectedEOF
 	}
 	d := head[4]
-	single := d&0x20 != 0
-	if d&0x1B != 0 || d&0x04 == 0 || (d>>6 == 0 && !single) {
+	if d&0x3F != 0x24 {
 		return 0, 0, errBadFrame
 	}
 	at := 5
-	if !single {
-		at++
-	}
 	width := []int{1, 2, 4, 8}[d>>6]
 	if n < at+width {
 		return 0, 0, io.ErrUnexpectedEOF
@@ -125,7 +129,7 @@ func measureFrame(r io.ReaderAt, off, size int64) (packed, plain int, err error)
 
 // walkBlocks adds up the blocks of a frame whose header takes at bytes.
 func walkBlocks(r io.ReaderAt, off, size int64, at int) (int, error) {
-	for {
+	for range maxBlocks {
 		var b [3]byte
 		n, err := readUpTo(r, b[:], off+int64(at), size)
 		if err != nil {
@@ -154,6 +158,7 @@ func walkBlocks(r io.ReaderAt, off, size int64, at int) (int, error) {
 			return at, nil
 		}
 	}
+	return 0, errBadFrame
 }
 
 // readUpTo fills p as far as the file reaches.

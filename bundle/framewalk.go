@@ -44,6 +44,7 @@ type frameWalk struct {
 	end    ending
 	endAt  int64 // file offset of the end
 	inside bool  // the end is inside a frame
+	tries  int   // places that were tried as the begin of a frame
 	ioErr  error // the file could not be read
 }
 
@@ -140,8 +141,12 @@ func (f *frameWalk) find(found func(frameAt, error) bool) {
 		return
 	}
 	var at frameAt
-	for {
+	for count := 0; ; count++ {
 		f.endAt = at.file
+		if count > maxFrames {
+			f.end = endStray
+			return
+		}
 		packed, plain, err := measureFrame(f.r, at.file, f.size)
 		next := at
 		next.packed, next.plain = packed, plain
@@ -194,7 +199,9 @@ func (f *frameWalk) atTable(off int64) bool {
 		length = 8 + int64(le.Uint32(head[4:]))
 	}
 	switch {
-	case off+length == f.size, n == 8 && f.footer():
+	case n == 8 && length >= 8+seekFooter && off+length < f.size && f.footer(off+length):
+		f.end = endBehind
+	case off+length == f.size, n == 8 && f.footer(f.size):
 		f.end = endTable
 	case n < 8 || off+length > f.size:
 		f.end, f.inside = endCut, true
@@ -204,10 +211,10 @@ func (f *frameWalk) atTable(off int64) bool {
 	return true
 }
 
-// footer reports whether the file ends as a seek table does.
-func (f *frameWalk) footer() bool {
+// footer reports whether a seek table may end at a place.
+func (f *frameWalk) footer(end int64) bool {
 	var last [4]byte
-	n, err := readUpTo(f.r, last[:], f.size-4, f.size)
+	n, err := readUpTo(f.r, last[:], end-4, f.size)
 	return err == nil && n == 4 && binary.LittleEndian.Uint32(last[:]) == seekMagic
 }
 
@@ -246,9 +253,6 @@ func (f *frameWalk) statedSize(off int64) int {
 	// frame that can be measured.
 	d := head[4]
 	width := 5 + []int{1, 2, 4, 8}[d>>6]
-	if d&0x20 == 0 {
-		width++
-	}
 	fake := append(bytes.Clone(head[:width]), 1, 0, 0, 0, 0, 0, 0)
 	_, plain, err := measureFrame(sliceAt(fake), 0, int64(len(fake)))
 	if err != nil {
@@ -256,6 +260,10 @@ func (f *frameWalk) statedSize(off int64) int {
 	}
 	return plain
 }
+
+// maxTries bounds the search for frames behind damaged ones: a file may be made
+// of what looks like their beginnings.
+const maxTries = 10_000
 
 // nextFrame searches for the next frame within the longest a frame can be.
 func (f *frameWalk) nextFrame(from int64) (int64, bool) {
@@ -272,6 +280,9 @@ func (f *frameWalk) nextFrame(from int64) (int64, bool) {
 				break
 			}
 			i += j
+			if f.tries++; f.tries > maxTries {
+				return 0, false
+			}
 			if _, _, err := measureFrame(f.r, off+int64(i), f.size); err == nil {
 				return off + int64(i), true
 			}

@@ -46,7 +46,6 @@ type Header struct {
 	Options   map[string]string `json:"options,omitempty"`   //
 	Members   map[string]string `json:"members"`             // SHA-256 of the fixed members under exhibit/
 
-	// Reserved: written by later versions, kept by this one.
 	Order      string   `json:"order,omitempty"`      // SHA-256 of exhibit/order.json
 	Recipients []string `json:"recipients,omitempty"` // age recipients of the envelope
 	Continues  string   `json:"continues,omitempty"`  // seal id of the bundle this one continues
@@ -116,7 +115,7 @@ type Outcome struct {
 
 // CollectorPub is the content of exhibit/collector.pub: the run's public key
 // in authorized_keys form with LF. An attended run's examiner signs exactly
-// these bytes in namespace exhibit-custody (WriterOptions.Binding).
+// these bytes in namespace exhibit-custody (Mandate.Statement).
 func CollectorPub(key ssh.PublicKey) []byte { return ssh.MarshalAuthorizedKey(key) }
 
 // collectorPEM is the same key for openssl: SubjectPublicKeyInfo in PEM.

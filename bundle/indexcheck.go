@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -43,6 +44,13 @@ func (c *conclusion) checkRows() error {
 	rows, err := parseRows(c.members[rowsMember], c.tar.pos, false)
 	if err != nil {
 		return err
+	}
+	var text []byte
+	for _, w := range rows {
+		text = fmt.Appendf(text, "%d %d %d %d %d\n", w.leaf, w.count, w.off, w.size, w.batch)
+	}
+	if evidence.Sum(text) != c.hashes[rowsMember] {
+		return errors.New("manifest index is not in its one valid spelling")
 	}
 	covered := int64(0)
 	batch := 0

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Members under exhibit/. The last three are reserved for later versions.
+// Members under exhibit/.
 const (
 	readmeMember   = "exhibit/README.txt"
 	formatMember   = "exhibit/format"
@@ -23,6 +23,7 @@ const (
 	sealMember     = "exhibit/seal.txt"
 	sshsigMember   = "exhibit/seal.txt.sig"
 	noteMember     = "exhibit/seal.note"
+	certSigMember  = "exhibit/seal.cert.sig"
 	recoveryMember = "exhibit/recovery.json"
 	recoveryNote   = "exhibit/recovery.note"
 	locatorMember  = "exhibit/locator"
@@ -30,7 +31,6 @@ const (
 	checkPrefix    = "exhibit/checkpoint/"
 	blocksPrefix   = "exhibit/blocks/"
 	lostPrefix     = "exhibit/lost/"
-
 	certMember     = "exhibit/collector-cert.pub"
 	orderMember    = "exhibit/order.json"
 	orderSigMember = "exhibit/order.json.sig"
@@ -66,7 +66,7 @@ type fixedMember struct {
 }
 
 // fixedMembers lists what precedes the header, in order.
-func fixedMembers(key ssh.PublicKey, binding []byte) ([]fixedMember, error) {
+func fixedMembers(key ssh.PublicKey, m *Mandate) ([]fixedMember, error) {
 	ed, err := ed25519Key(key)
 	if err != nil {
 		return nil, err
@@ -80,9 +80,7 @@ func fixedMembers(key ssh.PublicKey, binding []byte) ([]fixedMember, error) {
 		{keyMember, CollectorPub(key)},
 		{pemMember, pem},
 	}
-	if len(binding) > 0 {
-		list = append(list, fixedMember{bindingMember, binding})
-	}
+	list = append(list, m.members()...)
 	for _, script := range []struct{ member, file string }{
 		{readmeMember, "README.txt"}, {pythonMember, "verify.py"}, {shellMember, "verify.sh"},
 	} {

@@ -145,7 +145,7 @@ func ParseProof(text, content, meta []byte) (Proof, error) {
 	p := Proof{Index: index, Content: content, Meta: meta, Note: note}
 	for _, line := range lines[1:] {
 		b, err := base64.StdEncoding.Strict().DecodeString(line)
-		if err != nil || len(b) != len(evidence.Digest{}) {
+		if err != nil || len(b) != len(evidence.Digest{}) || base64.StdEncoding.EncodeToString(b) != line {
 			return Proof{}, errors.New("read proof: path holds no SHA-256 digest")
 		}
 		p.Path = append(p.Path, evidence.Digest(b))

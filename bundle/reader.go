@@ -175,7 +175,7 @@ func (r *Reader) loadSeal(places map[string]place) error {
 		return fmt.Errorf("%w: seal is of another bundle", ErrMismatch)
 	}
 	if sealed {
-		r.seal.SSHSig = members[sshsigMember]
+		r.seal.SSHSig, r.seal.CertSig = members[sshsigMember], members[certSigMember]
 		if !bytes.Equal(members[sealMember], r.seal.Text) {
 			return fmt.Errorf("%w: seal.txt and seal.note differ", ErrMismatch)
 		}
@@ -213,7 +213,7 @@ func (r *Reader) locator() (map[string]place, error) {
 	places := map[string]place{}
 	for _, line := range lines[1 : len(lines)-1] {
 		var p place
-		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off+p.size > at {
+		if n, err := fmt.Sscanf(line, "%s %d %d", &p.what, &p.off, &p.size); n != 3 || err != nil || p.off < 0 || p.size < 0 || p.off > at || p.size > at-p.off {
 			return nil, fmt.Errorf("%w: bad line in locator", ErrMismatch)
 		}
 		places[p.what] = p
@@ -247,7 +247,7 @@ func (r *Reader) membersFrom(off int64) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%w: malformed members around the seal", ErrMismatch)
 		}
 		out[e.name] = b[n : n+int(e.size)]
-		b = b[n+int(e.size+tarBlock-1)&^(tarBlock-1):]
+		b = b[min(n+int(e.size+tarBlock-1)&^(tarBlock-1), len(b)):]
 	}
 	return out, nil
 }

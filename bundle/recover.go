@@ -230,9 +230,13 @@ func (s *salvage) tail(size int64) error {
 	t.recovery(append(text, '\n'))
 	t.indexes()
 	if c.report.Sealed {
-		t.statement("seal", []fixedMember{
+		statement := []fixedMember{
 			{sealMember, c.members[sealMember]}, {sshsigMember, c.members[sshsigMember]}, {noteMember, c.members[noteMember]},
-		})
+		}
+		if sig := c.members[certSigMember]; sig != nil {
+			statement = append(statement, fixedMember{certSigMember, sig})
+		}
+		t.statement("seal", statement)
 	} else {
 		t.statement("checkpoint", []fixedMember{{recoveryNote, c.signed.Note}})
 	}

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"sort"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -23,7 +24,7 @@ const (
 
 // Layer is the result of one step of the verification.
 type Layer struct {
-	Name   string `json:"name"`  // container, tar, contents, records, checkpoints, seal, signer, time
+	Name   string `json:"name"`  // container, contents, records, checkpoints, seal, order, certificate, signer, time
 	State  string `json:"state"` // ok, failed, lost, unknown, absent
 	Detail string `json:"detail,omitempty"`
 }
@@ -43,7 +44,23 @@ type ItemFinding struct {
 	Path   string `json:"path"` // of the host, made valid UTF-8
 	Detail string `json:"detail"`
 
-	ranges []evidence.Extent // of the tar
+	span evidence.Extent // of the tar, from its first stored byte to its last
+}
+
+// maxShown bounds a path from a record in a report.
+const maxShown = 4096
+
+// span64 is the stretch of the tar that holds all pieces of an item.
+func span64(pieces []piece) evidence.Extent {
+	var from, to int64
+	for i, p := range pieces {
+		if end := p.tar + max(p.length, 0); i == 0 {
+			from, to = p.tar, end
+		} else {
+			from, to = min(from, p.tar), max(to, end)
+		}
+	}
+	return evidence.Extent{Offset: from, Length: to - from}
 }
 
 // listLimit bounds each list of a report; the totals go on counting.
@@ -71,6 +88,9 @@ type Report struct {
 	Key      string `json:"key,omitempty"`
 	Signer   string `json:"signer,omitempty"` // name of whom the signature is trusted as
 	SignedBy string `json:"signed_by,omitempty"`
+
+	Order      string   `json:"order,omitempty"`      // nonce of the collection order, where its signature holds
+	Departures []string `json:"departures,omitempty"` // how the run departs from it, in words
 
 	Records        int64            `json:"records"`         // read
 	Proven         int64            `json:"proven"`          // records that a signed statement covers
@@ -112,7 +132,7 @@ func (r *Report) ExitCode() int {
 func (r *Report) find(class, member string, at int64, detail string) {
 	r.FindingsTotal++
 	if len(r.Findings) < listLimit {
-		r.Findings = append(r.Findings, Finding{class, member, at, detail})
+		r.Findings = append(r.Findings, Finding{class, member[:min(len(member), maxShown)], at, detail[:min(len(detail), maxShown)]})
 	}
 }
 
@@ -151,7 +171,7 @@ func (r *Report) broken(f ItemFinding, lost bool) {
 func (r *Report) explain(lost []evidence.Extent) {
 	left := r.AlteredList[:0]
 	for _, f := range r.AlteredList {
-		if !overlap(f.ranges, lost) {
+		if !overlaps(f.span, lost) {
 			left = append(left, f)
 			continue
 		}
@@ -161,15 +181,10 @@ func (r *Report) explain(lost []evidence.Extent) {
 	r.AlteredList = left
 }
 
-func overlap(a, b []evidence.Extent) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x.Offset < y.Offset+y.Length && y.Offset < x.Offset+x.Length {
-				return true
-			}
-		}
-	}
-	return false
+// overlaps reports whether a range meets one of a list in ascending order.
+func overlaps(x evidence.Extent, list []evidence.Extent) bool {
+	i := sort.Search(len(list), func(i int) bool { return list[i].Offset+list[i].Length > x.Offset })
+	return i < len(list) && list[i].Offset < x.Offset+x.Length
 }
 
 func (r *Report) layer(name, state, detail string) {

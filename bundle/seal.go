@@ -30,6 +30,10 @@ type Seal struct {
 	Text   []byte          // seal.txt: a C2SP checkpoint body of three lines
 	Note   []byte          // seal.note: Text with its note signature
 	SSHSig []byte          // seal.txt.sig: armored SSHSIG over Text
+
+	// CertSig is seal.cert.sig: the same with the run's certificate in place of
+	// its bare key; nil where there is no certificate.
+	CertSig []byte
 }
 
 // crockford is the alphabet of Crockford's base32, without I, L, O and U.
@@ -148,7 +152,8 @@ func parseNote(note []byte, key ed25519.PublicKey) (Seal, error) {
 		return s, errors.New("note has not one signature line of its origin")
 	}
 	sig, err := base64.StdEncoding.Strict().DecodeString(b64)
-	if err != nil || len(sig) != 4+ed25519.SignatureSize {
+	// The decoder passes over line ends: what it read must be all there is.
+	if err != nil || len(sig) != 4+ed25519.SignatureSize || base64.StdEncoding.EncodeToString(sig) != b64 {
 		return s, errors.New("note signature is not Ed25519")
 	}
 	if !bytes.Equal(sig[:4], noteKeyID(name, key)) || !ed25519.Verify(key, s.Text, sig[4:]) {

@@ -72,7 +72,7 @@ func TestSpecificationShowsWhatTheVectorHolds(t *testing.T) {
 	if !bytes.Contains(doc, append(content, meta...)) {
 		t.Errorf("the worked example must show record 1:\n%s%s", content, meta)
 	}
-	for _, name := range []string{certMember, orderMember, orderSigMember, recoveryMember[len("exhibit/"):], recoveryNote[len("exhibit/"):], bindingMember} {
+	for _, name := range []string{certMember, orderMember, orderSigMember, certSigMember, recoveryMember[len("exhibit/"):], recoveryNote[len("exhibit/"):], bindingMember} {
 		if !strings.Contains(string(doc), name) {
 			t.Errorf("%s is not specified", name)
 		}

@@ -18,7 +18,10 @@ const tarBlock = 512
 
 // maxPax bounds the extended header of one member. Ours hold at most a name,
 // a time and four sparse records.
-const maxPax = 64 << 10
+const maxPax = 8 << 10
+
+// maxSize bounds a member: sums of offsets then stay within 64 bits.
+const maxSize = 1 << 61
 
 // entry is one member of the tar: what its header says.
 type entry struct {
@@ -222,7 +225,7 @@ func (e *entry) applyPax(pax []byte) error {
 		default:
 			return fmt.Errorf("%w: unknown extended header %.40q", errNotTar, key)
 		}
-		if err != nil || e.size < 0 || e.real < 0 {
+		if err != nil || e.size < 0 || e.real < 0 || e.size > maxSize || e.real > maxSize {
 			return fmt.Errorf("%w: bad value of %s", errNotTar, key)
 		}
 	}

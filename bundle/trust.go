@@ -3,7 +3,6 @@ package bundle
 import (
 	"time"
 
-	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -54,9 +53,11 @@ func (c *conclusion) signer(at time.Time) (known, timely bool) {
 	}
 	key, how := c.sshKey, "the run's own key"
 	name, ok := c.trusted(key, at)
-	if examiner := c.binder(); !ok && examiner != nil {
-		key, how = examiner, "the examiner's key, which signed the run's key"
-		name, ok = c.trusted(key, at)
+	for _, b := range c.bonds() {
+		if !ok {
+			key, how = b.key, b.how
+			name, ok = c.trusted(key, at)
+		}
 	}
 	if !ok {
 		r.layer("signer", "unknown", "no trusted key stands behind "+r.Key)
@@ -72,19 +73,6 @@ func (c *conclusion) trusted(key ssh.PublicKey, at time.Time) (string, bool) {
 		return "", false
 	}
 	return c.opt.Trusted(key, at)
-}
-
-// binder returns the key that signed the run's key, nil when none did.
-func (c *conclusion) binder() ssh.PublicKey {
-	if c.binding == nil {
-		return nil
-	}
-	key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, CollectorPub(c.sshKey), c.binding)
-	if err != nil {
-		c.report.altered(bindingMember, 0, "signature over the run's key does not hold")
-		return nil
-	}
-	return key
 }
 
 // timely reports whether the key is trusted at a time that does not rest on
@@ -117,6 +105,13 @@ func (c *conclusion) unchanged() string {
 		return "The end of the file was lost after sealing, but the seal and everything it covers is unchanged"
 	}
 	return "Nothing in this bundle has changed since it was sealed"
+}
+
+// gradeSentence says how the key of the run is tied to the person named.
+var gradeSentence = map[Grade]string{
+	GradeAttended:   "Grade A: the examiner was there, and the examiner's key signed for the key of this run.",
+	GradeDelegated:  "Grade B: sealed with a one-time key that the examiner certified beforehand; whoever held the order's folder could use it.",
+	GradeUnattended: "Grade C: no examiner's key was at hand; only the seal code on paper or a receipt ties this seal to a person.",
 }
 
 // sentences puts the verdict into plain words.
@@ -163,7 +158,13 @@ func (c *conclusion) sentences() {
 	if r.LostRecords > 0 {
 		r.say("%d records are lost.", r.LostRecords)
 	}
-	if c.trailer != nil && !r.Complete {
+	if known := r.Verdict == Verified || r.Verdict == VerifiedPrefix || r.Verdict == TimeUnproven; known && !c.confirmed {
+		r.say("%s", gradeSentence[r.Grade])
+	}
+	if c.trouble != "" {
+		r.say("%s", c.trouble)
+	}
+	if r.Reason != "" && !r.Complete {
 		r.say("The run did not look at everything it was asked for: %s.", r.Reason)
 	}
 }

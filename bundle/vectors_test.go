@@ -302,6 +302,7 @@ func badVectors(t testing.TB) map[string]struct {
 	file("cut-before-the-first-checkpoint", Unreadable, good[:table[0].packed-1])
 	file("other-tar", Unreadable, repack(t, append(rawHeader("etc/passwd", '0', "0000644"), make([]byte, 1024)...)))
 	file("unknown-key", SignerUnknown, minimal(t, otherKey(t)))
+	moreBad(t, file)
 	return list
 }
 

@@ -51,7 +51,7 @@ func inspect(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptions) 
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
 	walk := newFrameWalk(r, size, opt.Workers)
-	a := newAudit(&Report{Size: size}, walk)
+	a := newAudit(ctx, &Report{Size: size}, walk)
 	tar := &tarWalk{v: a}
 	first := true
 	err := walk.run(ctx, func(w walked) error {

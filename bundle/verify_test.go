@@ -169,7 +169,7 @@ func TestExaminersSignatureOverTheRunsKeyNamesTheSigner(t *testing.T) {
 	}{{"bound", good, Verified}, {"not bound", nil, SignerUnknown}, {"bound to another key", wrong, Altered}} {
 		var out bytes.Buffer
 		opt := testOptions()
-		opt.Binding = c.binding
+		opt.Mandate.Statement = c.binding
 		w := newTestWriter(t, &out, opt)
 		addBytes(t, w, "/etc/hosts", []byte("x"))
 		sealBundle(t, w)

@@ -43,7 +43,7 @@ type WriterOptions struct {
 	Salt               io.Reader    // source of salts; crypto/rand. Fixed only in test vectors
 	Sync               func() error // makes the sink durable; called after each checkpoint
 	MD5, SHA1          bool         // compute these as well
-	Binding            []byte       // grade A: the examiner's SSHSIG over CollectorPub
+	Mandate            Mandate      // what ties the key to people and to an order
 }
 
 const (
@@ -100,7 +100,7 @@ type row struct {
 
 // NewWriter begins a bundle on w: it writes the fixed members, the header as
 // leaf 0 and the first checkpoint. Of h, Format, Key and Members are filled
-// in, and Bundle, Started and Grade where empty.
+// in, Order where there is one, and Bundle, Started and Grade where empty.
 func NewWriter(w io.Writer, h Header, key *chainofcustody.RunKey, opt WriterOptions) (*Writer, error) {
 	opt.fill()
 	if opt.FrameSize > MaxFrame || opt.FrameSize < 4096 {
@@ -168,7 +168,10 @@ func (w *Writer) prepare(h Header) ([]fixedMember, error) {
 		h.Clock.Wall = h.Started
 	}
 	if h.Grade == "" {
-		h.Grade = GradeUnattended
+		h.Grade = w.opt.Mandate.grade()
+	}
+	if len(w.opt.Mandate.Order) > 0 {
+		h.Order = evidence.Sum(w.opt.Mandate.Order).String()
 	}
 	if h.Bundle == "" {
 		id, err := newUUID(h.Started, w.opt.Salt)
@@ -179,7 +182,7 @@ func (w *Writer) prepare(h Header) ([]fixedMember, error) {
 	}
 	h.Format = 1
 	h.Key = strings.TrimSpace(string(CollectorPub(w.key.PublicKey())))
-	fixed, err := fixedMembers(w.key.PublicKey(), w.opt.Binding)
+	fixed, err := fixedMembers(w.key.PublicKey(), &w.opt.Mandate)
 	if err != nil {
 		return nil, err
 	}

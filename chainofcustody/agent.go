@@ -1,6 +1,7 @@
 package chainofcustody
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -81,24 +82,37 @@ type agentSigner struct{ key ssh.PublicKey }
 
 func (s agentSigner) PublicKey() ssh.PublicKey { return s.key }
 
-func (s agentSigner) Sign(namespace string, message []byte) ([]byte, error) {
+func (s agentSigner) Sign(namespace string, message []byte) (sig []byte, err error) {
+	err = s.with(func(key ssh.Signer) error {
+		sig, err = NewSigner(key).Sign(namespace, message)
+		return err
+	})
+	return sig, err
+}
+
+// Certify signs a certificate with the key.
+func (s agentSigner) Certify(c *ssh.Certificate) error {
+	return s.with(func(key ssh.Signer) error { return c.SignCert(rand.Reader, key) })
+}
+
+// with calls use with the key while the agent is connected.
+func (s agentSigner) with(use func(ssh.Signer) error) error {
 	client, closer, err := dialAgent()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer closer()
 	signers, err := client.Signers()
 	if err != nil {
-		return nil, fmt.Errorf("list agent keys: %w", err)
+		return fmt.Errorf("list agent keys: %w", err)
 	}
 	blob := string(s.key.Marshal())
 	for _, signer := range signers {
-		if string(signer.PublicKey().Marshal()) != blob {
-			continue
+		if string(signer.PublicKey().Marshal()) == blob {
+			return use(signer)
 		}
-		return NewSigner(signer).Sign(namespace, message)
 	}
-	return nil, fmt.Errorf("key %s: %w", Fingerprint(s.key), ErrNoSuchKey)
+	return fmt.Errorf("key %s: %w", Fingerprint(s.key), ErrNoSuchKey)
 }
 
 func dialAgent() (agent.ExtendedAgent, func(), error) {

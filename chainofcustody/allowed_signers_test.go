@@ -101,8 +101,8 @@ func TestEnrollKeepsOneOwnerPerKey(t *testing.T) {
 		}
 	}
 	list, err := c.Signers()
-	if err != nil || len(list) != 1 {
-		t.Errorf("%d lines, %v", len(list), err)
+	if err != nil || len(list) != 2 || list[0].CertAuthority || !list[1].CertAuthority {
+		t.Errorf("%+v, %v: not one line as a person and one as an authority", list, err)
 	}
 	thief := &Identity{ID: "mallory@lab", Key: alice.Key}
 	if err := c.Enroll(thief, time.Time{}, time.Time{}); err == nil {

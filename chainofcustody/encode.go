@@ -130,6 +130,9 @@ func (e Event) validate() error {
 			return fmt.Errorf("%w: attachment without name or hash", ErrEvent)
 		}
 	}
+	if slices.Contains(e.Refs, "") {
+		return fmt.Errorf("%w: empty reference", ErrEvent)
+	}
 	if err := e.Time.validate(); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ const (
 	EventRevoked     EventKind = "revoked"     // a key is not to be trusted from here on
 	EventCorrected   EventKind = "corrected"   // an earlier event said something wrong
 	EventException   EventKind = "exception"   // something did not go as it should
+	EventNoted       EventKind = "noted"       // a remark
 	EventWitnessed   EventKind = "witnessed"   // an outsider saw the head of the log
 	EventTimestamped EventKind = "timestamped" // a time authority saw the head of the log
 	EventClosed      EventKind = "closed"      // the log ends here
@@ -46,7 +47,7 @@ func EventKinds() []EventKind {
 		EventOrdered, EventArrived, EventCollected, EventSealed, EventInterrupted, EventRecovered,
 		EventCopied, EventTransferred, EventReceived, EventRefused, EventStored, EventVerified,
 		EventOpened, EventAnalysed, EventDerived, EventExported, EventDisclosed, EventReturned,
-		EventKeyChanged, EventRevoked, EventCorrected, EventException, EventWitnessed,
+		EventKeyChanged, EventRevoked, EventCorrected, EventException, EventNoted, EventWitnessed,
 		EventTimestamped, EventClosed, EventDestroyed,
 	}
 }

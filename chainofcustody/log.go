@@ -32,6 +32,9 @@ type node struct {
 	data   []byte
 	sig    []byte
 	sigErr error
+
+	countersigs []companion
+	tokens      []companion
 }
 
 // logFiles is what lies in custody/<exhibit>/.
@@ -58,6 +61,7 @@ func readLog(root *os.Root, exhibit string) (*logFiles, error) {
 		have[entry.Name()] = true
 	}
 	total := 0
+	var companions []string
 	for _, entry := range entries {
 		name := entry.Name()
 		switch {
@@ -73,21 +77,37 @@ func readLog(root *os.Root, exhibit string) (*logFiles, error) {
 				l.orphans = append(l.orphans, name)
 			}
 		case isCompanion(name, have):
+			companions = append(companions, name)
 		default:
 			l.strays = append(l.strays, name)
 		}
 	}
+	l.attach(root, dir, companions)
 	return &l, nil
 }
 
-// isCompanion knows the files that later versions put beside an event:
-// counter-signatures and time stamps of a present event, and certificates.
+// attach files companions with their events.
+func (l *logFiles) attach(root *os.Root, dir string, names []string) {
+	byFile := make(map[string]*node, len(l.nodes))
+	for _, n := range l.nodes {
+		byFile[n.file] = n
+	}
+	for _, name := range names {
+		base, _, _ := strings.Cut(name, eventSuffix+".")
+		if n := byFile[base+eventSuffix]; n != nil {
+			n.readCompanion(root, dir, name)
+		}
+	}
+}
+
+// isCompanion knows the files that lie beside an event: counter-signatures and
+// time stamps of a present event, and certificates.
 func isCompanion(name string, have map[string]bool) bool {
 	if strings.HasSuffix(name, "-cert.pub") {
 		return true
 	}
 	base, rest, ok := strings.Cut(name, eventSuffix+".")
-	return ok && have[base+eventSuffix] && (strings.HasSuffix(rest, "countersig") || strings.HasSuffix(rest, "tsr"))
+	return ok && have[base+eventSuffix] && (strings.HasSuffix("."+rest, countersigSuffix) || strings.HasSuffix("."+rest, tokenSuffix))
 }
 
 func readNode(root *os.Root, dir, name string) *node {

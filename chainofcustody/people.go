@@ -57,6 +57,13 @@ func (c *Case) Enroll(id *Identity, validAfter, validBefore time.Time) error {
 	if err := c.AddSigner(entry); err != nil {
 		return fmt.Errorf("enroll %s: %w", id.ID, err)
 	}
+	// The same key as authority over collectors' keys, so that ssh-keygen
+	// follows a certificate in a bundle to this line.
+	authority := entry
+	authority.Principals, authority.Namespaces, authority.CertAuthority = CollectorPrincipal("*"), NamespaceSeal, true
+	if err := c.AddSigner(authority); err != nil {
+		return fmt.Errorf("enroll %s: %w", id.ID, err)
+	}
 	if err := c.notePerson(id); err != nil {
 		return fmt.Errorf("enroll %s: %w", id.ID, err)
 	}

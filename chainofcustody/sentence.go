@@ -108,6 +108,8 @@ func (k EventKind) phrase() string {
 		return "corrected an earlier event"
 	case EventException:
 		return "recorded an exception"
+	case EventNoted:
+		return "made a remark"
 	case EventWitnessed:
 		return "had the log witnessed"
 	case EventTimestamped:

@@ -80,16 +80,29 @@ func RunKeyOf(private ed25519.PrivateKey) (*RunKey, error) {
 }
 
 // Verify checks an armored SSHSIG over message and returns the key that made
-// it. Whether that key is trusted, and whose it is, is another question.
+// it. Its file must be in the one spelling, so that no byte of it is free.
+// Whether that key is trusted, and whose it is, is another question.
 func Verify(namespace string, message, armored []byte) (ssh.PublicKey, error) {
 	sig, err := sshsig.Unarmor(armored)
 	if err != nil {
 		return nil, fmt.Errorf("read signature: %w", err)
 	}
+	if !canonicalArmor(armored, sig) {
+		return nil, fmt.Errorf("%w: its file is not as ssh-keygen writes it", ErrBadSignature)
+	}
+	if sig.HashAlgorithm != sshsig.HashSHA512 {
+		return nil, fmt.Errorf("%w: hash %s, want sha512", ErrBadSignature, sig.HashAlgorithm)
+	}
 	if err := sshsig.Verify(bytes.NewReader(message), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	return sig.PublicKey, nil
+}
+
+// canonicalArmor accepts the two line lengths in use: 70 of ssh-keygen, 64 of
+// PEM. PEM readers pass over text around the block, which no signature covers.
+func canonicalArmor(armored []byte, sig *sshsig.Signature) bool {
+	return string(armored) == string(sshsig.Armor(sig)) || string(armored) == opensshArmor(sig)
 }
 
 // Fingerprint is the key's name on paper: SHA256:… as ssh-keygen -l prints it.

@@ -1,6 +1,7 @@
 package chainofcustody
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +42,10 @@ type Layer struct {
 // EventCheck is one event with what is wrong with it.
 type EventCheck struct {
 	Event
-	Signer   string   // principal of the key that signed; "" when not known
+	Signer   string    // principal of the key that signed; "" when not known
+	Witness  []string  // ids of known people who counter-signed the same bytes
+	Proven   time.Time // existed by then, by an outside time stamp; zero: not proven
+	ProvenBy string
 	Problems []string // empty: nothing found
 }
 
@@ -55,6 +59,8 @@ type VerifyOptions struct {
 	KnownHeads []evidence.Digest
 	// Bundle is the exhibit's bundle as found now; nil: not compared.
 	Bundle *BundleFacts
+	// TokenTime reads RFC 3161 time stamps beside events; nil: not read.
+	TokenTime TokenTime
 	// Now is the moment of verification; zero: this computer's clock.
 	Now time.Time
 }
@@ -67,8 +73,9 @@ type BundleFacts struct {
 }
 
 // VerifyCustody checks the custody log of an exhibit. It reads and never
-// writes. The error is for a case that cannot be read at all; whatever is
-// wrong with the log is in the Report.
+// writes. The error is for a case that cannot be read at all, or holds a signed
+// event of a newer version (ErrNewerSchema); whatever is wrong with the log is
+// in the Report.
 func (c *Case) VerifyCustody(exhibit string, opt VerifyOptions) (Report, error) {
 	signers, err := opt.Signers, error(nil)
 	if signers == nil {
@@ -82,6 +89,15 @@ func (c *Case) VerifyCustody(exhibit string, opt VerifyOptions) (Report, error) 
 	l, err := c.readLog(exhibit)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify custody of %s: %w", exhibit, err)
+	}
+	for _, n := range l.nodes {
+		if !errors.Is(n.err, ErrNewerSchema) {
+			continue
+		}
+		// Only a signature tells an event of a newer version from a changed one.
+		if _, err := Verify(NamespaceCustody, n.data, n.sig); err == nil {
+			return Report{}, fmt.Errorf("verify custody of %s: %s: %w", exhibit, n.file, n.err)
+		}
 	}
 	v := verifier{c: c, exhibit: exhibit, opt: opt, signers: signers, log: l}
 	return v.run(), nil
@@ -97,11 +113,19 @@ type verifier struct {
 	nodes   []*node // readable, in order
 	checks  map[*node]*EventCheck
 	known   map[evidence.Digest]*node
+	byKey   map[string]AllowedSigners // the lines of one key
+	proven  map[*node]stamp           // by when an event existed, by outside proof
+	stamped int                       // time stamps that hold
 }
 
 func (v *verifier) run() Report {
 	r := Report{Exhibit: v.exhibit, Verdict: VerdictVerified}
 	v.nodes = v.log.ordered()
+	v.byKey = map[string]AllowedSigners{}
+	for _, s := range v.signers {
+		blob := string(s.Key.Marshal())
+		v.byKey[blob] = append(v.byKey[blob], s)
+	}
 	v.checks = make(map[*node]*EventCheck, len(v.nodes))
 	v.known = make(map[evidence.Digest]*node, len(v.log.nodes))
 	for _, n := range v.log.nodes {
@@ -118,8 +142,10 @@ func (v *verifier) run() Report {
 		}
 		return r
 	}
+	clock := v.layer(LayerTime)
+	v.proven = v.stamps(clock)
 	signatures, signers := v.signatures()
-	r.Layers = []Layer{v.files(), signatures, signers, v.links(), v.end(), v.handovers(), v.time()}
+	r.Layers = []Layer{v.files(), signatures, signers, v.links(), v.end(), v.handovers(), v.time(clock)}
 	if v.opt.Bundle != nil {
 		r.Layers = append(r.Layers, v.bundle())
 	}
@@ -127,6 +153,9 @@ func (v *verifier) run() Report {
 		r.Verdict = r.Verdict.Worse(layer.Verdict)
 	}
 	for _, n := range v.nodes {
+		if s, ok := v.proven[n]; ok {
+			v.checks[n].Proven, v.checks[n].ProvenBy = s.at, s.by
+		}
 		r.Events = append(r.Events, *v.checks[n])
 	}
 	r.Heads = v.log.heads()

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
-	"github.com/hiddeco/sshsig"
+	"github.com/exhibit-dfir/exhibit/evidence"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -16,7 +17,7 @@ func (v *verifier) files() Layer {
 	for _, n := range v.log.nodes {
 		if n.err != nil {
 			verdict := VerdictDamaged
-			if errors.Is(n.err, ErrEvent) {
+			if errors.Is(n.err, ErrEvent) || errors.Is(n.err, ErrNewerSchema) {
 				verdict = VerdictAltered
 			}
 			l.find(n, verdict, "cannot be read: %v", n.err)
@@ -53,6 +54,7 @@ func (v *verifier) signatures() (signatures, signers Layer) {
 			continue
 		}
 		v.signer(who, n, key)
+		v.checks[n].Witness = v.countersigned(s, n)
 	}
 	return s.done("Every event is exactly what its signer signed.", "Not every event is what its signer signed."),
 		who.done("Every signature belongs to a known person, named in the event.", "Not every signature belongs to a known person.")
@@ -68,24 +70,11 @@ func (v *verifier) signature(l *layer, n *node) ssh.PublicKey {
 		return nil
 	}
 	key, err := Verify(NamespaceCustody, n.data, n.sig)
-	if err == nil && !canonicalArmor(n.sig) {
-		err = errors.New("signature file is not as ssh-keygen writes it")
-	}
 	if err != nil {
 		l.find(n, VerdictAltered, "%v", err)
 		return nil
 	}
 	return key
-}
-
-// canonicalArmor accepts the two line lengths in use: 70 of ssh-keygen, 64 of
-// PEM. Everything else could carry bytes that no signature covers.
-func canonicalArmor(armored []byte) bool {
-	sig, err := sshsig.Unarmor(armored)
-	if err != nil {
-		return false
-	}
-	return string(armored) == string(sshsig.Armor(sig)) || string(armored) == opensshArmor(sig)
 }
 
 func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
@@ -94,17 +83,22 @@ func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
 		return
 	}
 	id := n.event.Actor.ID
-	err := v.signers.Check(id, key, NamespaceCustody, n.event.Time.UTC)
+	signers := v.byKey[string(key.Marshal())]
+	err := signers.Check(id, key, NamespaceCustody, n.event.Time.UTC)
 	switch {
 	case err == nil:
 		v.checks[n].Signer = id
 		// A window that has closed since: whoever got the key later could
 		// write an earlier time.
-		if now := v.signers.Check(id, key, NamespaceCustody, v.opt.Now); errors.Is(now, ErrKeyOutsideTerms) {
+		at := v.opt.Now
+		if s, ok := v.proven[n]; ok {
+			at = s.at
+		}
+		if now := signers.Check(id, key, NamespaceCustody, at); errors.Is(now, ErrKeyOutsideTerms) {
 			l.find(n, VerdictTimeUnproven, "the key was valid at the stated time but is not today, and the time is not proven")
 		}
 	case errors.Is(err, ErrWrongPrincipal):
-		other, _ := v.signers.Lookup(key, NamespaceCustody, n.event.Time.UTC)
+		other, _ := signers.Lookup(key, NamespaceCustody, n.event.Time.UTC)
 		l.find(n, VerdictSignerUnknown, "says %s, but the key belongs to %s", id, other)
 	default:
 		l.find(n, VerdictSignerUnknown, "%s: %v", id, err)
@@ -151,53 +145,143 @@ func (v *verifier) end() Layer {
 	return l.done(good, "The log was cut at its end or replaced.")
 }
 
-// handovers: a transfer needs the receiver's own event after it.
+// handovers: a transfer needs the receiver's word, and one original goes to
+// one person.
 func (v *verifier) handovers() Layer {
 	l := v.layer(LayerHandovers)
-	count := 0
+	count, oneSided, children := 0, 0, v.takers()
+	var given []*node
 	for _, n := range v.nodes {
 		if n.event.Kind != EventTransferred && n.event.Kind != EventReturned {
 			continue
 		}
-		if count++; !v.takenOver(n) {
+		count++
+		given = append(given, n)
+		if !v.takenOver(n, children[n.digest]) {
+			oneSided++
 			l.find(n, VerdictVerified, "hand-over asserted by one side only")
 		}
 	}
+	double := v.givenTwice(l, given) + v.givenByOthers(l, given)
 	good := fmt.Sprintf("Both sides signed each of the %d hand-overs.", count)
 	switch {
+	case double > 0:
+		good = "The hand-overs contradict each other: somebody gave away what another person held."
 	case count == 0:
 		good = "No hand-over is recorded."
-	case count == 1 && len(l.Details) == 0:
+	case oneSided > 0:
+		good = fmt.Sprintf("%d of %d hand-overs are asserted by one side only.", oneSided, count)
+	case count == 1:
 		good = "Both sides signed the one hand-over."
-	case len(l.Details) > 0:
-		good = fmt.Sprintf("%d of %d hand-overs are asserted by one side only.", len(l.Details), count)
 	}
 	return l.done(good, "")
 }
 
-// takenOver looks for received or refused among the children, by the person
-// named as receiver and with a good signature.
-func (v *verifier) takenOver(given *node) bool {
+// givenTwice finds pairs of transfers on different branches: neither knew of
+// the other, so the one original went two ways.
+func (v *verifier) givenTwice(l *layer, given []*node) int {
+	found := 0
+	for i, a := range given {
+		for _, b := range given[i+1:] {
+			if v.before(a, b) || v.before(b, a) {
+				continue
+			}
+			if a.event.To != nil && b.event.To != nil && a.event.To.ID == b.event.To.ID && a.event.Actor.ID == b.event.Actor.ID {
+				continue // the same hand-over, written down twice
+			}
+			found++
+			l.find(b, VerdictVerified, "hands over the original that %s had handed over on another branch of the log", a.file)
+		}
+	}
+	return found
+}
+
+// givenByOthers finds transfers by somebody who, by the transfer before it,
+// did not hold the original.
+func (v *verifier) givenByOthers(l *layer, given []*node) int {
+	found := 0
+	for i, n := range given {
+		for k := i - 1; k >= 0; k-- { // ordered: parents precede children
+			m := given[k]
+			if m.event.To == nil || !v.before(m, n) {
+				continue
+			}
+			if to := m.event.To.ID; to != n.event.Actor.ID && !v.refused(m, n) {
+				found++
+				l.find(n, VerdictVerified, "%s hands over what %s had been given (%s)", n.event.Actor.ID, to, m.file)
+			}
+			break
+		}
+	}
+	return found
+}
+
+// refused reports whether a hand-over was refused before another event.
+func (v *verifier) refused(given, then *node) bool {
 	for _, n := range v.nodes {
-		if n.event.Kind != EventReceived && n.event.Kind != EventRefused {
-			continue
+		if n.event.Kind == EventRefused && v.before(given, n) && v.before(n, then) {
+			return true
 		}
-		if given.event.To != nil && given.event.To.ID != n.event.Actor.ID || n.event.Actor.ID == given.event.Actor.ID {
-			continue
-		}
-		for _, d := range n.event.Prev {
-			if d == given.digest && v.checks[n].Signer != "" {
+	}
+	return false
+}
+
+// before reports whether an event is an ancestor of another.
+func (v *verifier) before(a, b *node) bool {
+	seen := map[*node]bool{b: true}
+	stack := []*node{b}
+	for len(stack) > 0 {
+		top := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		for _, d := range top.event.Prev {
+			n := v.known[d]
+			if n == a {
 				return true
+			}
+			if n != nil && !seen[n] {
+				seen[n] = true
+				stack = append(stack, n)
 			}
 		}
 	}
 	return false
 }
 
+// takenOver looks for the receiver's word: a counter-signature on the same
+// bytes, or received or refused among the children, by the person named as
+// receiver and with a good signature.
+func (v *verifier) takenOver(given *node, children []*node) bool {
+	if to := given.event.To; to != nil && slices.Contains(v.checks[given].Witness, to.ID) {
+		return true
+	}
+	for _, n := range children {
+		if given.event.To != nil && given.event.To.ID != n.event.Actor.ID || n.event.Actor.ID == given.event.Actor.ID {
+			continue
+		}
+		if v.checks[n].Signer != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// takers lists the events that take an exhibit over, or refuse it, by what they
+// follow.
+func (v *verifier) takers() map[evidence.Digest][]*node {
+	out := map[evidence.Digest][]*node{}
+	for _, n := range v.nodes {
+		if n.event.Kind == EventReceived || n.event.Kind == EventRefused {
+			for _, d := range n.event.Prev {
+				out[d] = append(out[d], n)
+			}
+		}
+	}
+	return out
+}
+
 // time: clocks against the order of the links. The links win; a clock that
 // disagrees is a remark.
-func (v *verifier) time() Layer {
-	l := v.layer(LayerTime)
+func (v *verifier) time(l *layer) Layer {
 	for _, n := range v.nodes {
 		for _, d := range n.event.Prev {
 			parent := v.known[d]
@@ -213,15 +297,40 @@ func (v *verifier) time() Layer {
 				l.find(n, VerdictVerified, "its time since boot is before that of %s, which it follows", parent.file)
 			}
 		}
+		if s, ok := v.proven[n]; ok && n.event.Time.UTC.Add(-uncertainty(n.event.Time)).After(s.at.Add(time.Second)) {
+			l.find(n, VerdictVerified, "its clock reads %s, but it existed by %s, as %s proves", n.event.Time.UTC.Format(time.RFC3339), s.at.Format(time.RFC3339), s.by)
+		}
+		for _, d := range n.event.Prev {
+			if p := v.known[d]; p != nil && p.err == nil {
+				v.afterStamp(l, n, p)
+			}
+		}
 		if n.event.Time.UTC.After(v.opt.Now.Add(24 * time.Hour)) {
 			l.find(n, VerdictVerified, "its clock reads a day or more after this verification")
 		}
 	}
 	good := "Clock times follow the order of events. They rest on the computers' own clocks: no outside time stamp proves them."
-	if len(l.Details) > 0 {
+	switch {
+	case v.stamped > 0 && len(l.Details) == 0:
+		good = fmt.Sprintf("Clock times follow the order of events, and outside time stamps (%d) prove by when %d of %d events existed.", v.stamped, len(v.proven), len(v.nodes))
+	case len(l.Details) > 0:
 		good = "Clock times do not always follow the order of events, which rests on the links between them and not on clocks."
 	}
 	return l.done(good, "")
+}
+
+// afterStamp remarks on an event that claims to be older than a token over an
+// event before it: it was written after that token was made.
+func (v *verifier) afterStamp(l *layer, n, parent *node) {
+	if v.opt.TokenTime == nil {
+		return
+	}
+	for _, t := range parent.tokens {
+		at, by, err := v.opt.TokenTime(t.data, parent.data)
+		if err == nil && n.event.Kind == EventTimestamped && n.event.Time.UTC.Add(uncertainty(n.event.Time)).Before(at.Add(-time.Minute)) {
+			l.find(n, VerdictVerified, "its clock reads before the time %s of the stamp by %s that it records", at.Format(time.RFC3339), by)
+		}
+	}
 }
 
 func uncertainty(t EventTime) time.Duration {

@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"golang.org/x/crypto/ssh"
 )
 
 // Options says what a run collects, where it goes and in whose name. Out and
@@ -40,8 +41,8 @@ type Options struct {
 	Sync     func() error // makes what was written durable; nil: nothing to do
 	OwnFiles []*os.File   // never collected: the bundle itself, a log
 
-	Key  *chainofcustody.RunKey           // nil: a fresh one
-	Bind func(pub []byte) ([]byte, error) // the examiner's statement about the run's public key (authorized_keys line); nil: unattended
+	Key  *chainofcustody.RunKey                          // nil: a fresh one
+	Bind func(key ssh.PublicKey) (bundle.Mandate, error) // what ties that key of the run to people; nil: unattended
 }
 
 // DefaultDeadline is how long a collector may take when neither the caller

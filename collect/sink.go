@@ -38,11 +38,11 @@ func (r *run) openBundle() (*bundleSink, error) {
 	}
 	h := r.header()
 	if r.opt.Bind != nil {
-		binding, err := r.opt.Bind(bundle.CollectorPub(key.PublicKey()))
+		mandate, err := r.opt.Bind(key.PublicKey())
 		if err != nil {
 			return nil, fmt.Errorf("bind run key to examiner: %w", err)
 		}
-		wo.Binding, h.Grade = binding, bundle.GradeAttended
+		wo.Mandate = mandate
 	}
 	w, err := bundle.NewWriter(r.out, h, key, wo)
 	if err != nil {

@@ -67,7 +67,7 @@ func collectAlone(c *cli.Context, out string) error {
 	}
 	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients}
 	if id, err := identity(c); err == nil {
-		who.Examiner, who.Bind = id.ID, gathering.Binding(id)
+		who.Examiner, who.Identity = id.ID, id
 	}
 	sum, err := gathering.Run(c, who, out)
 	if err != nil {
@@ -104,9 +104,13 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 	if err != nil {
 		return err
 	}
-	exhibit, err := cs.NextExhibit()
+	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients}
+	if err := who.TakeOrder(c); err != nil {
+		return err
+	}
+	exhibit, err := exhibitFor(cs, who.Order)
 	if err != nil {
-		return caseError(err)
+		return err
 	}
 	authority := c.String("authority")
 	if authority == "" {
@@ -117,25 +121,29 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 		_, err := cs.Append(exhibit, ev, id)
 		return caseError(err)
 	}
-	if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + c.String("root")}); err != nil {
-		return err
+	if who.Order == nil {
+		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + c.String("root")}); err != nil {
+			return err
+		}
 	}
 	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, gathering.FileName(cs.Info.ID, gathering.HostName(c.String("root")), time.Now()))
-	sum, err := gathering.Run(c, gathering.Who{
-		Case: cs.Info.ID, Exhibit: exhibit, Examiner: id.ID, Authority: authority, Version: version, Bind: gathering.Binding(id),
-		Recipients: recipients,
-	}, path)
+	who.Case, who.Exhibit, who.Authority = cs.Info.ID, exhibit, authority
+	sum, err := gathering.Run(c, who, path)
 	if err != nil {
 		if e := record(chainofcustody.Event{Kind: chainofcustody.EventException, Note: "the collection failed: " + term.Escape(err.Error())}); e != nil {
 			return e
 		}
 		return err
 	}
-	if err := recordCollected(sum, record); err != nil {
+	var refs []string
+	if who.Order != nil {
+		refs = gathering.OrderRef(who.Order.File)
+	}
+	if err := recordCollected(sum, refs, record); err != nil {
 		return err
 	}
 	if !c.Bool("json") {
@@ -145,7 +153,7 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 }
 
 // recordCollected writes the events that a sealed bundle stands for.
-func recordCollected(sum *gathering.Summary, record func(chainofcustody.Event) error) error {
+func recordCollected(sum *gathering.Summary, refs []string, record func(chainofcustody.Event) error) error {
 	digest, err := command.FileDigest(sum.Bundle)
 	if err != nil {
 		return err
@@ -173,7 +181,37 @@ func recordCollected(sum *gathering.Summary, record func(chainofcustody.Event) e
 	}
 	return record(chainofcustody.Event{
 		Kind: chainofcustody.EventSealed, Seal: sum.Result.Seal.ID, OuterSHA256: digest, Size: st.Size(),
+		Refs:   refs,
 		Note:   note,
 		Attach: []chainofcustody.Attachment{{Name: filepath.Base(sum.Bundle), SHA256: digest}},
 	})
+}
+
+// exhibitFor returns the number that a collection gets: that of its order, or
+// the next one. An order is good for one bundle.
+func exhibitFor(cs *chainofcustody.Case, o *gathering.Order) (string, error) {
+	if o == nil {
+		exhibit, err := cs.NextExhibit()
+		return exhibit, caseError(err)
+	}
+	if o.Case != cs.Info.ID {
+		return "", command.Failf(command.Failure, "go into the case that issued it", "the order is for case %s, this is case %s", o.Case, cs.Info.ID)
+	}
+	return o.Exhibit, orderUnused(cs, o.Exhibit, gathering.OrderRef(o.File)[0])
+}
+
+// orderUnused refuses a second bundle for one order.
+func orderUnused(cs *chainofcustody.Case, exhibit, order string) error {
+	used, issued, err := cs.OrderUse(exhibit, order)
+	switch {
+	case err != nil:
+		return caseError(err)
+	case !issued:
+		return command.Failf(command.Integrity, "only an order that this case issued can be used in it: exhibit order new",
+			"the custody log of %s does not name this order", exhibit)
+	case used:
+		return command.Failf(command.Integrity, "an order is good for one bundle: find out where the other one came from, then issue a new order",
+			"a bundle was collected under this order already: %s", exhibit)
+	}
+	return nil
 }

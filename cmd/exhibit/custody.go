@@ -16,7 +16,7 @@ import (
 func custodyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "custody", Usage: "who did what to an exhibit, signed", Category: catCustody,
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "log", Usage: "show the custody log", ArgsUsage: "[EXHIBIT...]",
 				Description: "Example:\n   exhibit custody log EX-001", Action: custodyLog,
@@ -31,9 +31,19 @@ func custodyCommand() *cli.Command {
 				},
 				Action: custodyVerify,
 			},
-			receiveCommand(),
-		},
+			receiveCommand(), transferCommand(), exportLogCommand(), importLogCommand(), mergeCommand(), witnessCommand(), stampCommand(), copyCommand(),
+		}, actCommands()...),
 	}
+}
+
+// verifyLog verifies a log with the case's own roots of time authorities.
+func verifyLog(cs *chainofcustody.Case, exhibit string, opt chainofcustody.VerifyOptions) (chainofcustody.Report, error) {
+	read, err := tokenReader(cs)
+	if err != nil {
+		return chainofcustody.Report{}, err
+	}
+	opt.TokenTime = read
+	return cs.VerifyCustody(exhibit, opt)
 }
 
 // exhibitArgs returns the exhibits named, or all of the case.
@@ -131,13 +141,23 @@ func custodyVerify(c *cli.Context) error {
 	for _, name := range names {
 		o := opt
 		o.Bundle = factsOf(c, cs, name)
-		rep, err := cs.VerifyCustody(name, o)
+		rep, err := verifyLog(cs, name, o)
 		if err != nil {
 			return err
 		}
 		worst = worst.Worse(rep.Verdict)
 		if err := printCustody(c, rep); err != nil {
 			return err
+		}
+	}
+	if c.NArg() == 0 {
+		missing, err := cs.MissingExhibits()
+		if err != nil {
+			return err
+		}
+		for _, name := range missing {
+			fmt.Fprintf(c.App.ErrWriter, "%s: its custody log is gone: numbers are never skipped\n", name)
+			worst = worst.Worse(chainofcustody.VerdictDamaged)
 		}
 	}
 	return command.Exit(worst.ExitCode())

@@ -16,7 +16,7 @@ import (
 func keyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "key", Usage: "signing keys of examiners", Category: catCustody,
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "new", Usage: "make an Ed25519 SSH key and sign with it from now on", ArgsUsage: "FILE",
 				Description: "Example:\n   exhibit key new ~/.ssh/exhibit --id alice@lab --name 'Alice Example' --org 'Lab'\n\n" +
@@ -35,7 +35,7 @@ func keyCommand() *cli.Command {
 				Name: "list", Usage: "show the key in use and those of the agent", Action: keyList,
 				Description: "Example:\n   exhibit key list",
 			},
-		},
+		}, keyCaseCommands()...),
 	}
 }
 

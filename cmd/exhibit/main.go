@@ -51,7 +51,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
-			keyCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),
 		},

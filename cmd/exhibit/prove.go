@@ -312,8 +312,8 @@ func (p *proven) signatures(cs *chainofcustody.Case, exhibit string, r *bundle.R
 		// A run that was cut short: opening it has checked the note's signature.
 		p.check("the last checkpoint is signed by the key of the collection run", nil)
 	}
-	if sig, err := r.Binding(); err == nil {
-		if _, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), sig); err != nil {
+	if m, err := r.Mandate(); err == nil && m.Statement != nil {
+		if _, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), m.Statement); err != nil {
 			p.check("the examiner's signature over that key holds", err)
 		}
 	}
@@ -337,13 +337,10 @@ func sealSigned(r *bundle.Reader) error {
 	return err
 }
 
-// boundBy returns the examiner whose signature vouches for the run's key.
+// boundBy returns the examiner whose signature or certificate vouches for the
+// run's key.
 func boundBy(cs *chainofcustody.Case, r *bundle.Reader) (string, error) {
-	sig, err := r.Binding()
-	if err != nil {
-		return "", err
-	}
-	key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), sig)
+	m, err := r.Mandate()
 	if err != nil {
 		return "", err
 	}
@@ -351,7 +348,22 @@ func boundBy(cs *chainofcustody.Case, r *bundle.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return signers.Lookup(key, chainofcustody.NamespaceCustody, r.Header().Started)
+	h := r.Header()
+	if m.Statement != nil {
+		key, err := chainofcustody.Verify(chainofcustody.NamespaceCustody, bundle.CollectorPub(r.Key()), m.Statement)
+		if err != nil {
+			return "", err
+		}
+		return signers.Lookup(key, chainofcustody.NamespaceCustody, h.Started)
+	}
+	if m.Certificate == nil {
+		return "", bundle.ErrUnbound
+	}
+	cert, err := chainofcustody.VerifyCertificate(m.Certificate, r.Key(), h.Exhibit, h.Started)
+	if err != nil {
+		return "", err
+	}
+	return signers.Lookup(cert.Authority, chainofcustody.NamespaceCustody, h.Started)
 }
 
 func (p *proven) print(c *cli.Context) error {

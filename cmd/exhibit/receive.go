@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,9 +24,11 @@ func receiveCommand() *cli.Command {
 		Name: "receive", Usage: "take a bundle that was collected elsewhere into the case", ArgsUsage: "BUNDLE",
 		Description: "Example:\n   exhibit custody receive /media/usb/host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
 			"Copies the bundle, verifies the copy, and signs its receipt: from then on your signature vouches for its\n" +
-			"seal. Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
+			"seal. With --log you take over what another examiner hands to you, and counter-sign the giver's event.\n" +
+			"Give the code from the paper form; without it, only what arrived is vouched for, not what was sealed.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
+			&cli.StringFlag{Name: "log", Usage: "the custody log `FILE` that came with it: the hand-over in it is counter-signed"},
 			&cli.StringFlag{Name: "from", Usage: "`WHO` handed it over"},
 			&cli.StringFlag{Name: "note", Usage: "anything else worth recording"},
 		},
@@ -46,21 +49,24 @@ func runReceive(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("log") != "" {
+		return receiveTransfer(c, cs, id, from)
+	}
 	signers, err := cs.Signers()
 	if err != nil {
 		return err
 	}
 	// First where it lies: what does not verify is not taken in as if it did.
-	rep, digest, err := verifyFile(c, from, signers, nil)
+	rep, digest, err := verifyFile(c, from, signers, nil, "")
 	if err != nil {
 		return err
 	}
 	if rep.Verdict == bundle.Unreadable {
 		return command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
 	}
-	exhibit, err := cs.NextExhibit()
+	exhibit, refs, err := numberFor(c, cs, from, rep)
 	if err != nil {
-		return caseError(err)
+		return err
 	}
 	path, err := takeCopy(c.Context, cs, exhibit, from, digest)
 	if err != nil {
@@ -73,6 +79,7 @@ func runReceive(c *cli.Context) error {
 		Kind: chainofcustody.EventReceived, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
 		Check:  &chainofcustody.Check{After: rep.SealID, Result: string(rep.Verdict)},
 		Note:   receiptNote(c, rep),
+		Refs:   refs,
 		Attach: []chainofcustody.Attachment{{Name: filepath.Base(path), SHA256: digest}},
 	}
 	if _, err := cs.Append(exhibit, ev, id); err != nil {
@@ -116,6 +123,21 @@ func hintRecovery(c *cli.Context, exhibit, path string) {
 	fmt.Fprintf(c.App.ErrWriter, "%s was cut short. To analyse it: exhibit recover %s -o NEW, then receive NEW.\n", exhibit, term.Escape(path))
 }
 
+// numberFor returns the exhibit number of a bundle that arrives: that of the
+// order it was collected under, if this case issued it, or the next one.
+func numberFor(c *cli.Context, cs *chainofcustody.Case, path string, rep *bundle.Report) (string, []string, error) {
+	f, r, err := openBundle(c, path)
+	if err == nil {
+		defer f.Close()
+		h := r.Header()
+		if h.Order != "" && h.Case == cs.Info.ID && rep.Order != "" {
+			return h.Exhibit, []string{h.Order}, orderUnused(cs, h.Exhibit, h.Order)
+		}
+	}
+	exhibit, err := cs.NextExhibit()
+	return exhibit, nil, caseError(err)
+}
+
 func receiptNote(c *cli.Context, rep *bundle.Report) string {
 	note := "seal code " + rep.SealCode
 	if rep.SealCode == "" {
@@ -141,12 +163,21 @@ func takeCopy(ctx context.Context, cs *chainofcustody.Case, exhibit, from string
 		return "", err
 	}
 	path := filepath.Join(dir, strings.TrimSuffix(filepath.Base(from), gathering.Unfinished))
-	in, err := openPlainFile(from)
-	if err != nil {
+	if err := copyChecked(ctx, from, path, want); err != nil {
 		return "", err
 	}
+	return path, takeSealFolder(from, path)
+}
+
+// copyChecked copies a file into a new one and compares what passed with its
+// digest.
+func copyChecked(ctx context.Context, from, to string, want evidence.Digest) error {
+	in, err := openPlainFile(from)
+	if err != nil {
+		return err
+	}
 	defer in.Close()
-	err = newFile(path, func(out *os.File) error {
+	return newFile(to, func(out *os.File) error {
 		h := evidence.NewHash()
 		if _, err := io.Copy(io.MultiWriter(out, h), untilDone{ctx, in}); err != nil {
 			return fmt.Errorf("copy %s: %w", from, err)
@@ -156,10 +187,6 @@ func takeCopy(ctx context.Context, cs *chainofcustody.Case, exhibit, from string
 		}
 		return out.Chmod(0o400)
 	})
-	if err != nil {
-		return "", err
-	}
-	return path, takeSealFolder(from, path)
 }
 
 // untilDone reads until its context ends.
@@ -192,6 +219,25 @@ func takeSealFolder(from, to string) error {
 		return err
 	}
 	return gathering.WriteSealFolder(to, files)
+}
+
+// provenTime says by when an outside time stamp proves that a seal existed.
+func provenTime(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (time.Time, string, bool) {
+	if cs == nil || exhibit == "" {
+		return nil
+	}
+	return func(seal bundle.Seal) (at time.Time, by string, ok bool) {
+		rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
+		if err != nil {
+			return at, "", false
+		}
+		for _, e := range rep.Events {
+			if e.Seal == seal.ID && !e.Proven.IsZero() && (!ok || e.Proven.Before(at)) {
+				at, by, ok = e.Proven, "the time stamp of "+e.ProvenBy+" over the custody log", true
+			}
+		}
+		return at, by, ok
+	}
 }
 
 // vouched says who of the case signed for a seal: by collecting it, or by

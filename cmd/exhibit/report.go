@@ -133,7 +133,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	if err != nil {
 		return err
 	}
-	rep, digest, err := verifyFile(c, path, signers, vouched(cs, d.Exhibit.Number))
+	rep, digest, err := verifyFile(c, path, signers, cs, d.Exhibit.Number)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
 	defer f.Close()
-	if _, err := r.Binding(); err == nil {
+	if _, err := r.Mandate(); err == nil {
 		d.Bundle.BoundBy = rep.Signer
 	}
 	addHeader(d, r)

@@ -75,7 +75,7 @@ func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	if err != nil {
 		return 0, err
 	}
-	rep, digest, err := verifyFile(c, path, signers, vouched(cs, exhibit))
+	rep, digest, err := verifyFile(c, path, signers, cs, exhibit)
 	if err != nil {
 		return 0, err
 	}
@@ -118,10 +118,10 @@ func mustDigest(hex string) evidence.Digest {
 	return d
 }
 
-// verifyFile verifies one bundle file and hashes it as it lies there. by says
-// who vouches for its seal where its own signatures leave that open; it may be
-// nil.
-func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners, by func(bundle.Seal) (string, bool)) (*bundle.Report, evidence.Digest, error) {
+// verifyFile verifies one bundle file and hashes it as it lies there. The
+// custody log of the exhibit, where there is one, says who vouches for its
+// seal where its own signatures leave that open, and by when it existed.
+func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners, cs *chainofcustody.Case, exhibit string) (*bundle.Report, evidence.Digest, error) {
 	f, err := openFile(c, path)
 	if errors.Is(err, errUnopened) {
 		return unopened(c, path)
@@ -148,10 +148,12 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 			}
 			return "", false
 		},
+		TimeProof: provenTime(cs, exhibit),
 		Progress: func(done, total, records int64) {
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},
 	}
+	by := vouched(cs, exhibit)
 	if typed := c.String("code"); typed != "" {
 		want := bundle.NormalCode(typed)
 		if want == "" {

@@ -42,7 +42,7 @@ func systemLogs() []definition {
 			"/var/log/{auth,authpriv,secure,messages,syslog,kern,kernel,cron,daemon,mail,maillog,user,local?,debug,boot,dmesg,lpr,news,uucp,warn,localmessages,everything,faillog,spooler}",
 			"/var/log/{auth,authpriv,secure,messages,syslog,kern,kernel,cron,daemon,mail,maillog,user,local?,debug,boot,dmesg,lpr,news,uucp,warn,localmessages,everything,spooler}[-.]*",
 			"/var/log/{syslog,rsyslog,remote,hosts}/**",
-			"/var/adm/{messages,syslog,sulog}*",
+			"/var/adm/{messages,syslog,sulog}*", "/var/adm/cron/**",
 		}, quiet: true},
 		{rule: "audit", patterns: []string{"/var/log/audit/**", "/var/log/audit.log*"}},
 		{rule: "login records", patterns: []string{
@@ -73,6 +73,7 @@ func serviceLogs() []definition {
 		{rule: "web server logs", patterns: []string{
 			"/var/log/{nginx,apache,apache2,httpd,caddy,lighttpd,haproxy,tomcat*,jetty*,squid,varnish,traefik,envoy,openresty,php*}/**", "/var/log/{haproxy,php*,caddy,nginx,lighttpd}*",
 			"/{usr/local,opt,srv}/{nginx,apache,apache2,httpd,openresty}/logs/**", "/{opt,usr/local,usr/share}/tomcat*/logs/**", "/var/lib/tomcat*/logs/**", "/etc/httpd/logs/*",
+			"/opt/lampp/logs/*", "/usr/local/lsws/logs/**", "/usr/local/apache/domlogs/**", "/usr/local/www/logs/**",
 			"/var/www/{*,*/*}/{logs,log}/*", "/srv/www/{*,*/*}/{logs,log}/*", "/home/*/{logs,access-logs}/*",
 		}, max: maxServiceLog, quiet: true},
 		{rule: "database logs", patterns: []string{

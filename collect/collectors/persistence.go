@@ -73,7 +73,7 @@ func identityFiles() []definition {
 			"/etc/{nftables.conf,iptables/*,sysconfig/ip*tables,ufw/**}", "/etc/firewalld/**", "/etc/{dhcp,dhcpcd.conf,dnsmasq.conf,dnsmasq.d/**}", "/etc/dhcp/**", "/etc/NetworkManager/{NetworkManager.conf,conf.d/*,dispatcher.d/**}",
 		}, quiet: true},
 		{rule: "file systems", patterns: []string{"/etc/{fstab,crypttab,mdadm.conf,mdadm/*,exports,auto.master,auto.*}", "/etc/lvm/backup/*"}, quiet: true},
-		{rule: "accounts", patterns: []string{"/etc/{passwd,passwd-,group,group-,subuid,subgid,login.defs,shells,securetty}", "/etc/default/useradd", "/etc/skel/**"}, quiet: true},
+		{rule: "accounts", patterns: []string{"/etc/{passwd,passwd-,group,group-,subuid,subgid,login.defs,shells,securetty}", "/etc/default/useradd", "/etc/skel/**", "/var/lib/AccountsService/users/*"}, quiet: true},
 	}
 }
 
@@ -84,13 +84,13 @@ func startedBySystem() []definition {
 			"/{run,etc,usr/lib,lib,usr/local/lib}/systemd/{system.control,system.attached,user-environment-generators,system-environment-generators}/**",
 			"/{run,etc,usr/lib,lib,usr/local/lib}/systemd/{system-generators,user-generators,system-shutdown,system-sleep,system-preset,user-preset}/**",
 			"/run/systemd/{transient,generator,generator.early,generator.late}/**", "/run/user/*/systemd/{transient,generator,user}/**",
-			"/{root,home/*}/.config/systemd/user/**", "/{root,home/*}/.local/share/systemd/user/**", "/var/lib/systemd/linger/*", "/var/lib/systemd/timers/*",
+			"/usr/{share,local/share}/systemd/user/**", "/{root,home/*}/.config/systemd/user/**", "/{root,home/*}/.local/share/systemd/user/**", "/var/lib/systemd/linger/*", "/var/lib/systemd/timers/*",
 			"/etc/systemd/*.conf", "/etc/systemd/*.conf.d/*",
 		}},
 		{rule: "temporary file and user rules of systemd", patterns: []string{"/{etc,run,usr/lib,usr/local/lib}/{tmpfiles.d,sysusers.d,binfmt.d,environment.d}/*"}},
 		{rule: "cron and at", patterns: []string{
 			"/etc/{crontab,anacrontab,cron.allow,cron.deny,at.allow,at.deny}", "/etc/cron.{d,hourly,daily,weekly,monthly,yearly}/**",
-			"/var/spool/cron/**", "/var/spool/{at,atjobs,atspool}/**", "/var/spool/anacron/*", "/var/cron/**", "/etc/{fcron*,incron*}", "/etc/incron.d/*", "/var/spool/{fcron,incron}/**",
+			"/var/spool/cron/**", "/var/at/tabs/*", "/var/spool/{at,atjobs,atspool}/**", "/var/spool/anacron/*", "/var/cron/**", "/etc/{fcron*,incron*}", "/etc/incron.d/*", "/var/spool/{fcron,incron}/**",
 		}, quiet: true},
 		{rule: "init scripts", patterns: []string{
 			"/etc/{inittab,rc.local,rc.sysinit}", "/etc/rc.d/**", "/etc/init.d/**", "/etc/rc?.d/*", "/etc/init/**", "/etc/{default,conf.d,runlevels}/**", "/etc/local.d/*", "/etc/{rc,rc.conf,rc.shutdown}", "/etc/{sv,service,runit}/**", "/etc/s6/**", "/etc/supervisor*/**", "/etc/sysconfig/*",
@@ -100,7 +100,7 @@ func startedBySystem() []definition {
 			"/etc/default/grub", "/etc/default/grub.d/*", "/etc/grub.d/*", "/etc/kernel/**", "/etc/{initramfs-tools,dracut.conf.d,dracut.conf}", "/etc/initramfs-tools/**", "/etc/dracut.conf.d/*", "/usr/share/initramfs-tools/{hooks,scripts}/**", "/usr/lib/dracut/modules.d/*/module-setup.sh",
 		}, quiet: true},
 		{rule: "kernel modules and parameters", patterns: []string{
-			"/etc/{modules,sysctl.conf}", "/{etc,run,usr/lib,usr/local/lib,lib}/{modules-load.d,modprobe.d,sysctl.d}/*", "/lib/modules/*/{updates,extra,weak-updates}/**", "/lib/modules/*/modules.{order,dep,softdep}", "/etc/{depmod.d,dkms}/*", "/var/lib/dkms/*/*/source/dkms.conf",
+			"/etc/{modules,sysctl.conf}", "/{etc,run,usr/lib,usr/local/lib,lib}/{modules-load.d,modprobe.d,sysctl.d}/*", "/lib/modules/*/{updates,extra,weak-updates}/**", "/lib/modules/*/modules.{order,dep,softdep}", "/etc/{depmod.d,dkms}/*", "/{usr/lib,lib}/dracut/modules.d/*/*", "/var/lib/dkms/*/*/source/dkms.conf",
 		}, quiet: true},
 	}
 }
@@ -113,7 +113,7 @@ func startedByEvents() []definition {
 			"/etc/profile.d/**", "/etc/{zsh,fish,bash_completion.d,csh}/**",
 		}, quiet: true},
 		{rule: "desktop autostart", patterns: []string{
-			"/etc/xdg/{autostart,autostart-scripts,plasma-workspace}/**", "/usr/share/autostart/*", "/etc/X11/{xinit,Xsession.d,Xsession,xorg.conf.d}/**", "/etc/X11/{Xsession,xinit/*}", "/usr/share/{xsessions,wayland-sessions}/*", "/etc/{lightdm,gdm3,sddm}/**", "/usr/share/gdm/greeter/autostart/*", "/etc/{xprofile,lxdm/**}",
+			"/etc/xdg/{autostart,autostart-scripts,plasma-workspace}/**", "/usr/share/autostart/*", "/usr/share/upstart/sessions/*", "/etc/X11/{xinit,Xsession.d,Xsession,xorg.conf.d}/**", "/etc/X11/{Xsession,xinit/*}", "/usr/share/{xsessions,wayland-sessions}/*", "/etc/{lightdm,gdm3,sddm}/**", "/usr/share/gdm/greeter/autostart/*", "/etc/{xprofile,lxdm/**}",
 		}, quiet: true},
 		{rule: "udev rules", patterns: []string{"/{etc,run,usr/lib,lib}/udev/rules.d/*", "/etc/udev/*", "/etc/udev/hwdb.d/*"}},
 		{rule: "dbus services", patterns: []string{"/etc/dbus-1/**", "/usr/share/dbus-1/{services,system-services,system.d,session.d}/*", "/usr/local/share/dbus-1/**"}},
@@ -127,8 +127,11 @@ func startedByEvents() []definition {
 			"/var/lib/apt/extended_states", "/var/lib/rpm/{Packages,Packages.db,rpmdb.sqlite*}", "/usr/lib/sysimage/rpm/{Packages.db,rpmdb.sqlite*}", "/lib/apk/db/installed", "/var/lib/pacman/local/*/desc", "/var/lib/snapd/state.json", "/var/lib/flatpak/{repo/config,.changed}",
 		}, max: 512 << 20, quiet: true},
 		{rule: "power, network and device hooks", patterns: []string{
-			"/etc/{acpi,pm,apm,ppp,openvpn/scripts,if-up.d,wpa_supplicant/functions.sh}/**", "/{etc,usr/lib}/networkd-dispatcher/**", "/etc/{logrotate.conf,logrotate.d/*}", "/etc/usb_modeswitch.d/*", "/etc/{inetd.conf,xinetd.conf,inetd.d/*,xinetd.d/*}",
+			"/etc/{acpi,pm,apm,ppp,openvpn/scripts,if-up.d,wpa_supplicant/functions.sh}/**", "/{etc,usr/lib}/networkd-dispatcher/**", "/etc/{logrotate.conf,logrotate.d/*}", "/var/lib/logrotate/*status*", "/var/lib/logrotate.status", "/etc/usb_modeswitch.d/*", "/etc/{inetd.conf,xinetd.conf,inetd.d/*,xinetd.d/*}",
 		}, quiet: true},
+		{rule: "git hooks of servers", patterns: []string{
+			"/{srv,opt,var,var/lib}/{git,*.git,*/*.git,git/*/*.git}/hooks/{*[!e],*update,*-receive}", "/var/opt/gitlab/git-data/repositories/**/custom_hooks/**",
+		}, max: 1 << 20, quiet: true},
 		{rule: "alternatives", patterns: []string{"/etc/alternatives/*"}, asLinks: true},
 		{rule: "interpreter start files", patterns: []string{
 			"/usr/{lib,local/lib}/python*/{site-packages,dist-packages}/{*.pth,sitecustomize.py,usercustomize.py}", "/usr/lib/python*/{sitecustomize,usercustomize}.py", "/etc/python*/*", "/etc/perl/**", "/etc/{vim,nanorc,emacs}/**", "/etc/vim/*", "/etc/php/**/*.ini", "/etc/php.ini", "/etc/php.d/*", "/etc/gitconfig", "/usr/share/git-core/templates/hooks/*",
@@ -142,7 +145,7 @@ func accessControl() []definition {
 		{rule: "PAM and NSS modules", patterns: []string{
 			"/{lib,usr/lib,lib64,usr/lib64}/{security,*/security}/pam_*.so", "/{lib,usr/lib,lib64,usr/lib64}/libnss_*.so*", "/usr/lib/*/libnss_*.so*",
 		}},
-		{rule: "sudo and polkit", patterns: []string{"/etc/sudoers", "/etc/{sudoers.d,doas.d}/*", "/etc/{sudo.conf,sudo_logsrvd.conf,doas.conf}", "/etc/polkit-1/**", "/usr/share/polkit-1/{rules.d,actions}/*", "/var/lib/polkit-1/**", "/usr/local/share/polkit-1/**"}, quiet: true},
+		{rule: "sudo and polkit", patterns: []string{"/etc/sudoers", "/etc/{sudoers.d,doas.d}/*", "/etc/{sudo.conf,sudo_logsrvd.conf,doas.conf}", "/etc/polkit-1/**", "/usr/share/polkit-1/{rules.d,actions}/*", "/usr/lib/polkit-1/**", "/var/lib/polkit-1/**", "/usr/local/share/polkit-1/**"}, quiet: true},
 		{rule: "ssh server and client", patterns: []string{"/etc/ssh/**", "/usr/{share,lib,etc}/ssh/**", "/etc/default/ssh", "/etc/dropbear/*", "/usr/local/etc/ssh*/**"}, quiet: true, take: takeUnlessSecret},
 		{rule: "audit and security modules", patterns: []string{
 			"/etc/audit/**", "/etc/audisp/**", "/etc/apparmor/**", "/etc/apparmor.d/**", "/etc/selinux/{config,semanage.conf}", "/etc/selinux/*/{seusers,setrans.conf,contexts/users/*}", "/etc/fapolicyd/**", "/etc/{fail2ban,crowdsec,ossec,aide,rkhunter.conf*,tripwire}/**", "/etc/rkhunter.conf*", "/etc/{ima,evm}/*", "/etc/usbguard/*",

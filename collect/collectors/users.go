@@ -91,26 +91,33 @@ func userDefinitions() []definition {
 		storedCredentials(),
 		{rule: "SSH of users", patterns: []string{"~/.ssh/**", "~/.ssh2/**", "~/.putty/**", "~/.dropbear/*"}, take: takeUnlessSecret},
 		{rule: "command histories", patterns: []string{
-			"~/.*history*", "~/.{histfile,zhistory,dbshell}*", "~/.{bash,zsh}_sessions/*", "~/.local/share/{fish/fish_history,powershell/PSReadLine/*,xonsh/*,atuin/history.db*,mc/history,nano/*_history,pgcli/*,mycli/*}",
+			"~/.*history*", "~/.{histfile,zhistory,dbshell}*", "~/.{bash,zsh}_sessions/*", "~/.local/share/{fish/fish_history*,powershell/PSReadLine/*,xonsh/*,elvish/db.bolt,ion/history,atuin/history.db*,mc/history,nano/*_history,pgcli/*,mycli/*}",
 			"~/.config/{fish/fish_history,nushell/history.*,litecli/history,pgcli/history}", "~/.local/state/{bash,zsh,fish,python,psql,mysql}*/{history,*_history}", "~/.mongodb/mongosh/*", "~/.ipython/profile_*/history.sqlite", "~/.cache/{zsh,bash}/*history*", "~/.config/{zsh,bash}/*history*",
 		}},
 		{rule: "start files of users", patterns: []string{
-			"~/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,bash_functions,profile,zshrc,zshenv,zprofile,zlogin,zlogout,kshrc,mkshrc,cshrc,tcshrc,login,logout,inputrc,environment,pam_environment,xprofile,xinitrc,xsession,xsessionrc,Xresources,gnomerc,vimrc,exrc,nvimrc,emacs,nanorc,screenrc,tmux.conf,gdbinit,pythonrc,perldb,selected_editor,hushlogin}",
-			"~/.{bashrc.d,bash_completion.d,profile.d,zshrc.d,oh-my-zsh/custom,vim/plugin,vim/autoload}/**", "~/.config/{fish,zsh,bash,environment.d,nvim,plasma-workspace}/**", "~/.emacs.d/{init.el,early-init.el}",
+			"~/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,bash_functions,profile,zshrc,zshenv,zprofile,zlogin,zlogout,kshrc,mkshrc,cshrc,tcshrc,login,logout,inputrc,environment,pam_environment,xprofile,xinitrc,xsession,xsessionrc,Xresources,gnomerc,vimrc,exrc,nvimrc,emacs,nanorc,screenrc,tmux.conf,gdbinit,pythonrc,perldb,selected_editor,hushlogin,shrc,xonshrc,login_conf,mailrc,mail_aliases}",
+			"~/.{bashrc.d,bash_completion.d,profile.d,zshrc.d,oh-my-zsh/custom,vim/plugin,vim/autoload}/**", "~/.config/{fish,zsh,bash,elvish,ion,oil,powershell,environment.d,nvim,plasma-workspace}/**", "~/.emacs.d/{init.el,early-init.el}",
 			"~/.local/lib/python*/site-packages/{*.pth,usercustomize.py,sitecustomize.py}",
 		}},
 		{rule: "autostart of users", patterns: []string{
-			"~/.config/{autostart,autostart-scripts,upstart}/**", "~/.kde*/Autostart/*", "~/.local/share/{dbus-1,applications}/**", "~/.local/share/systemd/user/**", "~/.config/systemd/**", "~/{.crontab,crontab,cron,mycron,.cron}{,.txt,.bak,.old,.new}", "~/.{forward,procmailrc,rhosts,shosts,k5login,k5users,equiv}", "~/.local/bin/*.{sh,py,pl}",
+			"~/.config/{autostart,autostart-scripts,upstart}/**", "~/.kde*/Autostart/*", "~/.local/share/{dbus-1,applications}/**", "~/.local/share/systemd/user/**", "~/.local/share/autostart/*", "~/.config/systemd/**", "~/{.crontab,crontab,cron,mycron,.cron}{,.txt,.bak,.old,.new}", "~/.{forward,procmailrc,rhosts,shosts,k5login,k5users,equiv}", "~/.local/bin/*.{sh,py,pl}",
 		}},
+		// Samples end in an e, so do the hooks that are named.
+		{rule: "git hooks", patterns: []string{
+			"~/{.git,*/.git,*/*/.git}/hooks/{*[!e],*update,*-rewrite,*-receive,*-rebase,*-merge}", "~/{.git,*/.git,*/*/.git}/config", "~/.git-templates/hooks/*", "~/*.git/hooks/{*[!e],*update,*-receive}",
+		}, max: 1 << 20},
+		{rule: "remote control", patterns: []string{"~/.anydesk/*.trace", "~/.local/share/logs/RustDesk/**", "~/.local/share/teamviewer*/logfiles/*"}},
 		{rule: "traces of editors and tools", patterns: []string{
-			"~/.{viminfo*,lesshst,wget-hsts,wgetrc,curlrc,gitconfig,gitignore,calc_history,recently-used*,xsession-errors*,sudo_as_admin_successful,esd_auth,serverauth.*}", "~/.vim/.netrwhist", "~/.local/{share,state}/nvim/{shada/*,log}", "~/.local/state/lesshst", "~/.config/git/*", "~/.emacs.d/{recentf,history,savehist,places,auto-save-list/*}",
+			"~/.{viminfo*,lesshst,wget-hsts,wgetrc,curlrc,gitconfig,gitignore,calc_history,recently-used*,xsession-errors*,sudo_as_admin_successful,esd_auth,serverauth.*}", "~/.vim/.netrwhist", "~/.local/{share,state}/nvim/{shada/*,log}", "~/.local/{state,share}/lesshst", "~/.config/git/*", "~/.emacs.d/{recentf,history,savehist,places,auto-save-list/*}",
 			"~/.local/share/{recently-used.xbel*,RecentDocuments/*,user-places.xbel*,gvfs-metadata/*}", "~/.local/share/Trash/{info/*,directorysizes}", "~/.config/{mc,htop,gtk-3.0/bookmarks,filezilla/*.xml,remmina/*,Code/User/History/*/entries.json}", "~/.local/share/remmina/*", "~/.cache/{motd.legal-displayed,thumbnails/fail/**}",
 			"~/.{docker,kube,aws,terraform.d}/*", "~/{dead.letter,nohup.out,mbox}", "~/.config/{rclone,gh}/*", "~/.ansible/cp/*", "~/.{subversion,mozilla}/{config,servers}", "~/.cargo/config.toml", "~/.config/pip/pip.conf", "~/.pip/pip.conf", "~/.gnupg/{*.conf,pubring.*,trustdb.gpg}",
 		}, take: takeUnlessSecret},
 	}
 	for i := range defs {
 		defs[i].quiet = true
-		defs[i].max = maxUserFile
+		if defs[i].max == 0 {
+			defs[i].max = maxUserFile
+		}
 	}
 	return defs
 }

@@ -3,7 +3,6 @@ package hungfs
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,7 @@ import (
 
 // FS is a mounted file system with one file. It answers until Hang.
 type FS struct {
-	dev     *os.File
+	fd      int // of /dev/fuse; a plain number, because closing it has to wake nobody
 	content []byte
 	hung    atomic.Bool
 	asked   atomic.Int64 // requests left unanswered
@@ -31,22 +30,24 @@ const longest = 2 * time.Minute
 // is not possible. The caller is in a mount namespace that nobody else uses.
 func Mount(t testing.TB, dir string, content []byte) *FS {
 	t.Helper()
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Skipf("skipped: no FUSE: %v", err)
 	}
-	options := "fd=" + strconv.Itoa(int(dev.Fd())) + ",rootmode=40000,user_id=0,group_id=0,allow_other"
+	options := "fd=" + strconv.Itoa(fd) + ",rootmode=40000,user_id=0,group_id=0,allow_other"
 	if err := unix.Mount("hung", dir, "fuse.hung", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		dev.Close()
+		unix.Close(fd)
 		t.Skipf("skipped: no FUSE mount for us: %v", err)
 	}
-	f := &FS{dev: dev, content: content}
-	end := func() { dev.Close() } // which ends everything that waits
+	f := &FS{fd: fd, content: content}
+	// Forcing it off ends everything that waits; so does the end of the process.
+	end := func() { _ = unix.Unmount(dir, unix.MNT_FORCE) }
 	late := time.AfterFunc(longest, end)
 	go f.serve()
 	t.Cleanup(func() {
 		late.Stop()
 		end()
+		defer unix.Close(fd)
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && err != unix.EINVAL { // EINVAL: no longer mounted
 			t.Errorf("unmount %s: %v", dir, err)
 		}
@@ -71,7 +72,7 @@ const (
 func (f *FS) serve() {
 	buf := make([]byte, 1<<17)
 	for {
-		n, err := unix.Read(int(f.dev.Fd()), buf)
+		n, err := unix.Read(f.fd, buf)
 		if err == unix.EINTR || err == unix.ENOENT || err == unix.EAGAIN {
 			continue
 		}
@@ -91,7 +92,7 @@ func (f *FS) serve() {
 		binary.NativeEndian.PutUint32(out, uint32(16+len(body)))
 		binary.NativeEndian.PutUint32(out[4:], uint32(-int32(code)))
 		copy(out[8:], buf[8:16])
-		if _, err := f.dev.Write(append(out, body...)); err != nil {
+		if _, err := unix.Write(f.fd, append(out, body...)); err != nil {
 			return
 		}
 	}

@@ -50,7 +50,7 @@ func main() {
 // start is the first moment of all records.
 var start = time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
 
-var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | parse BUNDLE | measure FILE COMMAND...")
+var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | measure FILE COMMAND... | parse BUNDLE")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) < 2 {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +90,25 @@ func nearest(rows []shown, at int64) (shown, bool) {
 		}
 	}
 	return shown{}, false
+}
+
+// nobodyVouches takes the receipt away: the bytes are proven as before, but
+// nothing says by whom, which is another exit code than that of a broken proof.
+func nobodyVouches(t *testing.T, l *lab, v *visit) {
+	events, err := filepath.Glob(filepath.Join(l.dir, "custody/EX-001/*received*"))
+	if err != nil || len(events) == 0 {
+		t.Fatal(events, err)
+	}
+	for _, path := range events {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := ask[proofOf](l, []int{5}, "prove", l.query(v.Facts[0].Query)[0].ID)
+	want(t, "the proof does not hold", !p.Holds, p)
+	for _, c := range p.Checks {
+		want(t, c.What, c.Holds != strings.Contains(c.What, "vouches"), c)
+	}
 }
 
 // whyReachesTheLogin asks for the cause of what was dropped. Without audit

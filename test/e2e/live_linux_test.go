@@ -137,6 +137,7 @@ func TestARunningHost(t *testing.T) {
 		l.run([]int{0}, "report", "EX-001")
 		l.run([]int{0}, "custody", "verify")
 	})
+	t.Run("without a receipt", func(t *testing.T) { nobodyVouches(t, l.in(t), v) })
 	t.Run("killed", func(t *testing.T) {
 		t.Run("file", func(t *testing.T) { killedIsSaved(t, v.file("killed.exhibit.tar.zst.partial"), &v.Killed) })
 		t.Run("pipe", func(t *testing.T) { killedIsSaved(t, v.file("pipe.exhibit.tar.zst"), &v.KilledIn) })

@@ -40,11 +40,11 @@ const patience = 30 * time.Second
 
 // interrupt WHEN SIGNAL CODE COMMAND…: sends INT or TERM at a known moment,
 // and again until the command ends if SIGNAL has a plus behind it. WHEN is
-// stderr:REGEXP, file:GLOB, or stalled: nobody reads the command's standard
+// stderr:REGEXP, file:GLOB, grown:GLOB (a file there has over 1 MiB), or stalled: nobody reads the command's standard
 // output and there is no more room in the pipe.
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
-		ts.Fatalf("usage: interrupt stderr:REGEXP|file:GLOB|stalled INT|TERM[+] CODE COMMAND...")
+		ts.Fatalf("usage: interrupt stderr:REGEXP|file:GLOB|grown:GLOB|stalled INT|TERM[+] CODE COMMAND...")
 	}
 	name, again := strings.CutSuffix(args[1], "+")
 	sig, ok := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[name]
@@ -120,6 +120,15 @@ func (p *process) moment(ts *testscript.TestScript, when string) func() bool {
 		return func() bool {
 			found, err := filepath.Glob(ts.MkAbs(rest))
 			return err == nil && len(found) > 0
+		}
+	case "grown":
+		return func() bool {
+			found, err := filepath.Glob(ts.MkAbs(rest))
+			if err != nil || len(found) == 0 {
+				return false
+			}
+			st, err := os.Stat(found[0])
+			return err == nil && st.Size() > 1<<20
 		}
 	case "stalled":
 		return func() bool {

@@ -43,6 +43,8 @@ func Flags() []cli.Flag {
 		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
 		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
+		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
+		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
 	}, RecipientFlags()...)
 }
@@ -52,8 +54,9 @@ type Who struct {
 	Case, Exhibit, Examiner string
 	Authority               string
 	Version                 string
-	Bind                    func(pub []byte) ([]byte, error) // nil: unattended
-	Recipients              []envelope.Recipient             // whom the bundle is encrypted to; none: not encrypted
+	Identity                *chainofcustody.Identity // who attends; nil: nobody
+	Order                   *Order                   // nil: none
+	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
 }
 
 // Summary is what a collection reports.
@@ -177,6 +180,9 @@ func Check(c *cli.Context) error {
 // Run collects into path, or to standard output where it is "-". The bundle
 // lies under an unfinished name until it is sealed.
 func Run(c *cli.Context, who Who, path string) (*Summary, error) {
+	if err := who.TakeOrder(c); err != nil {
+		return nil, err
+	}
 	if err := Check(c); err != nil {
 		return nil, err
 	}
@@ -204,7 +210,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt := collect.Options{
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
 		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: who.Bind,
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
 		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
 		Profile: profileName(c), Progress: func(p collect.Progress) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
@@ -214,6 +220,9 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt.OwnFiles = regular(os.Stdout, os.Stderr)
 	ctx, done := untilHangup(c.Context)
 	defer done()
+	if who.Order != nil && who.Order.Key != nil {
+		opt.Key = who.Order.Key
+	}
 	var sum *Summary
 	if path == "-" {
 		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
@@ -480,13 +489,4 @@ func HostName(root string) string {
 		return "host"
 	}
 	return name
-}
-
-// Binding returns the function that lets an examiner's key vouch for the key
-// of a run.
-func Binding(id *chainofcustody.Identity) func([]byte) ([]byte, error) {
-	if id == nil {
-		return nil
-	}
-	return func(pub []byte) ([]byte, error) { return id.Key.Sign(chainofcustody.NamespaceCustody, pub) }
 }

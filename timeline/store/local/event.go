@@ -3,9 +3,21 @@ package local
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
+
+// unset is the event of a row that is null in every column.
+var unset = func() (e timeline.Event) {
+	for i := range schema {
+		if s := &schema[i]; s.int != nil {
+			*s.int(&e) = timeline.None
+		}
+	}
+	e.TSState, _ = timeline.ParseTimeState("")
+	return e
+}()
 
 // event builds the event of a row. What it returns shares nothing with the
 // pages.
@@ -15,7 +27,8 @@ func (a *access) event(row int64, sources map[string]*timeline.Source) (e *timel
 			err = fmt.Errorf("decoder failed: %v", r)
 		}
 	}()
-	e = &timeline.Event{}
+	e = new(timeline.Event)
+	*e = unset
 	if e.ID, err = a.id(idLeaf, row); err != nil {
 		return nil, err
 	}
@@ -23,7 +36,7 @@ func (a *access) event(row int64, sources map[string]*timeline.Source) (e *timel
 		return nil, err
 	}
 	attrs, types := "", ""
-	for i := range schema {
+	for _, i := range a.seg.filled {
 		s := &schema[i]
 		switch {
 		case s.int != nil:
@@ -53,7 +66,11 @@ func (a *access) event(row int64, sources map[string]*timeline.Source) (e *timel
 			types = text
 		}
 	}
-	if e.Attrs, err = timeline.ParseAttrs(nil, attrs, types); err != nil {
+	var room []timeline.Attr
+	if len(types) > 0 {
+		room = make([]timeline.Attr, 0, len(types)) // one letter for each
+	}
+	if e.Attrs, err = timeline.ParseAttrs(room, attrs, types); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -90,5 +107,8 @@ func (a *access) text(leaf int, row int64) (string, error) {
 	case p.size > 0:
 		return hex.EncodeToString(p.fixed[i*p.size : (i+1)*p.size]), nil
 	}
-	return string(stringAsBytes(p.text(i))), nil
+	if p.dict != nil {
+		return p.dict.copy(p.codes[i]), nil
+	}
+	return strings.Clone(p.text(i)), nil
 }

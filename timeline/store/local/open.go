@@ -89,6 +89,7 @@ type segment struct {
 	tok    *os.File
 	tokens *tokens // nil: no filter, everything may occur
 	chunks []*parquet.FileColumnChunk
+	filled []int // columns of schema in which some row has a value
 
 	users int
 	place *list.Element
@@ -212,6 +213,9 @@ func (s *segment) bind(file *parquet.File) error {
 			return fmt.Errorf("column %s has %d values in %d rows", field.Name(), chunks[i].NumValues(), s.entry.Rows)
 		}
 		s.chunks = append(s.chunks, chunk)
+		if i >= leavesBefore && chunk.NullCount() != chunk.NumValues() {
+			s.filled = append(s.filled, i-leavesBefore)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -81,12 +82,23 @@ type pageReader struct {
 type dictionary struct {
 	data    []byte
 	offsets []uint32
+
+	copied string // the word asked for last, and its code: rows mostly repeat it
+	code   int32
 }
 
 func (d *dictionary) len() int { return max(len(d.offsets)-1, 0) }
 
 func (d *dictionary) text(code int32) string {
 	return bytesAsString(d.data[d.offsets[code]:d.offsets[code+1]])
+}
+
+// copy returns a word in memory of its own.
+func (d *dictionary) copy(code int32) string {
+	if d.copied == "" || d.code != code {
+		d.copied, d.code = strings.Clone(d.text(code)), code
+	}
+	return d.copied
 }
 
 // page is one decoded page. Values of null rows are left out of the value
