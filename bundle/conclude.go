@@ -51,6 +51,13 @@ func (c *conclusion) draw() {
 func (c *conclusion) container() {
 	r := c.report
 	c.complete = c.tar.zero == 2 && !c.tar.inside && len(c.tar.head) == 0 && !c.tar.broken
+	r.Form = c.walk.form.String()
+	if r.Form != "" && c.walk.end == endTable && c.tar.zero < 2 && !c.tar.broken && !c.notBundle {
+		c.walk.end = endCut // nothing but the end of the tar marks the end of such a file
+	}
+	if r.Form != "" && c.walk.end != endTable && c.complete {
+		c.walk.end = endBehind
+	}
 	switch c.walk.end {
 	case endTable:
 		if table, err := readSeekTable(c.walk.r, c.walk.size); err != nil || !slices.Equal(table, c.walk.frames) {
@@ -72,6 +79,8 @@ func (c *conclusion) container() {
 		r.layer("container", "lost", fmt.Sprintf("the file ends early, at byte %d", c.walk.size))
 	case r.damaged:
 		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), len(c.walk.frames)))
+	case r.Form != "":
+		r.layer("container", "ok", "converted to "+r.Form+": not the file that was sealed, but its tar")
 	default:
 		r.layer("container", "ok", fmt.Sprintf("%d frames", len(c.walk.frames)))
 	}
@@ -125,7 +134,7 @@ func (c *conclusion) identity() {
 	if c.key != nil {
 		c.origin = OriginPrefix + c.header.Bundle
 		r.Bundle, r.Case, r.Exhibit = c.header.Bundle, plainText(c.header.Case), plainText(c.header.Exhibit)
-		r.Grade, r.Started = c.header.Grade, c.header.Started
+		r.Grade, r.Started, r.Continues = c.header.Grade, c.header.Started, plainText(c.header.Continues)
 		r.Key = chainofcustody.Fingerprint(c.sshKey)
 	} else if text, sig := c.members[sealMember], c.members[sshsigMember]; c.gaps && text != nil && sig != nil {
 		s, err := ParseSeal(text)

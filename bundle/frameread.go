@@ -33,10 +33,17 @@ const maxFrames = 1 << 24
 type frameAt struct {
 	file, tar     int64
 	packed, plain int
+	form          form
 }
 
 // readSeekTable reads the table at the end of a file of the given size.
 func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
+	switch formOf(r, size) {
+	case formTar:
+		return tarFrames(size), nil
+	case formGzip:
+		return gzipFrames(r, size)
+	}
 	le := binary.LittleEndian
 	var foot [seekFooter]byte
 	if size < seekFooter+8 {
@@ -177,6 +184,7 @@ func shortOr(cond bool, err error) error {
 // unpacker decodes frames. It is not safe for concurrent use.
 type unpacker struct {
 	dec    *zstd.Decoder
+	flate  io.ReadCloser // made when first needed
 	packed []byte
 }
 
@@ -191,6 +199,9 @@ func newUnpacker() (*unpacker, error) {
 
 // unpack reads and decodes one frame into dst, which is grown as needed.
 func (u *unpacker) unpack(r io.ReaderAt, f frameAt, dst []byte) ([]byte, error) {
+	if f.form != formZstd {
+		return u.unpackConverted(r, f, dst)
+	}
 	if cap(u.packed) < f.packed {
 		u.packed = make([]byte, f.packed)
 	}

@@ -35,6 +35,7 @@ const (
 type frameWalk struct {
 	r       io.ReaderAt
 	size    int64
+	form    form
 	table   []frameAt // nil: none
 	workers int
 
@@ -49,7 +50,7 @@ type frameWalk struct {
 
 func newFrameWalk(r io.ReaderAt, size int64, workers int) *frameWalk {
 	table, _ := readSeekTable(r, size)
-	return &frameWalk{r: r, size: size, table: table, workers: max(workers, 1)}
+	return &frameWalk{r: r, size: size, table: table, workers: max(workers, 1), form: formOf(r, size)}
 }
 
 // run calls use for every frame in order. The bytes are valid during the call.
@@ -135,6 +136,10 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 
 // find locates the frames one after the other.
 func (f *frameWalk) find(found func(frameAt, error) bool) {
+	if f.form != formZstd {
+		f.findConverted(found)
+		return
+	}
 	var at frameAt
 	for count := 0; ; count++ {
 		f.endAt = at.file

@@ -70,6 +70,9 @@ func Open(r io.ReaderAt, size int64) (*Reader, error) {
 // looksLikeBundle reports whether a file begins with a frame that begins with
 // this format's first member.
 func looksLikeBundle(r io.ReaderAt, size int64) bool {
+	if formOf(r, size) != formZstd {
+		return true
+	}
 	packed, plain, err := measureFrame(r, 0, size)
 	if err != nil {
 		return false

@@ -108,6 +108,10 @@ type Report struct {
 	AlteredList    []ItemFinding    `json:"altered_list,omitempty"`
 	Findings       []Finding        `json:"findings,omitempty"`
 	damaged, wrong bool
+
+	Form      string    `json:"form,omitempty"`      // of a converted file: tar or tar.gz
+	Continues string    `json:"continues,omitempty"` // seal id of the bundle that this one continues
+	Envelope  *Envelope `json:"envelope,omitempty"`  // nil: not encrypted
 }
 
 // ExitCode is the exit code of a command that reports this verdict.
@@ -117,7 +121,7 @@ func (r *Report) ExitCode() int {
 		return 0
 	case VerifiedPrefix:
 		return 3
-	case SignerUnknown, TimeUnproven:
+	case SignerUnknown, TimeUnproven, Unopened:
 		return 5
 	case Damaged, Altered:
 		return 4

@@ -145,6 +145,9 @@ func (c *conclusion) sentences() {
 		}
 		return
 	}
+	if r.Form != "" {
+		r.say("This is a converted file (%s). What is said here is said of the tar inside it, which is that of the bundle; the file has another SHA-256 than the one that was sealed.", r.Form)
+	}
 	if r.Prefix && r.Verdict != VerifiedPrefix {
 		r.say("The end of the bundle is missing.")
 	}

@@ -9,6 +9,7 @@ const (
 	VerdictVerifiedPrefix Verdict = "VERIFIED-PREFIX"       // interrupted; proven up to a checkpoint
 	VerdictTimeUnproven   Verdict = "INTACT-TIME-UNPROVEN"  // intact, but trust hangs on an unproven time
 	VerdictSignerUnknown  Verdict = "INTACT-SIGNER-UNKNOWN" // intact, but not all keys are known
+	VerdictUnopened       Verdict = "UNOPENED"              // encrypted, and nobody looked inside
 	VerdictDamaged        Verdict = "DAMAGED"               // something is missing or unreadable
 	VerdictAltered        Verdict = "ALTERED"               // something is not what was signed
 	VerdictUnreadable     Verdict = "UNREADABLE"            // nothing to judge
@@ -21,7 +22,7 @@ func (v Verdict) ExitCode() int {
 		return 0
 	case VerdictVerifiedPrefix:
 		return 3
-	case VerdictSignerUnknown, VerdictTimeUnproven:
+	case VerdictSignerUnknown, VerdictTimeUnproven, VerdictUnopened:
 		return 5
 	case VerdictDamaged, VerdictAltered:
 		return 4
@@ -32,13 +33,13 @@ func (v Verdict) ExitCode() int {
 func (v Verdict) weight() int {
 	for i, w := range []Verdict{
 		VerdictVerified, VerdictVerifiedPrefix, VerdictTimeUnproven, VerdictSignerUnknown,
-		VerdictDamaged, VerdictAltered, VerdictUnreadable,
+		VerdictUnopened, VerdictDamaged, VerdictAltered, VerdictUnreadable,
 	} {
 		if v == w {
 			return i
 		}
 	}
-	return 7 // a verdict we do not know is graver than any we know
+	return 8 // a verdict we do not know is graver than any we know
 }
 
 // Worse returns the graver of two verdicts.
@@ -60,6 +61,8 @@ func (v Verdict) Sentence() string {
 		return "Everything is as it was signed, but whether a key was valid at the time rests on an unproven clock."
 	case VerdictSignerUnknown:
 		return "Everything is as it was signed, but not every signature belongs to a known key."
+	case VerdictUnopened:
+		return "The bundle is encrypted and was not opened: nothing seen from outside contradicts, and nothing inside was checked."
 	case VerdictDamaged:
 		return "Something is missing or cannot be read. What remains is judged piece by piece."
 	case VerdictAltered:

@@ -343,26 +343,34 @@ func uncertainty(t EventTime) time.Duration {
 // bundle: does the log speak of what lies there?
 func (v *verifier) bundle() Layer {
 	l := v.layer(LayerExhibit)
-	facts, sealed := v.opt.Bundle, false
+	facts, sealed, same := v.opt.Bundle, false, false
 	for _, n := range v.nodes {
 		e := n.event
 		if e.Seal.IsZero() {
 			continue
 		}
 		sealed = true
-		if e.Seal != facts.Seal {
+		if !facts.Seal.IsZero() && e.Seal != facts.Seal {
 			l.find(n, VerdictAltered, "speaks of a bundle with the seal %.12s…, not %.12s…", e.Seal, facts.Seal)
 			continue
 		}
 		if !e.OuterSHA256.IsZero() && !facts.OuterSHA256.IsZero() && e.OuterSHA256 != facts.OuterSHA256 {
 			l.find(n, VerdictAltered, "the bundle file had another SHA-256 then")
 		}
+		same = same || !e.OuterSHA256.IsZero() && e.OuterSHA256 == facts.OuterSHA256
 		if e.Size > 0 && facts.Size > 0 && e.Size != facts.Size {
 			l.find(n, VerdictAltered, "the bundle file had %d bytes then, %d now", e.Size, facts.Size)
 		}
 	}
 	if !sealed {
 		l.find(nil, VerdictDamaged, "no event names a seal")
+	}
+	if facts.Seal.IsZero() {
+		// Encrypted and not opened, or damaged so that it does not open.
+		if !same {
+			l.find(nil, VerdictDamaged, "the bundle at hand cannot be opened, and no event states the SHA-256 of its file")
+		}
+		return l.done("The file at hand has the SHA-256 that the log states. It was not opened.", "The log does not speak of the file at hand.")
 	}
 	return l.done("The log and the bundle at hand name the same seal.", "The log does not speak of the bundle at hand.")
 }

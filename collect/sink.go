@@ -60,6 +60,7 @@ func (r *run) header() bundle.Header {
 	h := bundle.Header{
 		Case: r.opt.Case, Exhibit: r.opt.Exhibit, Examiner: r.opt.Examiner,
 		Authority: r.opt.Authority, Profile: r.opt.Profile,
+		Recipients: r.opt.Recipients, Continues: r.opt.Continues,
 		Host:    r.hostFacts(),
 		Tool:    bundle.Tool{Name: "exhibit", Version: r.opt.Version, Revision: r.opt.Revision},
 		Started: r.started, Clock: clockOf(ReadClock()), Argv: r.opt.Command,

@@ -52,7 +52,8 @@ func tone(v chainofcustody.Verdict) paper.Tone {
 	switch v {
 	case chainofcustody.VerdictVerified:
 		return paper.Good
-	case chainofcustody.VerdictVerifiedPrefix, chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
+	case chainofcustody.VerdictVerifiedPrefix, chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven,
+		chainofcustody.VerdictUnopened:
 		return paper.Fair
 	}
 	return paper.Bad
@@ -76,7 +77,7 @@ func answer(l Layer) string {
 		return "holds"
 	case chainofcustody.VerdictVerifiedPrefix:
 		return "holds in part"
-	case chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
+	case chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven, chainofcustody.VerdictUnopened:
 		return "not proven"
 	case chainofcustody.VerdictDamaged:
 		return "damaged"
@@ -101,6 +102,8 @@ func (d *Data) headline() string {
 		return "Nothing in this exhibit has changed since " + since + ". Whether a signing key was valid at that moment is not proven."
 	case chainofcustody.VerdictSignerUnknown:
 		return "Nothing in this exhibit has changed since " + since + ". Not every signature belongs to a key known to this case."
+	case chainofcustody.VerdictUnopened:
+		return "This exhibit is encrypted and was not opened. Its file and its seal were compared with what was signed; what is inside was not checked."
 	case chainofcustody.VerdictDamaged:
 		return "Part of this exhibit or of its custody log is missing or unreadable."
 	case chainofcustody.VerdictAltered:
@@ -126,6 +129,8 @@ func (d *Data) proves() []string {
 	switch d.Verdict {
 	case chainofcustody.VerdictDamaged, chainofcustody.VerdictAltered, chainofcustody.VerdictUnreadable:
 		return []string{"Only what the table of checks marks “holds”. Because one or more checks failed, no statement is made about the exhibit as a whole."}
+	case chainofcustody.VerdictUnopened:
+		return []string{"Only what the table of checks marks “holds”. Nothing inside the encrypted exhibit was looked at, so no statement is made about its contents."}
 	case chainofcustody.VerdictVerified, chainofcustody.VerdictVerifiedPrefix,
 		chainofcustody.VerdictSignerUnknown, chainofcustody.VerdictTimeUnproven:
 	default:

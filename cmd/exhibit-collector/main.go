@@ -34,7 +34,8 @@ func newApp() *cli.App {
 		Name: "exhibit-collector", Usage: "collect this host into one sealed bundle",
 		UsageText: "exhibit-collector [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector --order /mnt/usb/EX-007 -o /mnt/usb/host.exhibit.tar.zst\n" +
-			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n\n" +
+			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n" +
+			"   ./exhibit-collector --recipient age1pq1… -o /mnt/usb/host.exhibit.tar.zst.age  (only the recipient can read it)\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is. Write the seal code on paper.",
 		Flags: flags, Action: run,
 	}
@@ -53,9 +54,13 @@ func run(c *cli.Context) error {
 	case c.NArg() > 0:
 		return command.Failf(command.Usage, "see: exhibit-collector --help", "unexpected argument %q", c.Args().First())
 	}
+	recipients, err := gathering.Recipients(c, nil)
+	if err != nil {
+		return err
+	}
 	who := gathering.Who{
 		Case: c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
-		Authority: c.String("authority"), Version: version,
+		Authority: c.String("authority"), Version: version, Recipients: recipients,
 	}
 	if err := who.TakeOrder(c); err != nil {
 		return err

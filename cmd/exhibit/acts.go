@@ -69,7 +69,7 @@ func onExhibit(c *cli.Context) (*chainofcustody.Case, *chainofcustody.Identity, 
 
 // sealFacts states the bundle that lies in the case, where there is one.
 func sealFacts(c *cli.Context, cs *chainofcustody.Case, exhibit string, ev *chainofcustody.Event) {
-	if facts := factsOf(c.Context, cs, exhibit); facts != nil {
+	if facts := factsOf(c, cs, exhibit); facts != nil {
 		ev.Seal, ev.OuterSHA256, ev.Size = facts.Seal, facts.OuterSHA256, facts.Size
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -142,6 +143,12 @@ const bundleSuffix = ".exhibit.tar.zst"
 // put into the case for it.
 var errNotCollected = errors.New("no bundle in the case")
 
+// isBundleName reports whether a file's name is that of a bundle, encrypted or
+// not.
+func isBundleName(name string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(name, envelope.Suffix), bundleSuffix)
+}
+
 // bundleOf returns the bundle file of an exhibit of a case.
 func bundleOf(cs *chainofcustody.Case, exhibit string) (string, error) {
 	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
@@ -153,7 +160,7 @@ func bundleOf(cs *chainofcustody.Case, exhibit string) (string, error) {
 		return "", err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), bundleSuffix) && e.Type().IsRegular() {
+		if isBundleName(e.Name()) && e.Type().IsRegular() {
 			return filepath.Join(dir, e.Name()), nil
 		}
 	}

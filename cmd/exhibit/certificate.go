@@ -42,7 +42,7 @@ func runCertificate(c *cli.Context) error {
 		return command.Failf(command.Usage, "choose fre-902-13, fre-902-14, in-bsa-63 or iso-27037", "no form %q", c.String("form"))
 	}
 	return onPaper(c, c.String("exhibit"), "-"+string(form), func(job *paperJob) error {
-		items, err := relied(job.cs, job.exhibit, c.IntSlice("item"))
+		items, err := relied(c, job.cs, job.exhibit, c.IntSlice("item"))
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func runPrivilege(c *cli.Context) error {
 		}
 	}
 	return onPaper(c, exhibit, "-privilege-log", func(job *paperJob) error {
-		if err := describe(job.cs, job.exhibit, items, c.Bool("withhold-names")); err != nil {
+		if err := describe(c, job.cs, job.exhibit, items, c.Bool("withhold-names")); err != nil {
 			return err
 		}
 		doc, err := counsel.PrivilegeLog(*job.data, items)
@@ -189,7 +189,7 @@ func recordOf(r *bundle.Reader, exhibit string, leaf int64) (evidence.Item, stri
 }
 
 // relied looks up the items a certificate is about.
-func relied(cs *chainofcustody.Case, exhibit string, leaves []int) ([]counsel.Relied, error) {
+func relied(c *cli.Context, cs *chainofcustody.Case, exhibit string, leaves []int) ([]counsel.Relied, error) {
 	if len(leaves) == 0 {
 		return nil, nil
 	}
@@ -200,7 +200,7 @@ func relied(cs *chainofcustody.Case, exhibit string, leaves []int) ([]counsel.Re
 	if err != nil {
 		return nil, err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -244,12 +244,12 @@ func remarkOn(it evidence.Item) string {
 
 // describe fills in what the bundle records of each item, and proves that the
 // record belongs to the seal.
-func describe(cs *chainofcustody.Case, exhibit string, items []counsel.Withheld, unnamed bool) error {
+func describe(c *cli.Context, cs *chainofcustody.Case, exhibit string, items []counsel.Withheld, unnamed bool) error {
 	path, err := bundleOf(cs, exhibit)
 	if err != nil {
 		return err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope/agekeys"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
@@ -20,7 +22,8 @@ func collectCommand() *cli.Command {
 	return &cli.Command{
 		Name: "collect", Usage: "collect this machine, or one mounted below a folder", Category: catCollect,
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
-			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n\n" +
+			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
+			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is; the second ends the program.",
 		Flags: gathering.Flags(), Action: runCollect,
 	}
@@ -58,7 +61,11 @@ func runCollect(c *cli.Context) error {
 
 // collectAlone writes a bundle outside of any case.
 func collectAlone(c *cli.Context, out string) error {
-	who := gathering.Who{Authority: c.String("authority"), Version: version}
+	recipients, err := recipients(c)
+	if err != nil {
+		return err
+	}
+	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients}
 	if id, err := identity(c); err == nil {
 		who.Examiner, who.Identity = id.ID, id
 	}
@@ -67,6 +74,11 @@ func collectAlone(c *cli.Context, out string) error {
 		return err
 	}
 	return report(c, sum, out == "-")
+}
+
+// recipients reads whom to encrypt to; plugins are started where one needs it.
+func recipients(c *cli.Context) ([]envelope.Recipient, error) {
+	return gathering.Recipients(c, func(s string) (envelope.Recipient, error) { return agekeys.Recipient(s, c.App.ErrWriter) })
 }
 
 // report prints a summary where the bundle does not go.
@@ -88,7 +100,11 @@ func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
 // collectExhibit makes a new exhibit of the case and records each step in its
 // custody log.
 func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity) error {
-	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID}
+	recipients, err := recipients(c) // before a number is spent
+	if err != nil {
+		return err
+	}
+	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients}
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
@@ -159,10 +175,14 @@ func recordCollected(sum *gathering.Summary, refs []string, record func(chainofc
 			return err
 		}
 	}
+	note := "seal code " + bundle.CodeOf(sum.Result.Seal.ID)
+	if n := len(sum.Recipients); n > 0 {
+		note += fmt.Sprintf("; encrypted to %d recipients", n)
+	}
 	return record(chainofcustody.Event{
 		Kind: chainofcustody.EventSealed, Seal: sum.Result.Seal.ID, OuterSHA256: digest, Size: st.Size(),
 		Refs:   refs,
-		Note:   "seal code " + bundle.CodeOf(sum.Result.Seal.ID),
+		Note:   note,
 		Attach: []chainofcustody.Attachment{{Name: filepath.Base(sum.Bundle), SHA256: digest}},
 	})
 }

@@ -57,7 +57,7 @@ type opened struct {
 	id      *chainofcustody.Identity
 	exhibit string
 	path    string
-	file    *os.File
+	file    *bundleFile
 	*bundle.Reader
 }
 
@@ -73,7 +73,7 @@ func openArgument(c *cli.Context, atMost int, usage string) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +149,9 @@ func runLs(c *cli.Context) error {
 			continue
 		}
 		shown = true
+		if before := o.Header().Continues; it.Kind == evidence.KindHeader && before != "" {
+			it.Detail = "continues " + sealName(before)
+		}
 		r := rowOfItem(&it)
 		if c.Bool("json") {
 			err = command.JSON(c.App.Writer, r)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -141,7 +140,7 @@ func custodyVerify(c *cli.Context) error {
 	worst := chainofcustody.VerdictVerified
 	for _, name := range names {
 		o := opt
-		o.Bundle = factsOf(c.Context, cs, name)
+		o.Bundle = factsOf(c, cs, name)
 		rep, err := verifyLog(cs, name, o)
 		if err != nil {
 			return err
@@ -196,8 +195,9 @@ func readSigners(path string) (chainofcustody.AllowedSigners, error) {
 }
 
 // factsOf identifies the bundle that lies in the case for an exhibit, nil
-// where there is none that can be opened.
-func factsOf(ctx context.Context, cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
+// where there is none that can be read. The seal of an encrypted one that no
+// identity given opens stays open: its SHA-256 then speaks for it.
+func factsOf(c *cli.Context, cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
 	path, err := bundleOf(cs, exhibit)
 	if err != nil {
 		return nil
@@ -210,24 +210,24 @@ func factsOf(ctx context.Context, cs *chainofcustody.Case, exhibit string) *chai
 	if facts.OuterSHA256, err = command.FileDigest(path); err != nil {
 		return nil
 	}
-	if f, r, err := openBundle(path); err == nil {
+	if f, r, err := openBundle(c, path); err == nil {
 		facts.Seal = r.Seal().ID
 		f.Close()
 	} else {
-		facts.Seal = lastCheckpoint(ctx, path, st.Size())
+		facts.Seal = lastCheckpoint(c, path)
 	}
 	return facts
 }
 
 // lastCheckpoint identifies a bundle that was cut short and has no seal: by
 // the last checkpoint that holds. It is zero where there is none.
-func lastCheckpoint(ctx context.Context, path string, size int64) evidence.Digest {
-	f, err := os.Open(path)
+func lastCheckpoint(c *cli.Context, path string) evidence.Digest {
+	f, err := openFile(c, path)
 	if err != nil {
 		return evidence.Digest{}
 	}
 	defer f.Close()
-	rep, err := bundle.Verify(ctx, f, size, bundle.VerifyOptions{})
+	rep, err := bundle.Verify(c.Context, f, f.size, bundle.VerifyOptions{})
 	if err != nil {
 		return evidence.Digest{}
 	}

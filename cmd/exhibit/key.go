@@ -30,6 +30,7 @@ func keyCommand() *cli.Command {
 				Description: "Example:\n   exhibit key use agent:SHA256:abc… --id alice@lab",
 				Flags:       personFlags(), Action: keyUse,
 			},
+			keyAgeCommand(),
 			{
 				Name: "list", Usage: "show the key in use and those of the agent", Action: keyList,
 				Description: "Example:\n   exhibit key list",

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -124,12 +126,12 @@ func runProve(c *cli.Context) error {
 		return err
 	}
 	ev = ev.Clone()
-	f, r, exhibit, err := bundleWithSeal(cs, ev.Source.Bundle)
+	f, r, exhibit, err := bundleWithSeal(c, cs, ev.Source.Bundle)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	p := &proven{Event: ev.ID.String(), Message: ev.Message, Bundle: f.Name(), Holds: true}
+	p := &proven{Event: ev.ID.String(), Message: ev.Message, Bundle: f.path, Holds: true}
 	proof := proveEvent(p, r, ev, c.Int64("max-bytes"))
 	p.signatures(cs, exhibit, r)
 	if dir := c.String("proof-dir"); dir != "" {
@@ -151,17 +153,22 @@ func runProve(c *cli.Context) error {
 
 // bundleWithSeal finds the bundle of the case that an event came from, and the
 // exhibit it is.
-func bundleWithSeal(cs *chainofcustody.Case, seal evidence.Digest) (f *os.File, r *bundle.Reader, exhibit string, err error) {
+func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Digest) (f *bundleFile, r *bundle.Reader, exhibit string, err error) {
 	names, err := cs.Exhibits()
 	if err != nil {
 		return nil, nil, "", err
 	}
+	var locked error // the bundle may be one that no identity given opens
 	for _, name := range names {
 		path, err := bundleOf(cs, name)
 		if err != nil {
 			continue
 		}
-		f, r, err := openBundle(path)
+		f, r, err := openBundle(c, path)
+		if errors.Is(err, errUnopened) || errors.Is(err, envelope.ErrNoKey) {
+			locked = err
+			continue
+		}
 		if err != nil {
 			continue // cut short: no event came from it
 		}
@@ -169,6 +176,9 @@ func bundleWithSeal(cs *chainofcustody.Case, seal evidence.Digest) (f *os.File, 
 			return f, r, name, nil
 		}
 		f.Close()
+	}
+	if locked != nil {
+		return nil, nil, "", locked
 	}
 	return nil, nil, "", command.Failf(command.Failure, "put the bundle back into the case's exhibits folder",
 		"no bundle with seal %s in the case", bundle.CodeOf(seal))

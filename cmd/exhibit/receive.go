@@ -64,7 +64,7 @@ func runReceive(c *cli.Context) error {
 	if rep.Verdict == bundle.Unreadable {
 		return command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
 	}
-	exhibit, refs, err := numberFor(cs, from, rep)
+	exhibit, refs, err := numberFor(c, cs, from, rep)
 	if err != nil {
 		return err
 	}
@@ -96,12 +96,14 @@ func runReceive(c *cli.Context) error {
 			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
 		}
 	}
-	if rep.Prefix || !rep.Sealed {
+	if rep.Verdict != bundle.Unopened && (rep.Prefix || !rep.Sealed) {
 		hintRecovery(c, exhibit, path)
 	}
 	switch {
 	case err != nil:
 		return err
+	case rep.Verdict == bundle.Unopened:
+		return nil // who keeps a bundle need not be able to read it
 	case rep.Verdict != bundle.SignerUnknown:
 		return command.Exit(rep.ExitCode())
 	case rep.Prefix || !rep.Sealed:
@@ -113,7 +115,7 @@ func runReceive(c *cli.Context) error {
 // hintRecovery says what to do with a bundle that was cut short: nothing can
 // read it before it was recovered.
 func hintRecovery(c *cli.Context, exhibit, path string) {
-	f, _, err := openBundle(path)
+	f, _, err := openBundle(c, path)
 	if err == nil {
 		f.Close()
 		return
@@ -123,8 +125,8 @@ func hintRecovery(c *cli.Context, exhibit, path string) {
 
 // numberFor returns the exhibit number of a bundle that arrives: that of the
 // order it was collected under, if this case issued it, or the next one.
-func numberFor(cs *chainofcustody.Case, path string, rep *bundle.Report) (string, []string, error) {
-	f, r, err := openBundle(path)
+func numberFor(c *cli.Context, cs *chainofcustody.Case, path string, rep *bundle.Report) (string, []string, error) {
+	f, r, err := openBundle(c, path)
 	if err == nil {
 		defer f.Close()
 		h := r.Header()
@@ -138,7 +140,9 @@ func numberFor(cs *chainofcustody.Case, path string, rep *bundle.Report) (string
 
 func receiptNote(c *cli.Context, rep *bundle.Report) string {
 	note := "seal code " + rep.SealCode
-	if c.String("code") != "" {
+	if rep.SealCode == "" {
+		note = "no seal code: the bundle is encrypted, was not opened, and no seal lies beside it"
+	} else if c.String("code") != "" {
 		note += ", equal to the code written at the scene"
 	} else {
 		note += ", not compared with a code from the scene"
@@ -159,13 +163,16 @@ func takeCopy(ctx context.Context, cs *chainofcustody.Case, exhibit, from string
 		return "", err
 	}
 	path := filepath.Join(dir, strings.TrimSuffix(filepath.Base(from), gathering.Unfinished))
-	return path, copyChecked(ctx, from, path, want)
+	if err := copyChecked(ctx, from, path, want); err != nil {
+		return "", err
+	}
+	return path, takeSealFolder(from, path)
 }
 
 // copyChecked copies a file into a new one and compares what passed with its
 // digest.
 func copyChecked(ctx context.Context, from, to string, want evidence.Digest) error {
-	in, _, err := openFile(from)
+	in, err := openPlainFile(from)
 	if err != nil {
 		return err
 	}
@@ -193,6 +200,25 @@ func (u untilDone) Read(b []byte) (int, error) {
 		return 0, context.Cause(u.ctx)
 	}
 	return u.r.Read(b)
+}
+
+// takeSealFolder copies the seal that lies beside an encrypted bundle. It has
+// been verified; a folder that is none is left behind.
+func takeSealFolder(from, to string) error {
+	root, err := os.OpenRoot(from + bundle.SealFolder)
+	if err != nil {
+		return nil //nolint:nilerr // most bundles have none
+	}
+	defer root.Close()
+	s, key, err := bundle.ReadSealFolder(root.FS())
+	if err != nil {
+		return nil //nolint:nilerr // the verification has said so
+	}
+	files, err := bundle.SealFiles(s, key)
+	if err != nil {
+		return err
+	}
+	return gathering.WriteSealFolder(to, files)
 }
 
 // provenTime says by when an outside time stamp proves that a seal existed.

@@ -80,7 +80,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	}
 	d.Inputs = append(d.Inputs, counsel.Input{Name: filepath.Base(path), SHA256: digest.String(), Size: rep.Size})
 	d.Exhibit.Complete, d.Exhibit.EndReason, d.Exhibit.Started, d.Exhibit.Finished = rep.Complete, rep.Reason, rep.Started, rep.Finished
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
@@ -136,6 +136,12 @@ func addHeader(d *counsel.Data, r *bundle.Reader) {
 	x.Host, x.MachineID, x.OS, x.Kernel, x.Arch = h.Host.Hostname, h.Host.MachineID, h.Host.OS, h.Host.Kernel, h.Host.Arch
 	x.Examiner, x.Authority = h.Examiner, h.Authority
 	x.Description = "evidence collected from " + h.Host.Hostname
+	if h.Continues != "" {
+		x.Description += ", continuing " + sealName(h.Continues)
+	}
+	if len(h.Recipients) > 0 {
+		x.Description += fmt.Sprintf(", encrypted to %d recipients", len(h.Recipients))
+	}
 	d.Method.Tool = counsel.Tool{Name: h.Tool.Name, Version: h.Tool.Version, SHA256: h.Tool.SHA256}
 	d.Clock = counsel.Clock{Wall: h.Clock.Wall, Zone: h.Clock.Zone, Source: h.Clock.Source}
 	if h.Clock.Synced != nil {

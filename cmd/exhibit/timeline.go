@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/analyze/parsers"
-	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -113,7 +111,7 @@ func timelineBuild(c *cli.Context) error {
 	}
 	// Every argument is looked at before anything is made.
 	for _, arg := range args {
-		if err := mayBuild(cs, arg); err != nil {
+		if err := mayBuild(c, cs, arg); err != nil {
 			return err
 		}
 	}
@@ -153,8 +151,8 @@ func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left 
 	for _, exhibit := range all {
 		path, _, err := bundlePath(cs, exhibit)
 		if err == nil {
-			var f *os.File
-			if f, _, err = openBundle(path); err == nil {
+			var f *bundleFile
+			if f, _, err = openBundle(c, path); err == nil {
 				f.Close()
 				exhibits = append(exhibits, exhibit)
 				continue
@@ -202,12 +200,12 @@ func reportBuild(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ide
 	return nil
 }
 
-func mayBuild(cs *chainofcustody.Case, arg string) error {
+func mayBuild(c *cli.Context, cs *chainofcustody.Case, arg string) error {
 	path, _, err := bundlePath(cs, arg)
 	if err != nil {
 		return err
 	}
-	f, _, err := openBundle(path)
+	f, _, err := openBundle(c, path)
 	if err != nil {
 		return err
 	}
@@ -219,7 +217,7 @@ func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg
 	if err != nil {
 		return nil, err
 	}
-	f, r, err := openBundle(path)
+	f, r, err := openBundle(c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -330,54 +328,6 @@ func timelineError(err error) error {
 		return command.Fail(command.NoCase, "use the newer exhibit that wrote it, or delete the timeline folder and build again", err)
 	case errors.Is(err, local.ErrBusy):
 		return command.Fail(command.NoCase, "wait for the other command to end", err)
-	}
-	return err
-}
-
-// openFile opens a file of evidence for reading.
-func openFile(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, openError(err, path)
-	}
-	st, err := f.Stat()
-	switch {
-	case err != nil:
-	case st.IsDir():
-		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is a folder", path)
-	case !st.Mode().IsRegular():
-		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, st.Size(), nil
-}
-
-// openBundle opens a bundle and gives what goes wrong its exit code.
-func openBundle(path string) (*os.File, *bundle.Reader, error) {
-	f, size, err := openFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := bundle.Open(f, size)
-	if err != nil {
-		f.Close()
-		hint := "exhibit verify " + path + " says how much of it is proven; exhibit recover saves it"
-		if errors.Is(err, bundle.ErrNotBundle) {
-			hint = "give the path of a bundle file, *" + bundleSuffix
-		}
-		return nil, nil, command.Fail(command.Failure, hint, fmt.Errorf("open %s: %w", path, err))
-	}
-	return f, r, nil
-}
-
-func openError(err error, path string) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return command.Fail(command.Privilege, "run this as a user who may read "+path, err)
-	case errors.Is(err, os.ErrNotExist) && exhibitNumber.MatchString(path):
-		return command.Fail(command.NoCase, "exhibit numbers work inside a case: pass --case DIR or the bundle's path", err)
 	}
 	return err
 }

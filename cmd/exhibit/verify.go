@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,8 +20,11 @@ import (
 func verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "say what of a bundle is proven", ArgsUsage: "EXHIBIT|BUNDLE...", Category: catEvidence,
-		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+		Description: "Example:\n   exhibit verify EX-001\n   exhibit verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5\n" +
+			"   exhibit verify host.exhibit.tar.zst.age --identity age.key\n\n" +
 			"EXHIBIT is a number of the case, such as EX-001; BUNDLE is the path of a file.\n" +
+			"An encrypted bundle without --identity is compared with custody log and seal from outside: UNOPENED.\n" +
+			"Of several bundles that continue each other it says whether one is missing.\n" +
 			"Reads every byte. Inside a case the result is recorded in the exhibit's custody log.\n" +
 			"docs/format/bundle.md shows the same check with zstd, tar, sha256sum, ssh-keygen and openssl.",
 		Flags: []cli.Flag{
@@ -51,8 +55,9 @@ func runVerify(c *cli.Context) error {
 		return err
 	}
 	code := 0
+	var links []bundle.Link
 	for _, arg := range c.Args().Slice() {
-		one, err := verifyOne(c, cs, id, signers, arg)
+		one, err := verifyOne(c, cs, id, signers, arg, &links)
 		if err != nil {
 			if c.NArg() == 1 || c.Context.Err() != nil {
 				return err
@@ -61,11 +66,11 @@ func runVerify(c *cli.Context) error {
 		}
 		code = worseCode(code, one)
 	}
-	return command.Exit(code)
+	return command.Exit(worseCode(code, printChain(c, bundle.CheckChain(links))))
 }
 
 // verifyOne verifies one argument, prints its verdict and records it.
-func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, signers chainofcustody.AllowedSigners, arg string) (code int, err error) {
+func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, signers chainofcustody.AllowedSigners, arg string, links *[]bundle.Link) (code int, err error) {
 	path, exhibit, err := bundlePath(cs, arg)
 	if err != nil {
 		return 0, err
@@ -77,6 +82,7 @@ func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	if err := printReport(c, path, rep); err != nil {
 		return 0, err
 	}
+	*links = append(*links, linkOf(path, rep))
 	if exhibit == "" {
 		return rep.ExitCode(), nil
 	}
@@ -116,8 +122,15 @@ func mustDigest(hex string) evidence.Digest {
 // custody log of the exhibit, where there is one, says who vouches for its
 // seal where its own signatures leave that open, and by when it existed.
 func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigners, cs *chainofcustody.Case, exhibit string) (*bundle.Report, evidence.Digest, error) {
-	f, size, err := openFile(path)
+	f, err := openFile(c, path)
+	if errors.Is(err, errUnopened) {
+		return unopened(c, path)
+	}
 	if err != nil {
+		if rep := unreadable(err); rep != nil {
+			digest, err := command.FileDigest(path)
+			return rep, digest, err
+		}
 		return nil, evidence.Digest{}, err
 	}
 	defer f.Close()
@@ -148,15 +161,17 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 		}
 		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
 	}
-	rep, err := bundle.Verify(c.Context, f, size, opt)
+	rep, err := bundle.Verify(c.Context, f, f.size, opt)
 	if err == nil && rep.Verdict == bundle.SignerUnknown && by != nil {
 		opt.Confirmed = by
-		rep, err = bundle.Verify(c.Context, f, size, opt)
+		rep, err = bundle.Verify(c.Context, f, f.size, opt)
 	}
 	if err != nil {
 		return nil, evidence.Digest{}, err
 	}
 	progress.Done()
+	addEnvelope(rep, f)
+	compareFolder(rep, f)
 	if typed := c.String("code"); typed != "" && rep.SealCode != bundle.NormalCode(typed) {
 		return nil, evidence.Digest{}, command.Failf(command.Integrity, "this is not the bundle whose code was written down, or the code was misread",
 			"%s has seal code %s, not %s", path, rep.SealCode, bundle.NormalCode(typed))
@@ -187,6 +202,9 @@ func printReport(c *cli.Context, path string, rep *bundle.Report) error {
 	}
 	if rep.SealCode != "" {
 		fmt.Fprintf(w, "  seal code %s\n", rep.SealCode)
+	}
+	if rep.Continues != "" {
+		fmt.Fprintf(w, "  continues %s\n", sealName(rep.Continues))
 	}
 	shown := 5
 	if c.Bool("explain") {

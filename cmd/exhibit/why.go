@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func runWhy(c *cli.Context) error {
 		}
 		opt.Internal = append(opt.Internal, p)
 	}
-	done, err := allEvidence(cs, &opt.Evidence)
+	done, err := allEvidence(c, cs, &opt.Evidence)
 	defer done()
 	if err != nil {
 		return err
@@ -136,8 +135,8 @@ func startFrom(c *cli.Context, eng timeline.Engine, text string) ([]timeline.ID,
 
 // allEvidence opens the bundles of the case, for the contents that the walk
 // may ask for.
-func allEvidence(cs *chainofcustody.Case, list *[]analyze.Evidence) (done func(), err error) {
-	var files []*os.File
+func allEvidence(c *cli.Context, cs *chainofcustody.Case, list *[]analyze.Evidence) (done func(), err error) {
+	var files []*bundleFile
 	done = func() {
 		for _, f := range files {
 			f.Close()
@@ -152,7 +151,7 @@ func allEvidence(cs *chainofcustody.Case, list *[]analyze.Evidence) (done func()
 		if err != nil {
 			continue // an exhibit whose collection failed
 		}
-		f, r, err := openBundle(path)
+		f, r, err := openBundle(c, path)
 		if err != nil {
 			continue // cut short: no event came from it
 		}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/collect"
@@ -31,7 +33,7 @@ const (
 
 // Flags are the flags of collecting.
 func Flags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, or - for standard output"},
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
@@ -43,7 +45,8 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
-	}
+		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
+	}, RecipientFlags()...)
 }
 
 // Who says in whose name a collection runs.
@@ -53,6 +56,7 @@ type Who struct {
 	Version                 string
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
+	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
 }
 
 // Summary is what a collection reports.
@@ -71,6 +75,10 @@ type Summary struct {
 	CPU        float64          `json:"cpu_seconds"`
 	PeakRSS    int64            `json:"peak_rss_bytes"`
 	Collectors []Line           `json:"collectors"`
+
+	Recipients []string          `json:"recipients,omitempty"` // whom it is encrypted to
+	Continues  string            `json:"continues,omitempty"`  // seal id of the bundle before it
+	SealFiles  map[string]string `json:"seal_files,omitempty"` // the seal, where the bundle cannot be opened to read it
 
 	Result *collect.Result `json:"-"`
 }
@@ -186,6 +194,14 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	continues, err := Continues(c.String("continues"))
+	if err != nil {
+		return nil, err
+	}
+	key, err := chainofcustody.NewRunKey()
+	if err != nil {
+		return nil, err
+	}
 	progress, err := command.Progress(c, "collecting")
 	if err != nil {
 		return nil, err
@@ -195,6 +211,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
 		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
+		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
 		Profile: profileName(c), Progress: func(p collect.Progress) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
 		},
@@ -206,12 +223,53 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if who.Order != nil && who.Order.Key != nil {
 		opt.Key = who.Order.Key
 	}
+	var sum *Summary
 	if path == "-" {
-		opt.Out = c.App.Writer
-		res, err := collect.Run(ctx, opt)
-		return summarise(path, res), sinkError(err)
+		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
+	} else {
+		sum, err = toFile(ctx, opt, who.Recipients, EncryptedName(path, who.Recipients))
 	}
-	return toFile(ctx, opt, path)
+	if sum != nil {
+		sum.Recipients, sum.Continues = opt.Recipients, continues
+	}
+	return sum, err
+}
+
+// toStream writes the bundle where nothing can be named or synced. Its seal
+// goes into the summary: nobody can read it from the stream without a key.
+func toStream(ctx context.Context, opt collect.Options, recipients []envelope.Recipient, w io.Writer) (*Summary, error) {
+	out := &counted{w: w}
+	var end func() error
+	var err error
+	if opt.Out, end, err = Sealing(out, recipients); err != nil {
+		return nil, err
+	}
+	res, err := collect.Run(ctx, opt)
+	if ended := end(); err == nil {
+		err = ended
+	}
+	if err != nil {
+		return nil, sinkError(err)
+	}
+	files, err := bundle.SealFiles(res.Seal, opt.Key.PublicKey())
+	if err != nil {
+		return nil, err
+	}
+	sum := summarise("-", res)
+	sum.Written, sum.SealFiles = out.n, sealTexts(files)
+	return sum, nil
+}
+
+// counted counts what one goroutine writes.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // regular returns those of the files that are regular ones: a standard output
@@ -234,9 +292,15 @@ func profileName(c *cli.Context) string {
 }
 
 // toFile writes the bundle durably and gives it its name when it is sealed.
-func toFile(ctx context.Context, opt collect.Options, path string) (*Summary, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return nil, command.Failf(command.Failure, "choose another name: evidence is never overwritten", "%s exists", path)
+func toFile(ctx context.Context, opt collect.Options, recipients []envelope.Recipient, path string) (*Summary, error) {
+	beside := []string{path}
+	if len(recipients) > 0 {
+		beside = append(beside, path+bundle.SealFolder)
+	}
+	for _, p := range beside {
+		if _, err := os.Lstat(p); err == nil {
+			return nil, command.Failf(command.Failure, "choose another name: evidence is never overwritten", "%s exists", p)
+		}
 	}
 	f, err := os.OpenFile(path+Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
@@ -245,13 +309,20 @@ func toFile(ctx context.Context, opt collect.Options, path string) (*Summary, er
 	if err != nil {
 		return nil, fileError(err)
 	}
-	opt.Out, opt.Sync, opt.OwnFiles = f, f.Sync, append(opt.OwnFiles, f)
+	out := &counted{w: f}
+	var end func() error
+	if opt.Out, end, err = Sealing(out, recipients); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(path+Unfinished))
+	}
+	opt.Sync, opt.OwnFiles = f.Sync, append(opt.OwnFiles, f)
 	res, err := collect.Run(ctx, opt)
 	if err != nil {
+		// The last chunk of an envelope is what a recovery would miss.
+		_ = end() //nolint:errcheck // the first error is the one that matters
 		f.Close()
 		return nil, kept(err, path+Unfinished)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(end(), f.Sync(), f.Close()); err != nil {
 		return nil, kept(err, path+Unfinished)
 	}
 	if err := os.Rename(path+Unfinished, path); err != nil {
@@ -260,8 +331,20 @@ func toFile(ctx context.Context, opt collect.Options, path string) (*Summary, er
 	if err := os.Chmod(path, 0o400); err != nil {
 		return nil, err
 	}
+	sum := summarise(path, res)
+	sum.Written = out.n
+	if len(recipients) > 0 {
+		files, err := bundle.SealFiles(res.Seal, opt.Key.PublicKey())
+		if err != nil {
+			return nil, err
+		}
+		if err := WriteSealFolder(path, files); err != nil {
+			return nil, err
+		}
+		sum.SealFiles = sealTexts(files)
+	}
 	syncFolder(filepath.Dir(path))
-	return summarise(path, res), nil
+	return sum, nil
 }
 
 // kept says where a run that failed left what it had.
@@ -339,6 +422,19 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 		fmt.Fprintf(w, "%s: the run ended early (%s); the bundle is sealed and says so\n", pal.Warn("PARTIAL"), s.Reason)
 	}
 	fmt.Fprintf(w, "bundle     %s\nseal code  %s   write it on paper now\n", term.Escape(s.Bundle), pal.Bold(s.Code))
+	if len(s.Recipients) > 0 {
+		fmt.Fprintf(w, "encrypted  to %d recipients; nothing on this host can open it\n", len(s.Recipients))
+	}
+	if s.Continues != "" {
+		fmt.Fprintf(w, "continues  %s\n", s.Continues)
+	}
+	if s.Bundle != "-" || len(s.Recipients) == 0 {
+		if len(s.Recipients) > 0 {
+			fmt.Fprintf(w, "seal       %s%s, for those who keep the bundle and cannot open it\n", term.Escape(s.Bundle), bundle.SealFolder)
+		}
+		return
+	}
+	fmt.Fprintf(w, "Keep the seal with the bundle; --json writes all of its files:\n\n%s\n%s", s.SealFiles["seal.note"], s.SealFiles["collector.pub"])
 }
 
 // Exit is the exit code of a collection: partial where something that exists

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -190,8 +191,17 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 			return err
 		}
 	}
+	if len(w.Recipients) == 0 {
+		for _, text := range o.Recipients {
+			one, err := envelope.ParseRecipient(text)
+			if err != nil {
+				return recipientError(err)
+			}
+			w.Recipients = append(w.Recipients, one)
+		}
+	}
 	if c.Bool("outside-order") {
 		return nil
 	}
-	return o.Check(profileName(c), nil, time.Now())
+	return o.Check(profileName(c), envelope.Texts(w.Recipients), time.Now())
 }
