@@ -112,6 +112,22 @@ func TestContradictoryHandOversAreSaid(t *testing.T) {
 		t.Errorf("two branches: %q %q", l.Sentence, l.Details)
 	}
 
+	// With a copy made before, each branch has one.
+	home, alice, bob, ex = twoPeople(t)
+	add(t, home, ex, Event{Kind: EventCopied}, alice)
+	copyOf = exported(t, home)
+	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
+	if other, err = Import(bytes.NewReader(copyOf), filepath.Join(t.TempDir(), "other")); err != nil {
+		t.Fatal(err)
+	}
+	add(t, other.Case, ex, Event{Kind: EventTransferred, To: &Person{ID: "carol@x"}}, alice)
+	if _, err := Import(bytes.NewReader(exported(t, other.Case)), home.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if l := layerOf(t, verify(t, home, ex, VerifyOptions{}), LayerHandovers); strings.Contains(l.Sentence, "contradict") {
+		t.Errorf("original and copy: %q %q", l.Sentence, l.Details)
+	}
+
 	home, alice, bob, ex = twoPeople(t)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
 	add(t, home, ex, Event{Kind: EventReceived}, bob)

@@ -178,12 +178,13 @@ func (v *verifier) handovers() Layer {
 }
 
 // givenTwice finds pairs of transfers on different branches: neither knew of
-// the other, so the one original went two ways.
+// the other, so the one original went two ways. Where a copy was made before,
+// one of the two is a copy.
 func (v *verifier) givenTwice(l *layer, given []*node) int {
 	found := 0
 	for i, a := range given {
 		for _, b := range given[i+1:] {
-			if v.before(a, b) || v.before(b, a) {
+			if v.before(a, b) || v.before(b, a) || v.copied(a) || v.copied(b) {
 				continue
 			}
 			if a.event.To != nil && b.event.To != nil && a.event.To.ID == b.event.To.ID && a.event.Actor.ID == b.event.Actor.ID {
@@ -194,6 +195,16 @@ func (v *verifier) givenTwice(l *layer, given []*node) int {
 		}
 	}
 	return found
+}
+
+// copied reports whether a copy was made before an event.
+func (v *verifier) copied(then *node) bool {
+	for _, n := range v.nodes {
+		if n.event.Kind == EventCopied && v.before(n, then) {
+			return true
+		}
+	}
+	return false
 }
 
 // givenByOthers finds transfers by somebody who, by the transfer before it,

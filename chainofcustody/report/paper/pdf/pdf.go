@@ -9,6 +9,7 @@ package pdf
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"codeberg.org/go-pdf/fpdf"
 
@@ -70,8 +71,12 @@ func newPress(d paper.Document, size Size) (*press, error) {
 	out.SetMargins(0, 0, 0)
 	out.SetCellMargin(0)
 	out.SetCatalogSort(true) // the order of a map is no part of a paper
-	out.SetCreationDate(d.Created.UTC())
-	out.SetModificationDate(d.Created.UTC())
+	created := d.Created.UTC()
+	if created.IsZero() { // fpdf takes no date for the present one
+		created = time.Unix(0, 0).UTC()
+	}
+	out.SetCreationDate(created)
+	out.SetModificationDate(created)
 	out.SetTitle(paper.Clean(d.Title), true)
 	out.SetSubject(paper.Clean(d.Subject), true)
 	out.SetAuthor(paper.Clean(d.Author), true)
