@@ -113,7 +113,7 @@ func TestContradictoryHandOversAreSaid(t *testing.T) {
 	}
 
 	// With a copy made before, each branch has one.
-	home, alice, bob, ex = twoPeople(t)
+	home, alice, _, ex = twoPeople(t)
 	add(t, home, ex, Event{Kind: EventCopied}, alice)
 	copyOf = exported(t, home)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
