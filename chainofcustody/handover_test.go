@@ -97,7 +97,7 @@ func TestAHandOverIsSignedByBothOnTheSameBytesAndComesHome(t *testing.T) {
 }
 
 func TestContradictoryHandOversAreSaid(t *testing.T) {
-	home, alice, bob, ex := twoPeople(t)
+	home, alice, _, ex := twoPeople(t)
 	copyOf := exported(t, home)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
 	other, err := Import(bytes.NewReader(copyOf), filepath.Join(t.TempDir(), "other"))
@@ -128,6 +128,7 @@ func TestContradictoryHandOversAreSaid(t *testing.T) {
 		t.Errorf("original and copy: %q %q", l.Sentence, l.Details)
 	}
 
+	var bob *Identity
 	home, alice, bob, ex = twoPeople(t)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
 	add(t, home, ex, Event{Kind: EventReceived}, bob)
