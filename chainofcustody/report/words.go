@@ -211,6 +211,8 @@ func question(l Layer) string {
 		"checkpoints": "Do the checkpoints signed on the way hold?",
 		"seal":        "Is the seal's signature good?",
 		"signer":      "Is it known who sealed it?",
+		"certificate": "Does the certificate for the key of the run hold?",
+		"order":       "Did the run keep to its collection order?",
 		"time":        "Was the sealing key valid at that time?",
 	}
 	q := bundle[l.Name]
