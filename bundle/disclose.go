@@ -177,10 +177,14 @@ func (p *disclosing) sealMembers() ([]fixedMember, error) {
 	}
 	var list []fixedMember
 	for _, f := range []fixedMember{
-		{disclosedKey, CollectorPub(p.r.sshKey)}, {disclosedPEM, pem},
-		{disclosedBinding, m.Statement}, {disclosedCert, m.Certificate},
-		{disclosedSeal, p.r.seal.Text}, {disclosedSSHSig, p.r.seal.SSHSig},
-		{disclosedNote, p.r.seal.Note}, {disclosedCertSig, p.r.seal.CertSig},
+		{disclosedKey, CollectorPub(p.r.sshKey)},
+		{disclosedPEM, pem},
+		{disclosedBinding, m.Statement},
+		{disclosedCert, m.Certificate},
+		{disclosedSeal, p.r.seal.Text},
+		{disclosedSSHSig, p.r.seal.SSHSig},
+		{disclosedNote, p.r.seal.Note},
+		{disclosedCertSig, p.r.seal.CertSig},
 	} {
 		if len(f.data) > 0 {
 			list = append(list, f)

@@ -281,5 +281,11 @@ func (r *statedRecord) names() []string {
 
 // plainName reports whether a file of a custody log may stand in a package.
 func plainName(name string) bool {
-	return name != "" && len(name) <= 80 && name[0] != '.' && inertName(name) && !strings.Contains(name, "/")
+	for _, c := range []byte(name) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && strings.IndexByte("._-+=@,", c) < 0 {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 80 && name[0] != '.' && name[0] != '-'
 }

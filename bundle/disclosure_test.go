@@ -56,8 +56,12 @@ func verifyPackage(t testing.TB, b []byte, opt VerifyOptions) *DisclosureReport 
 // but its existence is shown.
 func sampleParts() []DisclosedPart {
 	return []DisclosedPart{
-		{Leaf: 8, Content: true, Meta: true}, {Leaf: 1, Content: true, Meta: true}, {Leaf: 2, Content: true},
-		{Leaf: 3, Meta: true}, {Leaf: 4}, {Leaf: 7, Content: true, Meta: true},
+		{Leaf: 8, Content: true, Meta: true},
+		{Leaf: 1, Content: true, Meta: true},
+		{Leaf: 2, Content: true},
+		{Leaf: 3, Meta: true},
+		{Leaf: 4},
+		{Leaf: 7, Content: true, Meta: true},
 	}
 }
 

@@ -49,6 +49,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
+			discloseCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),
