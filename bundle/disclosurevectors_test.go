@@ -67,8 +67,12 @@ func goodDisclosures(t testing.TB) map[string][]byte {
 		"unsigned":     discloseTest(t, file, Disclosure{Parts: two}),
 		"with-custody": discloseTest(t, file, Disclosure{Parts: two, By: "alice@lab", Sign: giver(t), Custody: testLog(t, seal)}),
 		"every-form": discloseTest(t, file, Disclosure{By: "alice@lab", Sign: giver(t), Parts: []DisclosedPart{
-			{Leaf: 0, Content: true, Meta: true}, {Leaf: 1, Content: true}, {Leaf: 2, Meta: true},
-			{Leaf: 3}, {Leaf: 4, Content: true, Meta: true}, {Leaf: 5, Content: true, Meta: true},
+			{Leaf: 0, Content: true, Meta: true},
+			{Leaf: 1, Content: true},
+			{Leaf: 2, Meta: true},
+			{Leaf: 3},
+			{Leaf: 4, Content: true, Meta: true},
+			{Leaf: 5, Content: true, Meta: true},
 		}}),
 	}
 }
