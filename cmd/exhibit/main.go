@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), lsCommand(), catCommand(), extractCommand(),
-			discloseCommand(),
+			discloseCommand(), deriveCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),
