@@ -42,6 +42,7 @@ type disclosing struct {
 	sums []byte
 	open hash.Hash // of the member being written
 	buf  []byte
+	tree [][]evidence.Digest // all nodes, leaves first: made once for all proofs
 }
 
 // Disclose writes a package of chosen records with proof that they belong to
@@ -228,9 +229,52 @@ func (p *disclosing) close(d Disclosure) error {
 	return p.put(make([]byte, 2*tarBlock))
 }
 
+// prove is Reader.Prove for many records of one bundle.
+func (p *disclosing) prove(leaf int64) (Proof, error) {
+	content, meta, err := p.r.linesOf(leaf)
+	if err != nil {
+		return Proof{}, err
+	}
+	if p.tree == nil {
+		leaves, err := p.r.allLeaves()
+		if err != nil {
+			return Proof{}, err
+		}
+		p.tree = treeLevels(leaves)
+	}
+	proof := Proof{
+		Index: leaf, Content: bytes.Clone(content), Meta: bytes.Clone(meta),
+		ContentHash: evidence.Sum(content), MetaHash: evidence.Sum(meta), Note: p.r.seal.Note,
+	}
+	proof.Leaf = leafOf(proof.ContentHash, proof.MetaHash)
+	for i, level := leaf, 0; level < len(p.tree)-1; i, level = i/2, level+1 {
+		if sibling := i ^ 1; sibling < int64(len(p.tree[level])) {
+			proof.Path = append(proof.Path, p.tree[level][sibling])
+		}
+	}
+	return proof, proof.Verify(p.r.seal)
+}
+
+// treeLevels computes all nodes of the tree over leaves, level by level: a
+// node without a sibling stands for its parent, as in RFC 6962.
+func treeLevels(leaves []evidence.Digest) [][]evidence.Digest {
+	levels := [][]evidence.Digest{leaves}
+	for low := leaves; len(low) > 1; low = levels[len(levels)-1] {
+		up := make([]evidence.Digest, 0, (len(low)+1)/2)
+		for i := 0; i+1 < len(low); i += 2 {
+			up = append(up, nodeHash(low[i], low[i+1]))
+		}
+		if len(low)%2 == 1 {
+			up = append(up, low[len(low)-1])
+		}
+		levels = append(levels, up)
+	}
+	return levels
+}
+
 // record writes the members of one record.
 func (p *disclosing) record(s *statedRecord, rec *record) error {
-	proof, err := p.r.Prove(s.leaf)
+	proof, err := p.prove(s.leaf)
 	if err != nil {
 		return err
 	}
