@@ -376,6 +376,12 @@ func (a *disclosureAudit) unchanged() string {
 // given says who disclosed, and what the attached log is worth.
 func (a *disclosureAudit) given() {
 	r := a.report
+	for _, f := range []struct{ member, shipped string }{{disclosedReadme, "README.txt"}, {disclosedScript, "check.sh"}} {
+		b, err := a.small(f.member, maxDisclosedFile)
+		if err == nil && !bytes.Equal(b, disclosureFile(f.shipped)) {
+			r.say("%s is not the one that this program ships: do not run or follow it before you have read it.", f.member)
+		}
+	}
 	switch {
 	case r.GivenBy != "":
 		r.say("%s signed for this package to %s, on this basis: %s.", r.GivenBy, r.To, r.Basis)
