@@ -274,17 +274,8 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	if !bytes.Equal(s.Text, text) {
 		return fmt.Errorf("seal.txt and seal.note differ")
 	}
-	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
-	if err != nil {
+	if err := c.sealedByRun(text, sig); err != nil {
 		return err
-	}
-	ed, err := ed25519Key(key)
-	if err != nil || !bytes.Equal(ed, c.key) {
-		return fmt.Errorf("seal was signed by another key than the run's")
-	}
-	// Of the two line lengths that signatures may have, a seal has one.
-	if first := bytes.IndexByte(bytes.TrimPrefix(sig, []byte("-----BEGIN SSH SIGNATURE-----\n")), '\n'); first != 64 {
-		return fmt.Errorf("signature of the seal is not in its one valid spelling")
 	}
 	var t tree
 	ok, known := c.grow(&t, s.Size)
@@ -300,6 +291,31 @@ func (c *conclusion) checkSeal(text, note, sig []byte) error {
 	s.SSHSig = sig
 	c.proven, c.signed = s.Size, s
 	return nil
+}
+
+// sealedByRun checks the SSH signature over a seal.
+func (c *conclusion) sealedByRun(text, sig []byte) error {
+	key, err := chainofcustody.Verify(chainofcustody.NamespaceSeal, text, sig)
+	if err != nil {
+		return err
+	}
+	ed, err := ed25519Key(key)
+	if err != nil || !bytes.Equal(ed, c.key) {
+		return fmt.Errorf("seal was signed by another key than the run's")
+	}
+	// Of the two line lengths that signatures may have, a seal has one.
+	if first := bytes.IndexByte(bytes.TrimPrefix(sig, []byte("-----BEGIN SSH SIGNATURE-----\n")), '\n'); first != 64 {
+		return fmt.Errorf("signature of the seal is not in its one valid spelling")
+	}
+	return nil
+}
+
+// sealSignatures checks both SSH signatures over a seal.
+func (c *conclusion) sealSignatures(text, sig []byte) error {
+	if err := c.sealedByRun(text, sig); err != nil {
+		return err
+	}
+	return c.checkCertSig(text)
 }
 
 // checkCertSig checks the seal's signature that carries the certificate: by

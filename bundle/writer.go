@@ -5,7 +5,7 @@
 //
 // A Writer makes a bundle in one pass, a Reader opens one for random access,
 // Verify says what of it is proven, Recover saves what is left of a damaged
-// one, Extract writes items out.
+// one, Extract writes items out, Disclose gives some out with proof.
 package bundle
 
 import (
