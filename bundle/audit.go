@@ -16,10 +16,10 @@ import (
 
 // Limits of what an audit holds for a hostile bundle.
 const (
-	maxControl   = 32 << 20 // bytes of one member that is read as a whole
-	maxMap       = 1 << 19  // bytes of the map of a sparse file: 8193 ranges
-	maxWaiting   = 1 << 18  // members whose record has not come yet
-	maxExpansion = 4 << 40  // bytes of holes to be summed as zeros
+	maxControl   = 32 << 20  // bytes of one member that is read as a whole
+	maxMap       = 1 << 19   // bytes of the map of a sparse file: 8193 ranges
+	maxWaiting   = 1 << 18   // members whose record has not come yet
+	maxExpansion = 256 << 30 // bytes of holes to be summed as zeros: minutes
 )
 
 // audit checks the members of one bundle as they pass by. It holds 48 bytes a
@@ -76,13 +76,14 @@ type audit struct {
 	where   map[string]place
 	last    string // name of the last member that ended
 
-	zeros     int64          // bytes of holes summed
-	looked    int64          // bytes looked at again
-	lastEnd   int64          // tar offset behind the last whole member
-	torn      map[int64]bool // header offsets of members under exhibit/ that are damaged
-	gaps      bool
-	recovery  bool
-	notBundle bool
+	zeros      int64          // bytes of holes summed
+	looked     int64          // bytes looked at again
+	zerosAgain int64          // bytes of holes summed again
+	lastEnd    int64          // tar offset behind the last whole member
+	torn       map[int64]bool // header offsets of members under exhibit/ that are damaged
+	gaps       bool
+	recovery   bool
+	notBundle  bool
 }
 
 // passed is what was seen of a content member.
@@ -276,7 +277,7 @@ func (a *audit) sparseMap() {
 func (a *audit) hole(n int64) {
 	if !a.leftOut {
 		if a.zeros += n; a.zeros > maxExpansion {
-			a.report.altered(a.cur.name, a.at, "bundle claims more than 4 TiB of holes to be summed: not done")
+			a.report.altered(a.cur.name, a.at, "bundle claims more than 256 GiB of holes to be summed: not done")
 			a.zeros = maxExpansion
 			return
 		}

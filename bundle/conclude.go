@@ -25,6 +25,7 @@ type conclusion struct {
 	complete  bool   // the tar ends as it must
 	confirmed bool   // somebody vouches for the seal itself
 	trouble   string // with the collection order, in a sentence
+	rewritten bool   // it is not the bundle of a checkpoint that was kept elsewhere
 }
 
 func (c *conclusion) draw() {
@@ -35,6 +36,7 @@ func (c *conclusion) draw() {
 	c.joinLeaves()
 	c.checkpoints()
 	c.sealed()
+	c.held()
 	c.ending()
 	c.leftovers()
 	c.indexes()
@@ -53,7 +55,7 @@ func (c *conclusion) container() {
 	c.complete = c.tar.zero == 2 && !c.tar.inside && len(c.tar.head) == 0 && !c.tar.broken
 	switch c.walk.end {
 	case endTable:
-		if table, err := readSeekTable(c.walk.r, c.walk.size); err != nil || !slices.Equal(table, c.walk.frames) {
+		if c.walk.table == nil || !c.walk.table.equal(c.walk.frames) {
 			r.damage("", c.walk.endAt, "seek table does not fit the frames")
 		}
 		if !c.complete && !c.gaps && !c.notBundle {
@@ -71,9 +73,9 @@ func (c *conclusion) container() {
 	case r.Prefix:
 		r.layer("container", "lost", fmt.Sprintf("the file ends early, at byte %d", c.walk.size))
 	case r.damaged:
-		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), len(c.walk.frames)))
+		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), c.walk.frames.len()))
 	default:
-		r.layer("container", "ok", fmt.Sprintf("%d frames", len(c.walk.frames)))
+		r.layer("container", "ok", fmt.Sprintf("%d frames", c.walk.frames.len()))
 	}
 }
 
