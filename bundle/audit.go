@@ -71,7 +71,9 @@ type audit struct {
 	notes   []passedNote
 	owed    bool              // a batch waits for its checkpoint
 	members map[string][]byte // small members of the tail
-	tail    []evidence.Digest // leaves.txt
+	agreed  int               // leaves of leaves.txt that are those of the records
+	tail    []evidence.Digest // those behind them
+	listed  []evidence.Digest // for reading them
 	hashes  map[string]evidence.Digest
 	where   map[string]place
 	last    string // name of the last member that ended
@@ -211,9 +213,17 @@ func (a *audit) control(p []byte) {
 	if a.cur.name == leavesMember && !a.damaged {
 		whole := len(a.buf) / 65 * 65
 		var err error
-		a.tail, err = parseLeaves(a.tail, a.buf[:whole])
+		a.listed, err = parseLeaves(a.listed[:0], a.buf[:whole])
+		for _, d := range a.listed {
+			// What the records say already is not kept twice.
+			if n := len(a.leaves); len(a.tail) == 0 && a.agreed < n && a.leaves[a.agreed] == d {
+				a.agreed++
+			} else {
+				a.tail = append(a.tail, d)
+			}
+		}
 		// Only where records are lost can there be more leaves than were seen.
-		if err != nil || len(a.tail) > leafLimit || !a.gaps && !a.recovery && len(a.tail) > len(a.leaves) {
+		if n := a.agreed + len(a.tail); err != nil || n > leafLimit || !a.gaps && !a.recovery && n > len(a.leaves) {
 			a.damaged = true
 			a.report.altered(leavesMember, a.at, "list of leaves is malformed or too long")
 		}

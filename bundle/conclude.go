@@ -157,17 +157,17 @@ func (c *conclusion) joinLeaves() {
 		}
 		return
 	}
-	for i := range min(len(c.tail), len(c.leaves)) {
-		switch {
+	for i := c.agreed; i < min(c.agreed+len(c.tail), len(c.leaves)); i++ {
+		switch listed := c.tail[i-c.agreed]; {
 		case c.leaves[i].IsZero():
-			c.leaves[i] = c.tail[i]
-		case c.leaves[i] != c.tail[i]:
+			c.leaves[i] = listed
+		case c.leaves[i] != listed:
 			r.altered(leavesMember, 0, fmt.Sprintf("leaf %d is not that of its record", i))
 			return
 		}
 	}
-	if extra := len(c.tail) - len(c.leaves); extra > 0 && c.gaps {
-		c.leaves = append(c.leaves, c.tail[len(c.leaves):]...)
+	if extra := c.agreed + len(c.tail) - len(c.leaves); extra > 0 && c.gaps {
+		c.leaves = append(c.leaves, c.tail[len(c.leaves)-c.agreed:]...)
 		r.LostRecords += int64(extra)
 	} else if extra != 0 && (extra > 0 || !c.recovery) {
 		r.altered(leavesMember, 0, "number of leaves is not that of the records")
