@@ -285,16 +285,17 @@ func (a *audit) sparseMap() {
 // hole sums a hole. Holes cost nothing to claim, so there is a limit to how
 // many zeros all the items of a bundle may have summed.
 func (a *audit) hole(n int64) {
-	if !a.leftOut {
-		if a.zeros += n; a.zeros > maxExpansion {
-			a.report.altered(a.cur.name, a.at, "bundle claims more than 256 GiB of holes to be summed: not done")
-			a.zeros = maxExpansion
-			return
-		}
+	if a.leftOut {
+		return // up to 2^61 bytes
+	}
+	if a.zeros += n; a.zeros > maxExpansion {
+		a.report.altered(a.cur.name, a.at, "bundle claims more than 256 GiB of holes to be summed: not done")
+		a.zeros = maxExpansion
+		return
 	}
 	// Holes are cheap to claim and dear to sum: who cancels must not wait.
 	for ; n > 0 && a.ctx.Err() == nil; n -= min(n, MaxFrame) {
-		a.sums.hole(min(n, MaxFrame), a.leftOut)
+		a.sums.writeZeros(min(n, MaxFrame))
 	}
 }
 
