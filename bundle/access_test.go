@@ -76,7 +76,7 @@ func TestOneItemOfAMultiGigabyteBundleReadsLessThanAMebibyte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := readSeekTable(f, info.Size())
+	table, err := tableOf(f, info.Size())
 	if err != nil || len(table) < 1000 {
 		t.Fatalf("%d frames, want more than 1000: %v", len(table), err)
 	}

@@ -70,7 +70,9 @@ func (w *Writer) Add(ctx context.Context, it evidence.Item, in Input) (evidence.
 	if it.Holes = alignHoles(it.Holes, it.Size); len(it.Holes) > 0 {
 		in.R = nil // by offset
 	}
-	it.SumsStored = sumsStored(it.Holes)
+	if it.SumsStored = sumsStored(it.Holes); !it.SumsStored && !w.sumHoles(it.Holes) {
+		it.Holes = nil
+	}
 	a := &adding{w: w, r: record{item: it, off: -1}, src: &source{ctx: ctx, in: in, size: it.Size}}
 	var err error
 	switch {
@@ -86,6 +88,21 @@ func (w *Writer) Add(ctx context.Context, it evidence.Item, in Input) (evidence.
 		return it, fmt.Errorf("add item %.80q: %w", it.Path, err)
 	}
 	return a.r.item, nil
+}
+
+// sumHoles takes the holes of an item out of what one verification sums as
+// zeros. Where too little is left, the item's holes must be stored as zeros:
+// those compress to next to nothing, and whoever verifies sees them come.
+func (w *Writer) sumHoles(holes []evidence.Extent) bool {
+	var n int64
+	for _, h := range holes {
+		n += h.Length
+	}
+	if w.summed.Add(n) <= maxExpansion {
+		return true
+	}
+	w.summed.Add(-n)
+	return false
 }
 
 // hold takes n bytes of the memory that all item buffers share.

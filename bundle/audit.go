@@ -16,10 +16,10 @@ import (
 
 // Limits of what an audit holds for a hostile bundle.
 const (
-	maxControl   = 32 << 20 // bytes of one member that is read as a whole
-	maxMap       = 1 << 19  // bytes of the map of a sparse file: 8193 ranges
-	maxWaiting   = 1 << 18  // members whose record has not come yet
-	maxExpansion = 4 << 40  // bytes of holes to be summed as zeros
+	maxControl   = 32 << 20  // bytes of one member that is read as a whole
+	maxMap       = 1 << 19   // bytes of the map of a sparse file: 8193 ranges
+	maxWaiting   = 1 << 18   // members whose record has not come yet
+	maxExpansion = 256 << 30 // bytes of holes to be summed as zeros: minutes
 )
 
 // audit checks the members of one bundle as they pass by. It holds 48 bytes a
@@ -71,18 +71,21 @@ type audit struct {
 	notes   []passedNote
 	owed    bool              // a batch waits for its checkpoint
 	members map[string][]byte // small members of the tail
-	tail    []evidence.Digest // leaves.txt
+	agreed  int               // leaves of leaves.txt that are those of the records
+	tail    []evidence.Digest // those behind them
+	listed  []evidence.Digest // for reading them
 	hashes  map[string]evidence.Digest
 	where   map[string]place
 	last    string // name of the last member that ended
 
-	zeros     int64          // bytes of holes summed
-	looked    int64          // bytes looked at again
-	lastEnd   int64          // tar offset behind the last whole member
-	torn      map[int64]bool // header offsets of members under exhibit/ that are damaged
-	gaps      bool
-	recovery  bool
-	notBundle bool
+	zeros      int64          // bytes of holes summed
+	looked     int64          // bytes looked at again
+	zerosAgain int64          // bytes of holes summed again
+	lastEnd    int64          // tar offset behind the last whole member
+	torn       map[int64]bool // header offsets of members under exhibit/ that are damaged
+	gaps       bool
+	recovery   bool
+	notBundle  bool
 }
 
 // passed is what was seen of a content member.
@@ -210,9 +213,17 @@ func (a *audit) control(p []byte) {
 	if a.cur.name == leavesMember && !a.damaged {
 		whole := len(a.buf) / 65 * 65
 		var err error
-		a.tail, err = parseLeaves(a.tail, a.buf[:whole])
+		a.listed, err = parseLeaves(a.listed[:0], a.buf[:whole])
+		for _, d := range a.listed {
+			// What the records say already is not kept twice.
+			if n := len(a.leaves); len(a.tail) == 0 && a.agreed < n && a.leaves[a.agreed] == d {
+				a.agreed++
+			} else {
+				a.tail = append(a.tail, d)
+			}
+		}
 		// Only where records are lost can there be more leaves than were seen.
-		if err != nil || len(a.tail) > leafLimit || !a.gaps && !a.recovery && len(a.tail) > len(a.leaves) {
+		if n := a.agreed + len(a.tail); err != nil || n > leafLimit || !a.gaps && !a.recovery && n > len(a.leaves) {
 			a.damaged = true
 			a.report.altered(leavesMember, a.at, "list of leaves is malformed or too long")
 		}
@@ -274,16 +285,17 @@ func (a *audit) sparseMap() {
 // hole sums a hole. Holes cost nothing to claim, so there is a limit to how
 // many zeros all the items of a bundle may have summed.
 func (a *audit) hole(n int64) {
-	if !a.leftOut {
-		if a.zeros += n; a.zeros > maxExpansion {
-			a.report.altered(a.cur.name, a.at, "bundle claims more than 4 TiB of holes to be summed: not done")
-			a.zeros = maxExpansion
-			return
-		}
+	if a.leftOut {
+		return // up to 2^61 bytes
+	}
+	if a.zeros += n; a.zeros > maxExpansion {
+		a.report.altered(a.cur.name, a.at, "bundle claims more than 256 GiB of holes to be summed: not done")
+		a.zeros = maxExpansion
+		return
 	}
 	// Holes are cheap to claim and dear to sum: who cancels must not wait.
 	for ; n > 0 && a.ctx.Err() == nil; n -= min(n, MaxFrame) {
-		a.sums.hole(min(n, MaxFrame), a.leftOut)
+		a.sums.writeZeros(min(n, MaxFrame))
 	}
 }
 

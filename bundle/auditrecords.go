@@ -142,6 +142,7 @@ func (a *audit) record(r *record) {
 		return
 	}
 	a.keys = append(a.keys, nameKey(it.Member)<<24|uint64(it.Index+1))
+	a.unread(it)
 	p := a.take(r)
 	err := a.matches(r, p)
 	if err == nil {
@@ -150,6 +151,21 @@ func (a *audit) record(r *record) {
 		return
 	}
 	a.broken(r, err)
+}
+
+// unread counts what the collector could not read. A hostile record may claim
+// any length; no more than the item has is counted.
+func (a *audit) unread(it *evidence.Item) {
+	if len(it.Unread) == 0 {
+		return
+	}
+	left := max(it.Size, 0)
+	for _, u := range it.Unread {
+		n := min(max(u.Length, 0), left)
+		a.report.UnreadBytes += n
+		left -= n
+	}
+	a.report.UnreadItems++
 }
 
 // take returns what passed by for a record and forgets it. It is nil when
@@ -240,8 +256,8 @@ func (a *audit) lookAgain(r *record) lookResult {
 		return lookChanged
 	}
 	if !r.item.SumsStored {
-		if a.zeros += r.item.Size - r.item.Stored; a.zeros > maxExpansion {
-			a.zeros = maxExpansion
+		if a.zerosAgain += r.item.Size - r.item.Stored; a.zerosAgain > maxExpansion {
+			a.zerosAgain = maxExpansion
 			return lookChanged
 		}
 	}
@@ -296,10 +312,10 @@ const (
 // lostIn reports whether a tar range touches a frame that could not be decoded.
 func (f *frameWalk) lostIn(off, n int64) bool {
 	i := sort.Search(len(f.bad), func(i int) bool {
-		b := f.frames[f.bad[i]]
+		b := f.frames.at(int(f.bad[i]))
 		return b.tar+int64(b.plain) > off
 	})
-	return i < len(f.bad) && f.frames[f.bad[i]].tar < off+n
+	return i < len(f.bad) && f.frames.at(int(f.bad[i])).tar < off+n
 }
 
 // Bounds of what is kept until the end, and of the kinds that are counted.

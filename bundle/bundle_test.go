@@ -31,6 +31,16 @@ func testKey(t testing.TB) *chainofcustody.RunKey {
 // fixedRandom is a stream of bytes that is the same every time.
 func fixedRandom(seed byte) io.Reader { return rand.NewChaCha8([32]byte{seed}) }
 
+// tableOf reads the seek table of a file.
+func tableOf(r io.ReaderAt, size int64) ([]frameAt, error) {
+	list, err := readSeekTable(r, size)
+	var frames []frameAt
+	for i := range list.len() {
+		frames = append(frames, list.at(i))
+	}
+	return frames, err
+}
+
 func testOptions() WriterOptions {
 	return WriterOptions{
 		Now: func() time.Time { return testTime }, Salt: fixedRandom(1), CheckpointInterval: -1,

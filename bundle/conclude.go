@@ -25,6 +25,7 @@ type conclusion struct {
 	complete  bool   // the tar ends as it must
 	confirmed bool   // somebody vouches for the seal itself
 	trouble   string // with the collection order, in a sentence
+	rewritten bool   // it is not the bundle of a checkpoint that was kept elsewhere
 }
 
 func (c *conclusion) draw() {
@@ -35,6 +36,7 @@ func (c *conclusion) draw() {
 	c.joinLeaves()
 	c.checkpoints()
 	c.sealed()
+	c.held()
 	c.ending()
 	c.leftovers()
 	c.indexes()
@@ -60,7 +62,7 @@ func (c *conclusion) container() {
 	}
 	switch c.walk.end {
 	case endTable:
-		if table, err := readSeekTable(c.walk.r, c.walk.size); err != nil || !slices.Equal(table, c.walk.frames) {
+		if c.walk.table == nil || !c.walk.table.equal(c.walk.frames) {
 			r.damage("", c.walk.endAt, "seek table does not fit the frames")
 		}
 		if !c.complete && !c.gaps && !c.notBundle {
@@ -78,11 +80,11 @@ func (c *conclusion) container() {
 	case r.Prefix:
 		r.layer("container", "lost", fmt.Sprintf("the file ends early, at byte %d", c.walk.size))
 	case r.damaged:
-		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), len(c.walk.frames)))
+		r.layer("container", "failed", fmt.Sprintf("%d of %d frames cannot be decoded", len(c.walk.bad), c.walk.frames.len()))
 	case r.Form != "":
 		r.layer("container", "ok", "converted to "+r.Form+": not the file that was sealed, but its tar")
 	default:
-		r.layer("container", "ok", fmt.Sprintf("%d frames", len(c.walk.frames)))
+		r.layer("container", "ok", fmt.Sprintf("%d frames", c.walk.frames.len()))
 	}
 }
 
@@ -164,17 +166,17 @@ func (c *conclusion) joinLeaves() {
 		}
 		return
 	}
-	for i := range min(len(c.tail), len(c.leaves)) {
-		switch {
+	for i := c.agreed; i < min(c.agreed+len(c.tail), len(c.leaves)); i++ {
+		switch listed := c.tail[i-c.agreed]; {
 		case c.leaves[i].IsZero():
-			c.leaves[i] = c.tail[i]
-		case c.leaves[i] != c.tail[i]:
+			c.leaves[i] = listed
+		case c.leaves[i] != listed:
 			r.altered(leavesMember, 0, fmt.Sprintf("leaf %d is not that of its record", i))
 			return
 		}
 	}
-	if extra := len(c.tail) - len(c.leaves); extra > 0 && c.gaps {
-		c.leaves = append(c.leaves, c.tail[len(c.leaves):]...)
+	if extra := c.agreed + len(c.tail) - len(c.leaves); extra > 0 && c.gaps {
+		c.leaves = append(c.leaves, c.tail[len(c.leaves)-c.agreed:]...)
 		r.LostRecords += int64(extra)
 	} else if extra != 0 && (extra > 0 || !c.recovery) {
 		r.altered(leavesMember, 0, "number of leaves is not that of the records")

@@ -119,12 +119,12 @@ func TestADamagedGzipMemberLosesOnlyWhatLiesInIt(t *testing.T) {
 	sealBundle(t, w)
 	b := convert(t, file.Bytes(), WriteGzip)
 	frames, err := gzipFrames(bytes.NewReader(b), int64(len(b)))
-	if err != nil || len(frames) < 6 {
-		t.Fatal(len(frames), err)
+	if err != nil || frames.len() < 6 {
+		t.Fatal(frames.len(), err)
 	}
 	for what, at := range map[string]int64{"data": 1000, "header": 3} {
 		bad := bytes.Clone(b)
-		bad[frames[2].file+at] ^= 1
+		bad[frames.at(2).file+at] ^= 1
 		rep := verify(t, bad, trustTest(t))
 		if rep.Verdict != Damaged || rep.Contents < 5 || rep.DamagedItems+rep.Unsealed == 0 && rep.LostRecords == 0 {
 			t.Errorf("%s of a member damaged: %s", what, explain(rep))

@@ -21,15 +21,25 @@ type ExtractOptions struct {
 	Done func(it evidence.Item, err error) error
 	// Manifest also writes the manifest batches.
 	Manifest bool
+	// Seal is the id of the seal that the bundle must have: of the one that was
+	// verified, where the file may have been replaced since. Zero: whatever seal
+	// was opened.
+	Seal evidence.Digest
 }
 
 // Extract writes the contents of the selected items below root, under their
 // member names. Nothing but regular files of mode 0444 and folders comes into
 // being, existing files are not replaced, holes stay holes where the file
-// system can, and each content is hashed on the way and compared with its
-// record: an item that differs is written and reported as ErrChanged. Without
-// opt.Done the first error ends the extraction.
+// system can. Each record is proven by the seal that was opened (whose is for
+// Verify to say) and each content hashed on the way and compared with its
+// record: an item that differs is written and reported as ErrChanged, one
+// whose record does not lead to the seal as ErrNotProven. Without opt.Done the
+// first error ends the extraction.
 func Extract(ctx context.Context, r *Reader, root *os.Root, selected func(evidence.Item) bool, opt ExtractOptions) error {
+	if !opt.Seal.IsZero() && opt.Seal != r.seal.ID {
+		return fmt.Errorf("extract: %w: its seal is %s, not %s", ErrMismatch, r.seal.ID, opt.Seal)
+	}
+	leaves, noLeaves := r.allLeaves()
 	for it, err := range r.Evidence().Items() {
 		if err != nil {
 			return fmt.Errorf("extract: %w", err)
@@ -39,7 +49,11 @@ func Extract(ctx context.Context, r *Reader, root *os.Root, selected func(eviden
 		case !it.Kind.HasContent(), manifest && !opt.Manifest, !manifest && selected != nil && !selected(it):
 			continue
 		}
-		err = r.extract(ctx, root, it)
+		it, unproven := r.proven(it, leaves)
+		// What kept the item from being written is the graver thing to say.
+		if err = r.extract(ctx, root, it); unproven != nil && (err == nil || errors.Is(err, ErrChanged)) {
+			err = errors.Join(err, unproven, noLeaves)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -51,6 +65,49 @@ func Extract(ctx context.Context, r *Reader, root *os.Root, selected func(eviden
 		}
 	}
 	return nil
+}
+
+// proven is the item as lines say that lead to the seal; the item as it was
+// given where they do not. For a manifest batch, it has the sum that the lines
+// of its records have.
+func (r *Reader) proven(it evidence.Item, leaves []evidence.Digest) (evidence.Item, error) {
+	if it.Kind != evidence.KindManifest {
+		content, meta, err := r.provenLines(it.Index, leaves)
+		if err != nil {
+			return it, err
+		}
+		rec, err := parseRecord(content, meta)
+		if err != nil || rec.item.Index != it.Index {
+			return it, fmt.Errorf("%w: record %d: %w", ErrNotProven, it.Index, err)
+		}
+		return rec.item, nil
+	}
+	batch, _ := batchOf(it.Member)
+	h := evidence.NewHash()
+	for _, w := range r.batchRows(batch) {
+		for i := range w.count {
+			content, meta, err := r.provenLines(w.leaf+i, leaves)
+			if err != nil {
+				return it, err
+			}
+			h.Write(content)
+			h.Write(meta)
+		}
+	}
+	it.SHA256 = evidence.DigestOf(h)
+	return it, nil
+}
+
+// provenLines returns the two lines of a leaf, checked against the leaves that
+// lead to the seal.
+func (r *Reader) provenLines(leaf int64, leaves []evidence.Digest) (content, meta []byte, err error) {
+	if content, meta, err = r.linesOf(leaf); err != nil {
+		return nil, nil, err
+	}
+	if leaf >= int64(len(leaves)) || LeafHash(content, meta) != leaves[leaf] {
+		return nil, nil, fmt.Errorf("%w: record %d does not lead to the seal", ErrNotProven, leaf)
+	}
+	return content, meta, nil
 }
 
 func (r *Reader) extract(ctx context.Context, root *os.Root, it evidence.Item) (err error) {
@@ -95,7 +152,7 @@ func (r *Reader) extract(ctx context.Context, root *os.Root, it evidence.Item) (
 	if err := f.Truncate(it.Size); err != nil {
 		return err
 	}
-	if it.Kind != evidence.KindManifest && evidence.DigestOf(h) != it.SHA256 {
+	if !it.SHA256.IsZero() && evidence.DigestOf(h) != it.SHA256 {
 		return ErrChanged
 	}
 	if it.Stat != nil && !it.Stat.Modified.IsZero() {

@@ -57,31 +57,32 @@ func formOf(r io.ReaderAt, size int64) form {
 }
 
 // tarFrames cuts a plain tar into slices.
-func tarFrames(size int64) []frameAt {
-	frames := make([]frameAt, 0, (size+tarSlice-1)/tarSlice)
+func tarFrames(size int64) *frameList {
+	frames := &frameList{form: formTar}
 	for at := int64(0); at < size; at += tarSlice {
 		n := int(min(tarSlice, size-at))
-		frames = append(frames, frameAt{file: at, tar: at, packed: n, plain: n, form: formTar})
+		frames.add(n, n)
 	}
 	return frames
 }
 
 // gzipFrames finds the members of a converted file by their headers. The error
 // is ErrNoTable when the file does not end with a whole member.
-func gzipFrames(r io.ReaderAt, size int64) ([]frameAt, error) {
-	var frames []frameAt
-	at := frameAt{form: formGzip}
-	for at.file < size {
-		packed, plain, err := measureGzip(r, at.file, size)
+func gzipFrames(r io.ReaderAt, size int64) (*frameList, error) {
+	frames := &frameList{form: formGzip}
+	for frames.end().file < size {
+		at := frames.end().file
+		packed, plain, err := measureGzip(r, at, size)
 		if errors.Is(err, errBadFrame) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, fmt.Errorf("%w: no whole gzip member at byte %d", ErrNoTable, at.file)
+			return nil, fmt.Errorf("%w: no whole gzip member at byte %d", ErrNoTable, at)
 		}
 		if err != nil {
 			return nil, err
 		}
-		at.packed, at.plain = packed, plain
-		frames = append(frames, at)
-		at.file, at.tar = at.file+int64(packed), at.tar+int64(plain)
+		if frames.len() >= maxFrames {
+			return nil, fmt.Errorf("%w: more than %d gzip members", ErrNoTable, maxFrames)
+		}
+		frames.add(packed, plain)
 	}
 	return frames, nil
 }
@@ -114,8 +115,9 @@ func measureGzip(r io.ReaderAt, off, size int64) (packed, plain int, err error) 
 func (f *frameWalk) findConverted(found func(frameAt, error) bool) {
 	f.end, f.endAt = endTable, f.size
 	if f.form == formTar {
-		for _, at := range tarFrames(f.size) {
-			if !found(at, nil) {
+		frames := tarFrames(f.size)
+		for i := range frames.len() {
+			if !found(frames.at(i), nil) {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ const packedLimit = MaxFrame + MaxFrame/64 + 1024
 const maxBlocks = 4096
 
 // maxFrames bounds the frames of a bundle: 8 TiB of what does not compress.
-// Each takes 32 bytes of memory, and a frame need not have more in the file.
+// Each takes 8 bytes of memory in a frameList, about what it takes in the seek
+// table: memory grows no faster than the file.
 const maxFrames = 1 << 24
 
 // frameAt is one frame: where it is in the file and in the tar.
@@ -37,7 +39,7 @@ type frameAt struct {
 }
 
 // readSeekTable reads the table at the end of a file of the given size.
-func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
+func readSeekTable(r io.ReaderAt, size int64) (*frameList, error) {
 	switch formOf(r, size) {
 	case formTar:
 		return tarFrames(size), nil
@@ -60,26 +62,27 @@ func readSeekTable(r io.ReaderAt, size int64) ([]frameAt, error) {
 	if foot[4] != 0 || length > size || n == 0 || n > maxFrames {
 		return nil, fmt.Errorf("%w: malformed seek table", ErrNoTable)
 	}
-	table := make([]byte, length-seekFooter)
-	if _, err := r.ReadAt(table, size-length); err != nil {
+	// In pieces: all of a long table beside the list made of it is not needed.
+	table := bufio.NewReaderSize(io.NewSectionReader(r, size-length, length-seekFooter), int(min(length, 1<<20)))
+	var pair [8]byte
+	if _, err := io.ReadFull(table, pair[:]); err != nil {
 		return nil, fmt.Errorf("read seek table: %w", err)
 	}
-	if le.Uint32(table) != skippableMagic || int64(le.Uint32(table[4:])) != length-8 {
+	if le.Uint32(pair[:]) != skippableMagic || int64(le.Uint32(pair[4:])) != length-8 {
 		return nil, fmt.Errorf("%w: malformed seek table", ErrNoTable)
 	}
-	frames := make([]frameAt, n)
-	var at frameAt
-	for i := range frames {
-		at.packed = int(le.Uint32(table[8+i*8:]))
-		at.plain = int(le.Uint32(table[12+i*8:]))
-		if at.packed == 0 || at.packed > packedLimit || at.plain == 0 || at.plain > MaxFrame {
+	frames := new(frameList)
+	for range n {
+		if _, err := io.ReadFull(table, pair[:]); err != nil {
+			return nil, fmt.Errorf("read seek table: %w", err)
+		}
+		packed, plain := int(le.Uint32(pair[:])), int(le.Uint32(pair[4:]))
+		if packed == 0 || packed > packedLimit || plain == 0 || plain > MaxFrame {
 			return nil, fmt.Errorf("%w: impossible frame in seek table", ErrNoTable)
 		}
-		frames[i] = at
-		at.file += int64(at.packed)
-		at.tar += int64(at.plain)
+		frames.add(packed, plain)
 	}
-	if at.file != size-length {
+	if frames.end().file != size-length {
 		return nil, fmt.Errorf("%w: seek table does not add up to the file", ErrNoTable)
 	}
 	return frames, nil
@@ -245,7 +248,7 @@ const cachedFrames = 8
 // frameCache decodes frames once for many readers.
 type frameCache struct {
 	r      io.ReaderAt
-	frames []frameAt
+	frames *frameList
 	idle   chan *unpacker
 
 	mu    sync.Mutex
@@ -261,17 +264,13 @@ type cached struct {
 	err   error
 }
 
-func newFrameCache(r io.ReaderAt, frames []frameAt) *frameCache {
+func newFrameCache(r io.ReaderAt, frames *frameList) *frameCache {
 	return &frameCache{r: r, frames: frames, idle: make(chan *unpacker, 4)}
 }
 
 // size is the length of the tar.
 func (c *frameCache) size() int64 {
-	if len(c.frames) == 0 {
-		return 0
-	}
-	last := c.frames[len(c.frames)-1]
-	return last.tar + int64(last.plain)
+	return c.frames.end().tar
 }
 
 // get returns the decoded frame. Its bytes are shared and must not be changed.
@@ -321,21 +320,7 @@ func (c *frameCache) decode(index int) ([]byte, error) {
 			u.dec.Close()
 		}
 	}()
-	return u.unpack(c.r, c.frames[index], nil)
-}
-
-// find returns the index of the frame that holds a tar offset.
-func (c *frameCache) find(off int64) int {
-	lo, hi := 0, len(c.frames)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if f := c.frames[mid]; f.tar+int64(f.plain) <= off {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
+	return u.unpack(c.r, c.frames.at(index), nil)
 }
 
 // ReadAt reads tar bytes.
@@ -344,15 +329,15 @@ func (c *frameCache) ReadAt(p []byte, off int64) (int, error) {
 		return 0, errors.New("negative offset")
 	}
 	done := 0
-	for i := c.find(off); done < len(p); i++ {
-		if i >= len(c.frames) {
+	for i := c.frames.holding(off); done < len(p); i++ {
+		if i >= c.frames.len() {
 			return done, io.EOF
 		}
 		plain, err := c.get(i)
 		if err != nil {
 			return done, err
 		}
-		n := copy(p[done:], plain[off-c.frames[i].tar:])
+		n := copy(p[done:], plain[off-c.frames.at(i).tar:])
 		done, off = done+n, off+int64(n)
 	}
 	return done, nil

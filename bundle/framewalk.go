@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"sort"
 	"sync"
 )
 
@@ -36,11 +35,11 @@ type frameWalk struct {
 	r       io.ReaderAt
 	size    int64
 	form    form
-	table   []frameAt // nil: none
+	table   *frameList // nil: none
 	workers int
 
-	frames []frameAt // all frames in order, lost ones included
-	bad    []int     // indexes of lost ones
+	frames *frameList // all frames in order, lost ones included
+	bad    []int32    // indexes of lost ones
 	end    ending
 	endAt  int64 // file offset of the end
 	inside bool  // the end is inside a frame
@@ -50,7 +49,8 @@ type frameWalk struct {
 
 func newFrameWalk(r io.ReaderAt, size int64, workers int) *frameWalk {
 	table, _ := readSeekTable(r, size)
-	return &frameWalk{r: r, size: size, table: table, workers: max(workers, 1), form: formOf(r, size)}
+	form := formOf(r, size)
+	return &frameWalk{r: r, size: size, table: table, frames: &frameList{form: form}, workers: max(workers, 1), form: form}
 }
 
 // run calls use for every frame in order. The bytes are valid during the call.
@@ -114,9 +114,9 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 		}
 		if j.out.err != nil {
 			j.out.data = nil
-			f.bad = append(f.bad, len(f.frames))
+			f.bad = append(f.bad, int32(f.frames.len()))
 		}
-		f.frames = append(f.frames, j.at)
+		f.frames.add(j.at.packed, j.at.plain)
 		if err := use(j.out); err != nil {
 			cancel(err)
 			return err
@@ -222,9 +222,8 @@ func (f *frameWalk) footer(end int64) bool {
 // stated content size and the next place that looks like a frame.
 func (f *frameWalk) skipBad(at frameAt, plain int) (frameAt, bool) {
 	if f.table != nil {
-		i := sort.Search(len(f.table), func(i int) bool { return f.table[i].file >= at.file })
-		if i < len(f.table) && f.table[i].file == at.file && f.table[i].tar == at.tar {
-			return f.table[i], true
+		if next, ok := f.table.from(at.file, at.tar); ok {
+			return next, true
 		}
 		f.end = endStray
 		return at, false

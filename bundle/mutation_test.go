@@ -40,7 +40,7 @@ func takeApart(t testing.TB, file []byte) *victim {
 		}
 		v.parts = append(v.parts, part{entry: e, data: v.tar[m.data : m.data+int(m.size)]})
 	}
-	table, err := readSeekTable(bytes.NewReader(file), int64(len(file)))
+	table, err := tableOf(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}

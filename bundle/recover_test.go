@@ -26,7 +26,7 @@ func recovered(t *testing.T, b []byte) ([]byte, *RecoverReport) {
 
 func TestRecoveredCutBundleOpensAndVerifiesAsPrefix(t *testing.T) {
 	file, contents, _ := sample(t)
-	table, err := readSeekTable(bytes.NewReader(file), int64(len(file)))
+	table, err := tableOf(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestRecoveredCutBundleOpensAndVerifiesAsPrefix(t *testing.T) {
 
 func TestRecoveredDamagedBundleKeepsEverythingThatIsProven(t *testing.T) {
 	file, contents, _ := sample(t)
-	table, err := readSeekTable(bytes.NewReader(file), int64(len(file)))
+	table, err := tableOf(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ const (
 
 // Layer is the result of one step of the verification.
 type Layer struct {
-	Name   string `json:"name"`  // container, contents, records, checkpoints, seal, order, certificate, signer, time
+	Name   string `json:"name"`  // container, contents, records, checkpoints, seal, held, order, certificate, signer, time
 	State  string `json:"state"` // ok, failed, lost, unknown, absent
 	Detail string `json:"detail,omitempty"`
 }
@@ -101,6 +101,8 @@ type Report struct {
 	Unsealed       int64            `json:"unsealed"`        // members behind the last records
 	DamagedItems   int64            `json:"damaged_items"`   // items whose bytes are lost, in part or whole
 	AlteredItems   int64            `json:"altered_items"`   // items whose bytes were changed
+	UnreadItems    int64            `json:"unread_items"`    // items of which the collector could not read all
+	UnreadBytes    int64            `json:"unread_bytes"`    // stored as zeros in their place, as far as known
 	FindingsTotal  int64            `json:"findings_total"`  //
 	Kinds          map[string]int64 `json:"kinds,omitempty"` // records by kind
 	Checkpoints    int              `json:"checkpoints"`     // that hold

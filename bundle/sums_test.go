@@ -162,7 +162,7 @@ func TestManyHugeSparseFilesVerifyAndSurviveDamageElsewhere(t *testing.T) {
 	if v := verify(t, out.Bytes(), trustTest(t)); v.Verdict != Verified || v.Contents != 4 {
 		t.Errorf("9 TiB in three files: %s", explain(v))
 	}
-	table, err := readSeekTable(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	table, err := tableOf(bytes.NewReader(out.Bytes()), int64(out.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,9 +136,13 @@ func (c *conclusion) sentences() {
 	case Damaged:
 		r.say("Parts of this bundle are lost. %d items are whole and agree with their records; %d are damaged.", r.Contents, r.DamagedItems)
 	case Altered:
+		if c.rewritten {
+			r.say("This is not the bundle of the checkpoint that was kept elsewhere: it was written again, or is another one.")
+			break
+		}
 		r.say("This bundle is not as it was sealed: something was changed, added or removed.")
 	case Unreadable:
-		if c.notBundle || c.walk.size == 0 || len(c.walk.frames) == 0 {
+		if c.notBundle || c.walk.size == 0 || c.walk.frames.len() == 0 {
 			r.say("This is not an evidence bundle, or nothing of one can be read.")
 		} else {
 			r.say("The file ends before the first signed checkpoint: nothing in it is proven.")
@@ -154,6 +158,9 @@ func (c *conclusion) sentences() {
 	r.say("%d records are proven by the signature.", r.Proven)
 	if r.Unproven > 0 || (r.Unsealed > 0 && r.Prefix) {
 		r.say("%d further records and %d further files are present but not covered by any signature.", r.Unproven, r.Unsealed)
+	}
+	if r.UnreadItems > 0 {
+		r.say("%d items could not be read whole when they were collected: zeros stand for at least %d bytes, and each record says which.", r.UnreadItems, r.UnreadBytes)
 	}
 	if r.LostRecords > 0 {
 		r.say("%d records are lost.", r.LostRecords)

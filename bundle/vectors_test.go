@@ -239,7 +239,7 @@ func badVectors(t testing.TB) map[string]struct {
 } {
 	good := minimal(t, testKey(t))
 	tar := unpackAll(t, good)
-	table, err := readSeekTable(bytes.NewReader(good), int64(len(good)))
+	table, err := tableOf(bytes.NewReader(good), int64(len(good)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,9 @@ type VerifyOptions struct {
 	Confirmed func(Seal) (by string, ok bool)
 	// TimeProof gives a time before which the seal existed, by outside proof.
 	TimeProof func(Seal) (t time.Time, by string, ok bool)
+	// Held are checkpoints (signed notes) that were kept elsewhere while the
+	// bundle was written. A bundle that they are not of is altered.
+	Held [][]byte
 	// Progress is called now and then with the bytes of the file read so far,
 	// its size, and the records checked.
 	Progress func(done, total, records int64)

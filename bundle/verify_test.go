@@ -89,7 +89,7 @@ func TestNoFlippedBitIsVerified(t *testing.T) {
 func TestEveryCutLeavesAPrefixThatVerifiesUpToItsLastCheckpoint(t *testing.T) {
 	file, _, _ := sample(t)
 	opt := trustTest(t)
-	table, err := readSeekTable(bytes.NewReader(file), int64(len(file)))
+	table, err := tableOf(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRandomCutsAreNeverVerified(t *testing.T) {
 
 func TestDamagedFrameLeavesTheRestProven(t *testing.T) {
 	file, contents, _ := sample(t)
-	table, err := readSeekTable(bytes.NewReader(file), int64(len(file)))
+	table, err := tableOf(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,6 +67,7 @@ type Writer struct {
 	origin string
 	frames *frameWriter
 	held   atomic.Int64  // bytes in item buffers
+	summed atomic.Int64  // bytes of holes that digests take in
 	done   chan struct{} // closed to end the timer
 
 	mu        sync.Mutex

@@ -191,6 +191,31 @@ type stamp struct {
 	by string
 }
 
+// stampsAgree is how far authorities may be apart on one event before it is
+// said: they are asked one after the other, on the same day.
+const stampsAgree = 24 * time.Hour
+
+// agreed is the time that all authorities who stamped an event stand for: each
+// by its earliest stamp, together by the latest of these. One that lies or
+// fails cannot make an event older as long as another was asked.
+func (v *verifier) agreed(l *layer, n *node, by map[string]time.Time) (s stamp, ok bool) {
+	var first stamp
+	for who, at := range by {
+		if !ok || at.After(s.at) || at.Equal(s.at) && who < s.by {
+			s = stamp{at, who}
+		}
+		if !ok || at.Before(first.at) || at.Equal(first.at) && who < first.by {
+			first = stamp{at, who}
+		}
+		ok = true
+	}
+	if s.at.Sub(first.at) > stampsAgree {
+		l.find(n, VerdictVerified, "time authorities disagree: %s says %s, %s says %s; the later counts",
+			first.by, first.at.Format(time.RFC3339), s.by, s.at.Format(time.RFC3339))
+	}
+	return s, ok
+}
+
 // stamps reads the time stamps of all events and works out for each event the
 // earliest proven time by which it existed: its own, or that of any event
 // after it, which names it by its hash.
@@ -201,6 +226,7 @@ func (v *verifier) stamps(l *layer) map[*node]stamp {
 	}
 	for i := len(v.nodes) - 1; i >= 0; i-- { // children before parents
 		n := v.nodes[i]
+		each := map[string]time.Time{}
 		for _, t := range n.tokens {
 			if t.err != nil {
 				l.find(n, VerdictDamaged, "%s cannot be read: %v", t.name, t.err)
@@ -212,8 +238,13 @@ func (v *verifier) stamps(l *layer) map[*node]stamp {
 				continue
 			}
 			v.stamped++
-			if s, ok := best[n]; !ok || at.Before(s.at) {
-				best[n] = stamp{at, by}
+			if had, ok := each[by]; !ok || at.Before(had) {
+				each[by] = at
+			}
+		}
+		if own, ok := v.agreed(l, n, each); ok {
+			if s, ok := best[n]; !ok || own.at.Before(s.at) {
+				best[n] = own
 			}
 		}
 		s, ok := best[n]

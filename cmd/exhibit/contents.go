@@ -45,7 +45,8 @@ func extractCommand() *cli.Command {
 	return &cli.Command{
 		Name: "extract", Usage: "write items into a folder, checked against their records", ArgsUsage: "EXHIBIT|BUNDLE [PATTERN]", Category: catEvidence,
 		Description: "Example:\n   exhibit extract EX-001 '/etc/*' -d out/\n\n" +
-			"Files are written read-only under inert names; no link, device or owner is recreated.",
+			"Files are written read-only under inert names; no link, device or owner is recreated. Each record is\n" +
+			"proven by the seal of the file and each content by its record; exhibit verify says whose the seal is.",
 		Flags:  []cli.Flag{&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "into this `FOLDER`, made new"}},
 		Action: runExtract,
 	}
@@ -263,10 +264,14 @@ func runExtract(c *cli.Context) error {
 	if c.Bool("json") {
 		err = command.JSON(c.App.Writer, res)
 	} else {
-		fmt.Fprintf(c.App.Writer, "%d items, %s, into %s\n", res.Items, term.Size(res.Bytes), term.Escape(dir))
+		fmt.Fprintf(c.App.Writer, "%d items, %s, into %s\nseal code %s\n", res.Items, term.Size(res.Bytes), term.Escape(dir), res.SealCode)
 	}
 	if err = errors.Join(err, o.note(fmt.Sprintf("extracted %d items", res.Items))); err != nil {
 		return err
+	}
+	if len(res.Unproven) > 0 {
+		return command.Failf(command.Integrity, "exhibit verify "+o.path+" --explain says more",
+			"the seal does not prove the records of %d items, the first: %s", len(res.Unproven), res.Unproven[0])
 	}
 	if len(res.Changed) > 0 {
 		return command.Failf(command.Integrity, "exhibit verify "+o.path+" --explain says more",
@@ -297,15 +302,21 @@ func extractInto(c *cli.Context, r *bundle.Reader, dir, pattern string) (res ext
 		return res, err
 	}
 	defer root.Close()
-	res.Dir = dir
+	res.Dir, res.SealCode = dir, r.Seal().Code()
 	err = bundle.Extract(c.Context, r, root, func(it evidence.Item) bool {
 		return pattern == "" || timeline.WildcardMatch(pattern, it.Path)
 	}, bundle.ExtractOptions{Done: func(it evidence.Item, err error) error {
 		res.Items++
 		res.Bytes += it.Size
 		progress.Set(term.Status{Bytes: res.Bytes, Items: res.Items, Current: it.Path})
-		if errors.Is(err, bundle.ErrChanged) {
+		changed, unproven := errors.Is(err, bundle.ErrChanged), errors.Is(err, bundle.ErrNotProven)
+		if changed {
 			res.Changed = append(res.Changed, it.Member)
+		}
+		if unproven {
+			res.Unproven = append(res.Unproven, it.Member)
+		}
+		if changed || unproven {
 			return nil
 		}
 		return err
@@ -327,8 +338,10 @@ func noMatch(pattern string) error {
 
 // extraction sums up what was written.
 type extraction struct {
-	Dir     string   `json:"dir"`
-	Items   int64    `json:"items"`
-	Bytes   int64    `json:"bytes"`
-	Changed []string `json:"changed,omitempty"`
+	Dir      string   `json:"dir"`
+	SealCode string   `json:"seal_code"` // of the seal that proves the records
+	Items    int64    `json:"items"`
+	Bytes    int64    `json:"bytes"`
+	Changed  []string `json:"changed,omitempty"`
+	Unproven []string `json:"unproven,omitempty"`
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -30,6 +31,7 @@ func verifyCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "signers", Usage: "trust the keys of this allowed_signers `FILE` (default: the case's)"},
 			&cli.StringFlag{Name: "code", Usage: "the seal `CODE` that was written on paper"},
+			&cli.StringSliceFlag{Name: "held", Usage: "the bundle must go on from this `FILE`, kept elsewhere: its beginning as it was streamed, or a checkpoint"},
 			&cli.BoolFlag{Name: "explain", Usage: "every layer and finding, not only the verdict"},
 		},
 		Action: runVerify,
@@ -154,6 +156,9 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},
 	}
+	if opt.Held, err = heldNotes(c); err != nil {
+		return nil, evidence.Digest{}, err
+	}
 	by := vouched(cs, exhibit)
 	if typed := c.String("code"); typed != "" {
 		want := bundle.NormalCode(typed)
@@ -179,6 +184,28 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 	}
 	digest, err := command.FileDigest(path)
 	return rep, digest, err
+}
+
+// heldNotes reads what --held names: checkpoints, or the beginnings of bundles,
+// of which the last checkpoint says all.
+func heldNotes(c *cli.Context) ([][]byte, error) {
+	var notes [][]byte
+	for _, name := range c.StringSlice("held") {
+		f, err := openFile(c, name)
+		if err != nil {
+			return nil, err
+		}
+		note := make([]byte, min(f.size, 512))
+		if _, err = f.ReadAt(note, 0); err == nil && !bytes.HasPrefix(note, []byte(bundle.OriginPrefix)) {
+			note, err = bundle.LastCheckpoint(c.Context, f, f.size)
+		}
+		f.Close()
+		if err != nil {
+			return nil, command.Failf(command.Failure, "give the beginning of the bundle as it was received, or a file of exhibit/checkpoint/", "%s: %w", name, err)
+		}
+		notes = append(notes, note)
+	}
+	return notes, nil
 }
 
 func printReport(c *cli.Context, path string, rep *bundle.Report) error {
