@@ -97,7 +97,7 @@ func TestAHandOverIsSignedByBothOnTheSameBytesAndComesHome(t *testing.T) {
 }
 
 func TestContradictoryHandOversAreSaid(t *testing.T) {
-	home, alice, bob, ex := twoPeople(t)
+	home, alice, _, ex := twoPeople(t)
 	copyOf := exported(t, home)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
 	other, err := Import(bytes.NewReader(copyOf), filepath.Join(t.TempDir(), "other"))
@@ -112,7 +112,7 @@ func TestContradictoryHandOversAreSaid(t *testing.T) {
 		t.Errorf("two branches: %q %q", l.Sentence, l.Details)
 	}
 
-	home, alice, bob, ex = twoPeople(t)
+	home, alice, bob, ex := twoPeople(t)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "bob@firm"}}, alice)
 	add(t, home, ex, Event{Kind: EventReceived}, bob)
 	add(t, home, ex, Event{Kind: EventTransferred, To: &Person{ID: "carol@x"}}, alice)
