@@ -139,7 +139,7 @@ func TestDamagedBundlesAreNotConverted(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := bytes.Clone(file)
-	bad[frames[1].file+20] ^= 1
+	bad[frames.at(1).file+20] ^= 1
 	for name, b := range map[string][]byte{"damaged": bad, "cut": file[:len(file)-30], "empty": nil, "other": noise(1000)} {
 		for form, to := range converters {
 			if err := to(t.Context(), bytes.NewReader(b), int64(len(b)), io.Discard); err == nil {

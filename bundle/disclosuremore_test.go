@@ -24,9 +24,9 @@ func TestRecordsOfARunThatWasCutShortLeadToItsCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut, _ := recovered(t, file[:table[len(table)-1].file])
-	for i := range table {
-		out, rep := recovered(t, file[:table[i].file+int64(table[i].packed)])
+	cut, _ := recovered(t, file[:table.at(table.len()-1).file])
+	for i := range table.len() {
+		out, rep := recovered(t, file[:table.at(i).file+int64(table.at(i).packed)])
 		if rep.Proven > 2 && !openBytes(t, out).Sealed() {
 			cut = out
 			break

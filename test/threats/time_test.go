@@ -54,7 +54,7 @@ func (a *authority) stamp(data []byte, at time.Time) []byte {
 		HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: at.UTC(), SerialNumber: big.NewInt(at.Unix()),
 		Policy: []int{1, 2, 3, 4, 1}, AddTSACertificate: true,
 	}
-	token, err := ts.CreateResponse(a.cert, a.key)
+	token, err := ts.CreateResponseWithOpts(a.cert, a.key, crypto.SHA256)
 	must(a.t, err)
 	return token
 }
