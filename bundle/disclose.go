@@ -28,9 +28,10 @@ type Disclosed struct {
 
 // DisclosedSpan is one record of a package and the bytes of it that are there.
 type DisclosedSpan struct {
-	Leaf   int64           `json:"leaf"`
-	Range  evidence.Extent `json:"-"` // zero where no block range was asked for
-	Stored int64           `json:"stored"`
+	Leaf   int64 `json:"leaf"`
+	Offset int64 `json:"offset"` // of a range of blocks
+	Length int64 `json:"length"` // of it; 0 where none was asked for
+	Stored int64 `json:"stored"` // bytes in the package
 }
 
 // disclosing writes one package.
@@ -68,8 +69,8 @@ func Disclose(ctx context.Context, w io.Writer, r *Reader, d Disclosure) (*Discl
 		case contentWhole:
 			span.Stored = records[i].item.Stored
 		case contentBlocks:
-			span.Range = blockRange(&s, records[i].item.Size)
-			span.Stored = span.Range.Length
+			x := blockRange(&s, records[i].item.Size)
+			span.Offset, span.Length, span.Stored = x.Offset, x.Length, x.Length
 		}
 		out.Records = append(out.Records, span)
 	}

@@ -383,10 +383,16 @@ func fileSize(t *testing.T, path string) int {
 }
 
 func FuzzDisclosure(f *testing.F) {
-	for _, b := range disclosureSeeds(f) {
+	good := disclosureSeeds(f)
+	for _, b := range goodDisclosures(f) {
+		good = append(good, b)
+	}
+	for _, b := range good {
 		f.Add(b)
 	}
-	good := disclosureSeeds(f)
+	for _, v := range badDisclosures(f) {
+		f.Add(v.file)
+	}
 	opt := trustTest(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -398,6 +404,33 @@ func FuzzDisclosure(f *testing.F) {
 		same := slices.ContainsFunc(good, func(g []byte) bool { return bytes.Equal(b, g) })
 		if r.ExitCode() == 0 && !same && r.GivenBy != "" {
 			t.Errorf("changed package is verified: %v", r.Sentences)
+		}
+	})
+}
+
+// FuzzDisclosedMember changes one member and makes everything that nobody
+// signed fit, so that what is behind the list meets the change.
+func FuzzDisclosedMember(f *testing.F) {
+	b := discloseTest(f, small(f, testHeader().Bundle), Disclosure{Parts: []DisclosedPart{
+		{Leaf: 0, Content: true, Meta: true}, {Leaf: 1, Content: true, Meta: true}, {Leaf: 2, Content: true}, {Leaf: 5, Content: true, Meta: true},
+	}})
+	good := packageMembers(f, b)
+	for i, m := range good {
+		f.Add(uint8(i), m.data)
+	}
+	opt := trustTest(f)
+	f.Fuzz(func(t *testing.T, n uint8, data []byte) {
+		list := slices.Clone(good)
+		m := &list[int(n)%len(list)]
+		free := m.name == disclosedReadme || m.name == disclosedScript || m.name == disclosedStatement || m.name == disclosedSums
+		if m.sparse || free && m.name != disclosedStatement || len(data) > 1<<20 {
+			return
+		}
+		same := bytes.Equal(m.data, data)
+		m.data = data
+		r := verifyPackage(t, refit(t, list, nil), opt)
+		if r.ExitCode() == 0 && !same && !free {
+			t.Errorf("changed %s is verified: %v", m.name, r.Sentences)
 		}
 	})
 }

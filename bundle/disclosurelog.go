@@ -21,6 +21,7 @@ func (a *disclosureAudit) log(sums evidence.Digest) error {
 	events := map[evidence.Digest]*chainofcustody.Event{}
 	named := map[evidence.Digest]bool{}
 	files := 0
+	var first *chainofcustody.Event
 	for i := range a.members {
 		name, ok := strings.CutPrefix(a.members[i].name, disclosedCustody)
 		if !ok {
@@ -35,6 +36,12 @@ func (a *disclosureAudit) log(sums evidence.Digest) error {
 		ev, err := a.event(name)
 		if err != nil {
 			return fmt.Errorf("custody log: %s: %w", name, err)
+		}
+		if first == nil {
+			first = ev
+		}
+		if ev.Case != first.Case || ev.Exhibit != first.Exhibit {
+			return fmt.Errorf("custody log: %s is of another exhibit", name)
 		}
 		events[ev.Digest] = ev
 		for _, d := range ev.Prev {

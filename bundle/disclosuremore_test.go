@@ -173,3 +173,34 @@ func TestAnotherScriptIsSaidToBeAnother(t *testing.T) {
 		t.Errorf("says %s", text)
 	}
 }
+
+// The commands of docs/format/disclosure.md, section 7, on the vectors.
+func TestTheRecipeOfTheSpecificationChecksTheVectors(t *testing.T) {
+	for _, tool := range []string{"tar", "sha256sum", "xxd", "base64", "openssl", "ssh-keygen"} {
+		testenv.Tool(t, tool)
+	}
+	signers, err := os.ReadFile(disclosureVector(t, "allowed_signers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"two", "every-form", "with-custody"} {
+		dir := t.TempDir()
+		b, err := os.ReadFile(disclosureVector(t, name+".disclosure.tar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file, data := range map[string][]byte{"FILE.disclosure.tar": b, "allowed_signers": signers} {
+			if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		script := `tar xf FILE.disclosure.tar && sh disclosure/check.sh &&
+ssh-keygen -Y verify -f allowed_signers -I alice@lab -n exhibit-custody \
+  -s disclosure/members.sha256.sig < disclosure/members.sha256`
+		mustRun(t, dir, "sh", "-c", script)
+		flipByte(t, filepath.Join(dir, disclosedSums), 3)
+		if out, err := run(t, dir, "sh", "-c", strings.TrimPrefix(script, "tar xf FILE.disclosure.tar && sh disclosure/check.sh &&")); err == nil {
+			t.Errorf("%s: changed list accepted: %s", name, out)
+		}
+	}
+}

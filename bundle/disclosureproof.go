@@ -52,6 +52,9 @@ func (p *proofs) judge(s *statedRecord) DisclosedRecord {
 	if err := p.prove(s, &out); err != nil {
 		return DisclosedRecord{Leaf: s.leaf, Proven: []string{}, Problem: plainText(err.Error())}
 	}
+	if s.leaf != 0 && s.leaf != p.seal.Size-1 {
+		out.content, out.meta, out.body = nil, nil, nil // a package may hold gigabytes of lines
+	}
 	return out
 }
 
@@ -137,10 +140,13 @@ func (p *proofs) lines(s *statedRecord, out *DisclosedRecord) error {
 	if meta.item.Index != s.leaf {
 		return errors.New("metadata line is of another record")
 	}
-	out.Path, out.Detail = plainText(meta.item.Path), plainText(meta.item.Detail)
+	out.Path, out.Detail = shownText(meta.item.Path), shownText(meta.item.Detail)
 	out.Proven = append(out.Proven, ProvenMetadata)
 	return nil
 }
+
+// shownText is text of the host for a report, of bounded length.
+func shownText(s string) string { return plainText(s[:min(len(s), maxShown)]) }
 
 // checkContentLine is what record.check asks of the content line alone.
 func checkContentLine(rec *record) error {

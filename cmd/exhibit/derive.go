@@ -40,11 +40,12 @@ func deriveCommand() *cli.Command {
 }
 
 func runDerive(c *cli.Context) error {
-	cs, id, exhibit, err := onExhibit(c)
+	cs, _, exhibit, err := onExhibit(c)
 	if err != nil {
 		return err
 	}
-	if id, err = signerFor(c, cs); err != nil {
+	id, err := signerFor(c, cs)
+	if err != nil {
 		return err
 	}
 	path, err := bundleOf(cs, exhibit)

@@ -304,8 +304,8 @@ func printDisclosed(c *cli.Context, path string, res *bundle.Disclosed) error {
 	w := c.App.Writer
 	fmt.Fprintf(w, "%d records disclosed in %s (%s)\n  SHA-256  %s\n", len(res.Records), term.Escape(path), term.Size(res.Size), digest)
 	for _, r := range res.Records {
-		if r.Range.Length > 0 {
-			fmt.Fprintf(w, "  record %d: bytes %d to %d, whole blocks\n", r.Leaf, r.Range.Offset, r.Range.Offset+r.Range.Length)
+		if r.Length > 0 {
+			fmt.Fprintf(w, "  record %d: bytes %d to %d, whole blocks\n", r.Leaf, r.Offset, r.Offset+r.Length)
 		}
 	}
 	fmt.Fprintf(c.App.ErrWriter, "The recipient checks it with: exhibit disclose verify %s, or: tar xf %s; sh disclosure/check.sh\n",
