@@ -92,9 +92,10 @@ func (x *index) firstSession(host sym) int64 {
 // not say which key, its account and address, had logged in before t.
 func (x *index) keyUsedBefore(n int32, t int64) bool {
 	e := &x.sessions[n]
-	for i := range x.sessions {
-		o := &x.sessions[i]
-		if o.host == e.host && o.user == e.user && o.start < t && o.login &&
+	l := x.byAccount[account{e.host, e.user}]
+	for _, b := range l.upTo(t) {
+		o := &x.sessions[b.s]
+		if o.login &&
 			(e.key != 0 && o.key == e.key || e.key == 0 && o.src == e.src) {
 			return true
 		}

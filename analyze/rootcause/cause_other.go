@@ -170,15 +170,22 @@ func (x *index) inboundEvent(i int32) bool {
 // openSessions returns the sessions that the account of a record had open. One
 // that is alone, or on the record's terminal, is an exact join.
 func (x *index) openSessions(f *fact, rule ruleID, proof []int32) []cause {
-	list := x.sessionsOf(f)
+	// newest keeps the latest: of a case with many thousand open sessions the
+	// others need not be judged.
+	var list []int32
 	if f.end > f.ts { // an undated line of a history between two bounds
-		list = nil
-		for s := range x.sessions {
-			e := &x.sessions[s]
-			if e.host == f.host && e.user == f.user && e.start <= f.end && (e.end == timeline.None || e.end+5*second >= f.ts) && e.kind != sessionCron && e.kind != sessionManager {
-				list = append(list, int32(s))
+		l := x.byAccount[account{f.host, f.user}]
+		for _, b := range slices.Backward(l.upTo(f.end + 1)) {
+			e := &x.sessions[b.s]
+			if (e.end == timeline.None || e.end+5*second >= f.ts) && e.kind != sessionCron && e.kind != sessionManager {
+				list = append(list, b.s)
+			}
+			if x.enough(list) {
+				break
 			}
 		}
+	} else {
+		list = x.sessionsOf(f, 0)
 	}
 	var out []cause
 	for _, s := range list {

@@ -26,6 +26,13 @@ type index struct {
 	commons map[string]int
 
 	sessions  []session
+	recent    map[stay][]int32    // while logins are joined
+	logins    map[account][]begun // while sessions are numbered
+	byAccount map[account]*stays
+	byTTY     map[accountTTY]*stays
+	byStay    map[stay]*stays
+	byHost    map[sym]*stays
+	guessed   map[int32]guessed
 	sessByID  map[hostSession][]int32
 	sessByPID map[hostPID][]int32
 
@@ -117,23 +124,19 @@ func (x *index) sameBoot(host sym, a, b int64) bool {
 	if a > b {
 		a, b = b, a
 	}
-	for _, t := range x.boots[host] {
-		if t-bootSlack > a && t-bootSlack <= b {
-			return false
-		}
-	}
-	return true
+	list := x.boots[host]
+	i, _ := slices.BinarySearch(list, a+bootSlack+1)
+	return i == len(list) || list[i]-bootSlack > b
 }
 
 // bootStart returns the start of the boot that t lies in, None if unknown.
 func (x *index) bootStart(host sym, t int64) int64 {
-	at := timeline.None
-	for _, b := range x.boots[host] {
-		if b-bootSlack <= t {
-			at = b
-		}
+	list := x.boots[host]
+	i, _ := slices.BinarySearch(list, t+bootSlack+1)
+	if i == 0 {
+		return timeline.None
 	}
-	return at
+	return list[i-1]
 }
 
 // latest returns the last element whose time is not after t.
