@@ -32,7 +32,7 @@ func (x *index) installsAt(n int32, until int64) []cause {
 	f := &x.files[n]
 	var out []cause
 	for _, t := range x.changeTimes(n, until) {
-		for _, p := range x.packages {
+		for _, p := range x.dated(x.packages, t.ts-installWindow, t.ts+installWindow) {
 			a := &x.facts[p]
 			if d := a.ts - t.ts; a.ts != timeline.None && d < installWindow && d > -installWindow && (a.host == f.host || f.host == 0) {
 				out = append(out, cause{from: ref{KindPackage, -p - 1}, rule: filePackage, ts: min(a.ts, t.ts), until: until, facts: []int32{p, t.fact}, mult: 1})
@@ -182,15 +182,15 @@ func (x *index) namersOf(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindProcess, i}, rule: fileBase, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: 0.3 * x.nearChange(n, q.start)})
 		}
 	}
-	for _, i := range x.commands {
+	if !x.distinct(base) {
+		return newest(out, maxFanIn)
+	}
+	for _, i := range x.containing(base, until, func(cmd string) bool { return !readers[baseOf(firstWord(cmd, ""))] }) {
 		c := &x.facts[i]
-		if c.ts == timeline.None || c.ts > until || c.host != f.host && f.host != 0 || c.cmd == 0 {
+		if c.host != f.host && f.host != 0 {
 			continue
 		}
 		cmd := x.text[c.cmd]
-		if !strings.Contains(cmd, base) || !x.distinct(base) || readers[baseOf(firstWord(cmd, ""))] {
-			continue
-		}
 		mult := 0.3
 		rule := fileBase
 		if strings.Contains(cmd, p) {

@@ -42,16 +42,23 @@ type index struct {
 	fileByID map[hostPath]int32
 	byBase   map[string][]int32 // last element of a path → files
 
-	units    []unit
-	unitByID map[hostPath]int32
-	jobs     []job
-	jobByID  map[jobKey]int32
-	cronLoad []int32 // facts
-	bindings []int32 // facts: sockets, live
+	units               []unit
+	unitByID            map[hostPath]int32
+	jobs                []job
+	jobByID             map[jobKey]int32
+	jobsByCmd           map[hostPath][]int32 // host and command key → jobs
+	runsByPID           map[hostPID][]jobRunOf
+	unitStarts          []int32       // facts
+	cronFiles, keyFiles []int32       // files
+	firstOn             map[sym]int32 // host → its first session
+	cmdKeys, sudoKeys   map[sym]sym   // command → commandKey of it
+	wording             wording
+	cronLoad            []int32 // facts
+	bindings            []int32 // facts: sockets, live
 
 	commands []int32 // facts: sudo lines and history lines without a process
 	cmdOf    map[int32]int32
-	sudos    map[string][]int32 // command → sudo's records of it
+	sudos    map[sym][]int32 // command → sudo's records of it
 	flows    []flow
 	flowOf   map[int32]int32
 	byRemote map[sym][]int32 // address → flows
@@ -78,7 +85,7 @@ type hostPath struct{ host, path sym }
 
 // build makes the entities. Order matters: each step uses those before it.
 func build(r *reader, opt Options, defs definitions) *index {
-	x := &index{symbols: r.symbols, opt: opt, facts: r.facts, defs: defs}
+	x := &index{symbols: r.symbols, opt: opt, facts: r.facts, defs: defs, cmdKeys: make(map[sym]sym), sudoKeys: make(map[sym]sym)}
 	x.findBoots()
 	x.findSessions()
 	x.findProcesses()

@@ -91,10 +91,13 @@ func (x *index) lastOpen(e *session) int64 {
 func (x *index) indexSessions() {
 	x.byAccount, x.byTTY = make(map[account]*stays), make(map[accountTTY]*stays)
 	x.byStay, x.byHost = make(map[stay]*stays), make(map[sym]*stays)
-	x.guessed = make(map[int32]guessed)
+	x.guessed, x.firstOn = make(map[int32]guessed), make(map[sym]int32)
 	order := make([]begun, len(x.sessions))
 	for s := range x.sessions {
 		order[s] = begun{x.sessions[s].start, int32(s)}
+		if _, ok := x.firstOn[x.sessions[s].host]; !ok {
+			x.firstOn[x.sessions[s].host] = int32(s)
+		}
 	}
 	slices.SortFunc(order, func(a, b begun) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.s, b.s)) })
 	for _, b := range order {
