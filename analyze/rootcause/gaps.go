@@ -39,8 +39,11 @@ func (s *shower) findGaps(r *reader, top *arrival) {
 				orHost(h), plural(gaps, "gap"), plural(missing, "record"), clock(run.firstTS), clock(run.lastTS)), nil)
 		}
 	}
-	if r.dropped > 0 {
-		s.gap(fmt.Sprintf("%s of connections, requests or process sightings were left out because more than %d were kept.", plural(int(r.dropped), "event"), r.opt.MaxFacts), nil)
+	for t, n := range r.dropped {
+		if n > 0 {
+			s.gap(fmt.Sprintf("%s of %s were left out because the walk holds %d events: %s.",
+				plural(int(n), "record"), tierNames[t], r.opt.MaxFacts, r.leftOut(tier(t))), nil)
+		}
 	}
 	if top != nil && s.w.nodes[top.nodes[0]].ref.kind == KindSession {
 		s.removedLogins(top)
@@ -54,6 +57,14 @@ func (s *shower) findGaps(r *reader, top *arrival) {
 	if top == nil {
 		s.gap("No entry point was reached.", nil)
 	}
+}
+
+// leftOut says which records of a tier were given up.
+func (r *reader) leftOut(t tier) string {
+	if r.thinned[t] == timeline.None {
+		return "those longest after the alert"
+	}
+	return "those longest before the alert, up to " + clock(r.thinned[t]) + " UTC, and those longest after it"
 }
 
 func orHost(h string) string {
