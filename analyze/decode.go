@@ -37,6 +37,11 @@ var encodings = []struct {
 }{
 	{"gzip", "\x1f\x8b\x08", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
+		if br, ok := r.(*bufio.Reader); ok {
+			if err := checkDictionary(br); err != nil {
+				return nil, err
+			}
+		}
 		// The file says how large its dictionary is; this is the least that is
 		// set aside, for every file.
 		return xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r)

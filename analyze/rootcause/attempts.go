@@ -1,6 +1,7 @@
 package rootcause
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -42,6 +43,12 @@ type guessing struct {
 	facts       []int32
 }
 
+// guessed is the answer for one session, which is asked for again and again.
+type guessed struct {
+	guessing
+	yes bool
+}
+
 // guessWindow is how far before a login the run of failures may begin, and
 // guessPause the longest pause within it.
 const (
@@ -64,22 +71,24 @@ func (x *index) guessingBefore(s int32) (guessing, bool) {
 	if e.src == 0 || a == nil {
 		return guessing{}, false
 	}
+	if c, ok := x.guessed[s]; ok {
+		return c.guessing, c.yes
+	}
 	floor := e.start - guessWindow
-	for o := range x.sessions {
-		p := &x.sessions[o]
-		if p.host == e.host && p.src == e.src && p.user == e.user && p.login && p.start < e.start && int32(o) != s {
+	l := x.byStay[stay{e.host, e.user, e.src}]
+	for i := l.before(e.start) - 1; i >= 0; i-- {
+		if p := l.list[i]; x.sessions[p.s].login {
 			floor = max(floor, p.start)
+			break
 		}
 	}
 	g := guessing{src: e.src}
 	counts := map[origin]int{}
 	users := map[sym]bool{}
 	prev := e.start
-	for i := len(a.list) - 1; i >= 0; i-- {
+	upTo, _ := slices.BinarySearchFunc(a.list, e.start+1, func(t attempt, at int64) int { return cmp.Compare(t.ts, at) })
+	for i := upTo - 1; i >= 0; i-- {
 		t := &a.list[i]
-		if t.ts > e.start {
-			continue
-		}
 		if t.ts <= floor || prev-t.ts > guessPause {
 			break
 		}
@@ -101,5 +110,7 @@ func (x *index) guessingBefore(s int32) (guessing, bool) {
 	}
 	g.accounts = len(users)
 	slices.Reverse(g.facts)
-	return g, g.count >= guessMin || g.accounts >= guessAccounts
+	yes := g.count >= guessMin || g.accounts >= guessAccounts
+	x.guessed[s] = guessed{g, yes}
+	return g, yes
 }

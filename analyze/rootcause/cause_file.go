@@ -32,7 +32,7 @@ func (x *index) installsAt(n int32, until int64) []cause {
 	f := &x.files[n]
 	var out []cause
 	for _, t := range x.changeTimes(n, until) {
-		for _, p := range x.packages {
+		for _, p := range x.dated(x.packages, t.ts-installWindow, t.ts+installWindow) {
 			a := &x.facts[p]
 			if d := a.ts - t.ts; a.ts != timeline.None && d < installWindow && d > -installWindow && (a.host == f.host || f.host == 0) {
 				out = append(out, cause{from: ref{KindPackage, -p - 1}, rule: filePackage, ts: min(a.ts, t.ts), until: until, facts: []int32{p, t.fact}, mult: 1})
@@ -182,15 +182,15 @@ func (x *index) namersOf(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindProcess, i}, rule: fileBase, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: 0.3 * x.nearChange(n, q.start)})
 		}
 	}
-	for _, i := range x.commands {
+	if !x.distinct(base) {
+		return newest(out, maxFanIn)
+	}
+	for _, i := range x.containing(base, until, func(cmd string) bool { return !readers[baseOf(firstWord(cmd, ""))] }) {
 		c := &x.facts[i]
-		if c.ts == timeline.None || c.ts > until || c.host != f.host && f.host != 0 || c.cmd == 0 {
+		if c.host != f.host && f.host != 0 {
 			continue
 		}
 		cmd := x.text[c.cmd]
-		if !strings.Contains(cmd, base) || !x.distinct(base) || readers[baseOf(firstWord(cmd, ""))] {
-			continue
-		}
 		mult := 0.3
 		rule := fileBase
 		if strings.Contains(cmd, p) {
@@ -279,24 +279,29 @@ func (x *index) sessionsAt(n int32, until int64) []cause {
 		return x.rootedBefore(f.host, until, fileSession)
 	}
 	for _, t := range times {
-		for s := range x.sessions {
+		x.sessionsOn(f.host, t.ts, 0, func(s int32) {
 			e := &x.sessions[s]
-			if e.host != f.host && f.host != 0 || !x.open(e, t.ts) || e.kind == sessionCron || e.kind == sessionManager {
-				continue
+			if !x.open(e, t.ts) || e.kind == sessionCron || e.kind == sessionManager {
+				return
 			}
 			rooted := e.rooted != timeline.None && e.rooted <= t.ts
 			if !rooted && (t.user == 0 || e.user != t.user) {
-				continue
+				return
 			}
-			proof := append(append([]int32(nil), first(e.facts, 2)...), t.fact)
-			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: fileSession, ts: t.ts, until: t.ts, facts: proof, mult: x.fits(int32(s))})
-		}
+			out = append(out, cause{from: ref{KindSession, s}, rule: fileSession, ts: t.ts, until: t.ts, facts: []int32{t.fact}})
+		})
 	}
 	if len(out) == 0 && x.changedAfter(n, until) {
 		// The time that matters was overwritten by a later change.
 		return x.rootedBefore(f.host, until, fileSession)
 	}
-	return newest(out, maxFanIn)
+	out = newest(out, maxFanIn)
+	for i := range out { // only what stays is judged
+		c := &out[i]
+		c.facts = append(append([]int32(nil), first(x.sessions[c.from.n].facts, 2)...), c.facts...)
+		c.mult = x.fits(c.from.n)
+	}
+	return out
 }
 
 // changedAfter reports whether a file is known to have changed after t, so that
@@ -314,9 +319,11 @@ func (x *index) changedAfter(n int32, t int64) bool {
 // all that is left where no record tells who did something only root may do.
 func (x *index) rootedBefore(host sym, t int64, rule ruleID) []cause {
 	var out []cause
-	for s := range x.sessions {
+	l := x.byHost[host]
+	for i := l.before(t+1) - 1; i >= 0 && l.until[i] >= t-3600*second; i-- {
+		s := l.list[i].s
 		e := &x.sessions[s]
-		if e.host != host || e.kind == sessionCron || e.kind == sessionManager || e.rooted == timeline.None || e.rooted > t || e.start > t {
+		if e.kind == sessionCron || e.kind == sessionManager || e.rooted == timeline.None || e.rooted > t || e.start > t {
 			continue
 		}
 		last := t
@@ -326,10 +333,14 @@ func (x *index) rootedBefore(host sym, t int64, rule ruleID) []cause {
 			continue
 		}
 		if t-last < 3600*second {
-			out = append(out, cause{from: ref{KindSession, int32(s)}, rule: rule, ts: last, until: t, facts: first(e.facts, 3), mult: 0.5 * x.fits(int32(s))})
+			out = append(out, cause{from: ref{KindSession, s}, rule: rule, ts: last, until: t, facts: first(e.facts, 3)})
 		}
 	}
-	return newest(out, maxFanIn)
+	out = newest(out, maxFanIn)
+	for i := range out {
+		out[i].mult = 0.5 * x.fits(out[i].from.n)
+	}
+	return out
 }
 
 // fits weighs a session as the origin of something by what is unusual about
@@ -344,12 +355,7 @@ func (x *index) fits(s int32) float64 {
 	if _, guessed := x.guessingBefore(s); guessed {
 		w += 0.4
 	}
-	earlier := false
-	for o := range x.sessions {
-		q := &x.sessions[o]
-		earlier = earlier || q.host == e.host && q.user == e.user && q.src == e.src && e.start-q.start > 3600*second
-	}
-	if !earlier {
+	if same := x.sameStay(s); len(same) == 0 || e.start-same[0].start <= 3600*second {
 		w += 0.1
 	}
 	if !e.login {

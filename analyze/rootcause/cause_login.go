@@ -1,6 +1,7 @@
 package rootcause
 
 import (
+	"sort"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -59,19 +60,19 @@ func (x *index) keysOf(n int32) []cause {
 	if len(out) > 0 || e.method == 0 && e.key == 0 {
 		return out
 	}
-	for i := range x.files {
+	for _, i := range x.keyFiles {
 		f := &x.files[i]
 		who, ok := accountOfKeyList(x.text[f.path])
-		if !ok || who != x.text[e.user] || f.host != e.host && f.host != 0 || !x.changed(int32(i), e.start) {
+		if !ok || who != x.text[e.user] || f.host != e.host && f.host != 0 || !x.changed(i, e.start) {
 			continue
 		}
-		at := x.lastChange(int32(i), e.start)
+		at := x.lastChange(i, e.start)
 		if at < x.firstSession(e.host) || x.keyUsedBefore(n, at) {
 			continue
 		}
 		out = append(out, cause{
-			from: ref{KindFile, int32(i)}, rule: loginKeyTime, ts: at, until: e.start,
-			facts: append(x.proofOfChange(int32(i), e.start), first(e.facts, 1)...), mult: 1,
+			from: ref{KindFile, i}, rule: loginKeyTime, ts: at, until: e.start,
+			facts: append(x.proofOfChange(i, e.start), first(e.facts, 1)...), mult: 1,
 		})
 	}
 	return out
@@ -80,10 +81,8 @@ func (x *index) keysOf(n int32) []cause {
 // firstSession returns when the records of logins on a host begin: of keys put
 // there earlier nobody can say whether they had been used before.
 func (x *index) firstSession(host sym) int64 {
-	for i := range x.sessions {
-		if x.sessions[i].host == host {
-			return x.sessions[i].start
-		}
+	if s, ok := x.firstOn[host]; ok {
+		return x.sessions[s].start
 	}
 	return timeline.None
 }
@@ -92,9 +91,10 @@ func (x *index) firstSession(host sym) int64 {
 // not say which key, its account and address, had logged in before t.
 func (x *index) keyUsedBefore(n int32, t int64) bool {
 	e := &x.sessions[n]
-	for i := range x.sessions {
-		o := &x.sessions[i]
-		if o.host == e.host && o.user == e.user && o.start < t && o.login &&
+	l := x.byAccount[account{e.host, e.user}]
+	for _, b := range l.upTo(t) {
+		o := &x.sessions[b.s]
+		if o.login &&
 			(e.key != 0 && o.key == e.key || e.key == 0 && o.src == e.src) {
 			return true
 		}
@@ -111,7 +111,12 @@ func (x *index) clientsOf(n int32) []cause {
 	}
 	var out []cause
 	for _, exe := range [...]string{"ssh", "scp", "sftp", "sshpass"} {
-		for _, i := range x.clients[exe] {
+		list := x.clients[exe]
+		from := sort.Search(len(list), func(k int) bool { return x.procs[list[k]].start >= e.start-joinWindow })
+		for _, i := range list[from:] {
+			if x.procs[i].start > e.start+2*second {
+				break
+			}
 			p := &x.procs[i]
 			if d := e.start - p.start; p.host == e.host || d < -2*second || d > joinWindow {
 				continue

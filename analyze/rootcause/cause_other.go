@@ -40,11 +40,9 @@ func (x *index) causesOfFlow(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindProcess, int32(i)}, rule: flowNamed, ts: p.start, until: p.start, facts: first(p.facts, 1), mult: 1})
 		}
 	}
-	for _, i := range x.commands {
-		f := &x.facts[i]
-		if f.ts != timeline.None && f.ts <= until && strings.Contains(x.text[f.cmd], ip) {
-			out = append(out, cause{from: ref{KindEvent, i}, rule: flowNamed, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 1})
-		}
+	for _, i := range x.containing(ip, until, nil) {
+		ts := x.facts[i].ts
+		out = append(out, cause{from: ref{KindEvent, i}, rule: flowNamed, ts: ts, until: ts, facts: []int32{i}, mult: 1})
 	}
 	for n := range x.jobs {
 		j := &x.jobs[n]
@@ -108,16 +106,17 @@ func (x *index) causesOfPackage(n int32) []cause {
 	}
 	i := -n - 1
 	f := &x.facts[i]
-	want := commandKey(x.text[f.cmd])
+	want := x.keyOf(f.cmd)
 	var out []cause
-	for p := range x.procs {
+	from, to := x.procsBetween(f.ts-3600*second, f.ts+5*second)
+	for p := from; p < to; p++ {
 		q := &x.procs[p]
 		if q.host != f.host || q.start > f.ts+5*second || f.ts-q.start > 3600*second || !q.started {
 			continue
 		}
 		cmd := x.text[q.cmd]
 		switch {
-		case want != "" && commandKey(cmd) == want, want == "" && packagerOf(x.text[q.exe], cmd) != "" && !x.belowPackager(int32(p)):
+		case want != 0 && x.keyOf(q.cmd) == want, want == 0 && packagerOf(x.text[q.exe], cmd) != "" && !x.belowPackager(int32(p)):
 			out = append(out, cause{from: ref{KindProcess, int32(p)}, rule: packageCommand, ts: q.start, until: q.start, facts: first(q.facts, 1), mult: 1})
 		}
 	}
@@ -170,15 +169,22 @@ func (x *index) inboundEvent(i int32) bool {
 // openSessions returns the sessions that the account of a record had open. One
 // that is alone, or on the record's terminal, is an exact join.
 func (x *index) openSessions(f *fact, rule ruleID, proof []int32) []cause {
-	list := x.sessionsOf(f)
+	// newest keeps the latest: of a case with many thousand open sessions the
+	// others need not be judged.
+	var list []int32
 	if f.end > f.ts { // an undated line of a history between two bounds
-		list = nil
-		for s := range x.sessions {
-			e := &x.sessions[s]
-			if e.host == f.host && e.user == f.user && e.start <= f.end && (e.end == timeline.None || e.end+5*second >= f.ts) && e.kind != sessionCron && e.kind != sessionManager {
-				list = append(list, int32(s))
+		l := x.byAccount[account{f.host, f.user}]
+		for _, b := range slices.Backward(l.upTo(f.end + 1)) {
+			e := &x.sessions[b.s]
+			if (e.end == timeline.None || e.end+5*second >= f.ts) && e.kind != sessionCron && e.kind != sessionManager {
+				list = append(list, b.s)
+			}
+			if x.enough(list) {
+				break
 			}
 		}
+	} else {
+		list = x.sessionsOf(f, 0)
 	}
 	var out []cause
 	for _, s := range list {

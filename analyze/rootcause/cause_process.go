@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -139,12 +140,12 @@ const sudoWindow = 60 * second
 // a monitor process that no record names.
 func (x *index) sudoOf(i int32) []cause {
 	p := &x.procs[i]
-	key := commandKey(x.text[p.cmd])
-	if key == "" {
+	key := x.keyOf(p.cmd)
+	if key == 0 {
 		return nil
 	}
 	var out []cause
-	for _, s := range x.sudos[key] {
+	for _, s := range x.dated(x.sudos[key], p.start-sudoWindow, p.start+5*second) {
 		f := &x.facts[s]
 		if d := p.start - f.ts; f.host != p.host || f.fail || d < -5*second || d > sudoWindow || f.session != 0 && p.id != 0 && f.session != p.id {
 			continue
@@ -195,14 +196,11 @@ const jobWindow = 90 * second
 // command line, or the cron process that logged the run as parent.
 func (x *index) jobOf(i int32) []cause {
 	p := &x.procs[i]
-	cmd := commandKey(x.text[p.cmd])
+	key := x.keyOf(p.cmd)
 	var out []cause
-	for n := range x.jobs {
+	for _, n := range x.jobsNear(p.host, key, p.start, p.pid, p.ppid) {
 		j := &x.jobs[n]
-		if j.host != p.host {
-			continue
-		}
-		same := cmd != "" && commandKey(x.text[j.cmd]) == cmd
+		same := key != 0 && j.key == key
 		from, _ := slices.BinarySearchFunc(j.runs, p.start-jobWindow, func(r int32, t int64) int { return cmp.Compare(x.facts[r].ts, t) })
 		for _, r := range j.runs[from:] {
 			f := &x.facts[r]
@@ -211,7 +209,7 @@ func (x *index) jobOf(i int32) []cause {
 				break
 			}
 			if same || f.pid > 0 && (f.pid == p.ppid || f.pid == p.pid) && d > -5*second {
-				out = append(out, cause{from: ref{KindJob, int32(n)}, rule: jobRun, ts: f.ts, until: f.ts, facts: []int32{r}, mult: 1, fan: 1})
+				out = append(out, cause{from: ref{KindJob, n}, rule: jobRun, ts: f.ts, until: f.ts, facts: []int32{r}, mult: 1, fan: 1})
 				break
 			}
 		}
@@ -239,18 +237,18 @@ func (x *index) unitOf(i int32) []cause {
 	if len(out) > 0 || p.sess >= 0 {
 		return out
 	}
-	for n := range x.units {
+	for _, n := range x.unitsNear(p.start) {
 		u := &x.units[n]
 		if u.host != p.host {
 			continue
 		}
-		for _, s := range u.starts {
+		for _, s := range x.dated(u.starts, p.start-unitWindow, p.start+unitWindow) {
 			if d := x.facts[s].ts - p.start; d < unitWindow && d > -unitWindow {
 				mult := 0.3
 				if w := stem(x.text[u.name]); len(w) > 2 && (strings.Contains(x.text[p.exe], w) || strings.Contains(x.text[p.cmd], w)) {
 					mult = 1
 				}
-				out = append(out, cause{from: ref{KindUnit, int32(n)}, rule: unitTime, ts: x.facts[s].ts, until: x.facts[s].ts, facts: []int32{s}, mult: mult})
+				out = append(out, cause{from: ref{KindUnit, n}, rule: unitTime, ts: x.facts[s].ts, until: x.facts[s].ts, facts: []int32{s}, mult: mult})
 				break
 			}
 		}
@@ -264,13 +262,15 @@ const unitWindow = 15 * second
 
 // startNear returns the record of a service's start that is nearest before t.
 func (x *index) startNear(n int32, t int64) []int32 {
-	best := []int32(nil)
-	for _, s := range x.units[n].starts {
-		if t == timeline.None || x.facts[s].ts-unitWindow <= t {
-			best = []int32{s}
-		}
+	starts := x.units[n].starts
+	i := len(starts)
+	if t != timeline.None {
+		i = sort.Search(i, func(k int) bool { return x.facts[starts[k]].ts > t+unitWindow })
 	}
-	return best
+	if i == 0 {
+		return nil
+	}
+	return starts[i-1 : i : i]
 }
 
 // served returns the requests that a web server may have been serving at t. A

@@ -31,10 +31,9 @@ func (x *index) causesOfUnit(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindProcess, i}, rule: unitCommand, ts: p.start, until: p.start, facts: first(p.facts, 1), mult: 1})
 		}
 	}
-	for _, i := range x.commands {
+	for _, i := range x.dated(x.wording.services, start-600*second+1, start+unitWindow) {
 		f := &x.facts[i]
-		if f.host == u.host && f.ts != timeline.None && f.ts <= start+unitWindow && start-f.ts < 600*second &&
-			strings.Contains(x.text[f.cmd], stem(name)) && starter("systemctl", x.text[f.cmd]) && strings.Contains(x.text[f.cmd], "systemctl") {
+		if f.host == u.host && strings.Contains(x.text[f.cmd], stem(name)) {
 			out = append(out, cause{from: ref{KindEvent, i}, rule: unitCommand, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 1})
 		}
 	}
@@ -136,9 +135,9 @@ func (x *index) causesOfJob(n int32, until int64) []cause {
 			out = append(out, cause{from: ref{KindProcess, i}, rule: jobCommand, ts: p.start, until: p.start, facts: first(p.facts, 1), mult: 0.5})
 		}
 	}
-	for _, i := range x.commands {
+	for _, i := range x.dated(x.wording.crontab, ran-3600*second+1, ran) {
 		f := &x.facts[i]
-		if f.host == j.host && f.ts != timeline.None && f.ts <= ran && ran-f.ts < 3600*second && strings.Contains(x.text[f.cmd], "crontab") && !strings.Contains(x.text[f.cmd], "-l") {
+		if f.host == j.host {
 			out = append(out, cause{from: ref{KindEvent, i}, rule: jobCommand, ts: f.ts, until: f.ts, facts: []int32{i}, mult: 0.5})
 		}
 	}
@@ -153,10 +152,10 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 	cmd := x.text[j.cmd]
 	var out []cause
 	named := false
-	for i := range x.files {
+	for _, i := range x.cronFiles {
 		f := &x.files[i]
 		p := x.text[f.path]
-		if f.host != j.host && f.host != 0 || persistent(p) != "cron" || !x.changed(int32(i), ran) {
+		if f.host != j.host && f.host != 0 || persistent(p) != "cron" || !x.changed(i, ran) {
 			continue
 		}
 		user := strings.HasPrefix(p, "/var/spool/cron/")
@@ -167,13 +166,13 @@ func (x *index) tablesBefore(n int32, ran int64) []cause {
 			continue
 		}
 		c := cause{
-			from: ref{KindFile, int32(i)}, rule: jobTime, ts: x.lastChange(int32(i), ran), until: ran,
-			facts: append(x.proofOfChange(int32(i), ran), j.runs[0]), mult: 0.2,
+			from: ref{KindFile, i}, rule: jobTime, ts: x.lastChange(i, ran), until: ran,
+			facts: append(x.proofOfChange(i, ran), j.runs[0]), mult: 0.2,
 		}
 		if b := path.Base(p); len(b) > 2 && strings.Contains(cmd, b) || user || inDir(cmd, p) {
 			c.mult, named = 1, true
 		}
-		for _, l := range x.cronLoad {
+		for _, l := range x.dated(x.cronLoad, ran-120*second+1, ran+70*second) {
 			if a := &x.facts[l]; a.file == f.path && a.host == j.host && a.ts <= ran+70*second && ran-a.ts < 120*second {
 				c.mult, c.facts = min(1, c.mult+0.5), append(c.facts, l)
 			}

@@ -27,7 +27,11 @@ func (s *symbols) of(v string) sym {
 	if id, ok := s.ids[v]; ok {
 		return id
 	}
-	v = strings.Clone(v)
+	return s.own(strings.Clone(v))
+}
+
+// own gives a new text, which is not copied, its symbol.
+func (s *symbols) own(v string) sym {
 	id := sym(len(s.text))
 	s.text = append(s.text, v)
 	s.ids[v] = id

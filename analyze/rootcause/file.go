@@ -84,6 +84,12 @@ func (x *index) file(host, p sym) int32 {
 	n := int32(len(x.files))
 	x.files = append(x.files, file{host: host, path: p})
 	x.fileByID[k] = n
+	if persistent(x.text[p]) == "cron" {
+		x.cronFiles = append(x.cronFiles, n)
+	}
+	if _, ok := accountOfKeyList(x.text[p]); ok {
+		x.keyFiles = append(x.keyFiles, n)
+	}
 	b := path.Base(x.text[p])
 	x.byBase[b] = append(x.byBase[b], n)
 	return n

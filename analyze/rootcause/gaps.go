@@ -39,8 +39,11 @@ func (s *shower) findGaps(r *reader, top *arrival) {
 				orHost(h), plural(gaps, "gap"), plural(missing, "record"), clock(run.firstTS), clock(run.lastTS)), nil)
 		}
 	}
-	if r.dropped > 0 {
-		s.gap(fmt.Sprintf("%s of connections, requests or process sightings were left out because more than %d were kept.", plural(int(r.dropped), "event"), r.opt.MaxFacts), nil)
+	for t, n := range r.dropped {
+		if n > 0 {
+			s.gap(fmt.Sprintf("%s of %s were left out because the walk holds %d events: %s.",
+				plural(int(n), "record"), tierNames[t], r.opt.MaxFacts, r.leftOut(tier(t))), nil)
+		}
 	}
 	if top != nil && s.w.nodes[top.nodes[0]].ref.kind == KindSession {
 		s.removedLogins(top)
@@ -54,6 +57,14 @@ func (s *shower) findGaps(r *reader, top *arrival) {
 	if top == nil {
 		s.gap("No entry point was reached.", nil)
 	}
+}
+
+// leftOut says which records of a tier were given up.
+func (r *reader) leftOut(t tier) string {
+	if r.thinned[t] == timeline.None {
+		return "those longest after the alert"
+	}
+	return "those longest before the alert, up to " + clock(r.thinned[t]) + " UTC, and those longest after it"
 }
 
 func orHost(h string) string {
@@ -72,20 +83,34 @@ func (s *shower) gap(text string, facts []int32) {
 func (s *shower) removedLogins(top *arrival) {
 	x := s.x
 	e := &x.sessions[top.session]
-	for n := range x.sessions {
+	if e.src == 0 {
+		return
+	}
+	spans := make(map[hostOrigin][2]int64)
+	for i := range x.sessions {
+		if o := &x.sessions[i]; o.host == e.host {
+			o.spread(spans)
+		}
+	}
+	var same []int32
+	for _, b := range x.sameStay(top.session) {
+		same = append(same, b.s)
+	}
+	slices.Sort(same)
+	for _, n := range same {
 		o := &x.sessions[n]
-		if o.host != e.host || o.user != e.user || o.src != e.src || e.src == 0 || !o.login || o.start < top.first {
+		if !o.login || o.start < top.first {
 			continue
 		}
 		for _, src := range [...]origin{fromLog, fromUtmp, fromJournal} {
-			if o.recorded&(1<<src) != 0 || !x.covered(int32(n), src) {
+			if o.recorded&(1<<src) != 0 || !covered(spans, o, src) {
 				continue
 			}
-			if src == fromUtmp && o.recorded&(1<<fromLastlog) == 0 && !x.terminal(int32(n)) {
+			if src == fromUtmp && o.recorded&(1<<fromLastlog) == 0 && !x.terminal(n) {
 				continue // logins without a terminal are not recorded there
 			}
 			s.gap(plainText(fmt.Sprintf("The %s at %s UTC is stated by %s but missing from the %s, which has other logins before and after it: records may have been removed.",
-				x.sessionLabel(int32(n)), clock(o.start), x.statedBy(o), originNames[src])), o.facts)
+				x.sessionLabel(n), clock(o.start), x.statedBy(o), originNames[src])), o.facts)
 		}
 	}
 }
@@ -97,20 +122,31 @@ func (x *index) terminal(s int32) bool {
 	return len(t) > 3 && (t[:3] == "pts" || t[:3] == "tty")
 }
 
-// covered reports whether a source states other logins of the host before and
-// after session n, in the same boot or around it.
-func (x *index) covered(n int32, src origin) bool {
-	e := &x.sessions[n]
-	before, after := false, false
-	for i := range x.sessions {
-		o := &x.sessions[i]
-		if int32(i) == n || o.host != e.host || o.recorded&(1<<src) == 0 {
+type hostOrigin struct {
+	host sym
+	from origin
+}
+
+// spread widens the span that each source states logins of.
+func (e *session) spread(spans map[hostOrigin][2]int64) {
+	for o := range origins {
+		if e.recorded&(1<<o) == 0 {
 			continue
 		}
-		before = before || o.start < e.start
-		after = after || o.start > e.start
+		k := hostOrigin{e.host, o}
+		span, ok := spans[k]
+		if !ok {
+			span = [2]int64{e.start, e.start}
+		}
+		spans[k] = [2]int64{min(span[0], e.start), max(span[1], e.start)}
 	}
-	return before && after
+}
+
+// covered reports whether a source that is silent about a session states other
+// logins of the host before and after it.
+func covered(spans map[hostOrigin][2]int64, e *session, src origin) bool {
+	span, ok := spans[hostOrigin{e.host, src}]
+	return ok && span[0] < e.start && e.start < span[1]
 }
 
 func (x *index) statedBy(e *session) string {

@@ -26,6 +26,13 @@ type index struct {
 	commons map[string]int
 
 	sessions  []session
+	recent    map[stay][]int32    // while logins are joined
+	logins    map[account][]begun // while sessions are numbered
+	byAccount map[account]*stays
+	byTTY     map[accountTTY]*stays
+	byStay    map[stay]*stays
+	byHost    map[sym]*stays
+	guessed   map[int32]guessed
 	sessByID  map[hostSession][]int32
 	sessByPID map[hostPID][]int32
 
@@ -35,16 +42,23 @@ type index struct {
 	fileByID map[hostPath]int32
 	byBase   map[string][]int32 // last element of a path → files
 
-	units    []unit
-	unitByID map[hostPath]int32
-	jobs     []job
-	jobByID  map[jobKey]int32
-	cronLoad []int32 // facts
-	bindings []int32 // facts: sockets, live
+	units               []unit
+	unitByID            map[hostPath]int32
+	jobs                []job
+	jobByID             map[jobKey]int32
+	jobsByCmd           map[hostPath][]int32 // host and command key → jobs
+	runsByPID           map[hostPID][]jobRunOf
+	unitStarts          []int32       // facts
+	cronFiles, keyFiles []int32       // files
+	firstOn             map[sym]int32 // host → its first session
+	cmdKeys, sudoKeys   map[sym]sym   // command → commandKey of it
+	wording             wording
+	cronLoad            []int32 // facts
+	bindings            []int32 // facts: sockets, live
 
 	commands []int32 // facts: sudo lines and history lines without a process
 	cmdOf    map[int32]int32
-	sudos    map[string][]int32 // command → sudo's records of it
+	sudos    map[sym][]int32 // command → sudo's records of it
 	flows    []flow
 	flowOf   map[int32]int32
 	byRemote map[sym][]int32 // address → flows
@@ -71,7 +85,7 @@ type hostPath struct{ host, path sym }
 
 // build makes the entities. Order matters: each step uses those before it.
 func build(r *reader, opt Options, defs definitions) *index {
-	x := &index{symbols: r.symbols, opt: opt, facts: r.facts, defs: defs}
+	x := &index{symbols: r.symbols, opt: opt, facts: r.facts, defs: defs, cmdKeys: make(map[sym]sym), sudoKeys: make(map[sym]sym)}
 	x.findBoots()
 	x.findSessions()
 	x.findProcesses()
@@ -117,23 +131,19 @@ func (x *index) sameBoot(host sym, a, b int64) bool {
 	if a > b {
 		a, b = b, a
 	}
-	for _, t := range x.boots[host] {
-		if t-bootSlack > a && t-bootSlack <= b {
-			return false
-		}
-	}
-	return true
+	list := x.boots[host]
+	i, _ := slices.BinarySearch(list, a+bootSlack+1)
+	return i == len(list) || list[i]-bootSlack > b
 }
 
 // bootStart returns the start of the boot that t lies in, None if unknown.
 func (x *index) bootStart(host sym, t int64) int64 {
-	at := timeline.None
-	for _, b := range x.boots[host] {
-		if b-bootSlack <= t {
-			at = b
-		}
+	list := x.boots[host]
+	i, _ := slices.BinarySearch(list, t+bootSlack+1)
+	if i == 0 {
+		return timeline.None
 	}
-	return at
+	return list[i-1]
 }
 
 // latest returns the last element whose time is not after t.

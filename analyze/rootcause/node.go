@@ -95,7 +95,7 @@ func (x *index) startsAt(i int32) (ref, int64) {
 	switch f.act {
 	case actCron:
 		if f.cmd != 0 {
-			return ref{KindJob, x.jobByID[jobKey{f.host, f.user, x.of(commandKey(x.text[f.cmd]))}]}, until
+			return ref{KindJob, x.jobByID[jobKey{f.host, f.user, x.keyOf(f.cmd)}]}, until
 		}
 	case actStart, actStop:
 		if f.unit != 0 && !transient(x.text[f.unit]) {

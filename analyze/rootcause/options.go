@@ -22,8 +22,8 @@ type Options struct {
 	// MaxNodes bounds the nodes that are expanded; 0: 5,000.
 	MaxNodes int
 	// MaxFacts bounds the retained events; 0: 2,000,000 (about 170 bytes each
-	// and their distinct strings). Connections, requests and sightings of
-	// processes beyond it are left out, and counted in Graph.Gaps.
+	// and their distinct strings). Beyond it, those longest
+	// before the alert and after it are left out, and counted in Graph.Gaps.
 	MaxFacts int
 	// Internal lists the address ranges of the organisation. Nil: the private,
 	// loopback and link-local ranges.

@@ -313,15 +313,23 @@ func (x *index) complete(w *walk, g *arrival) {
 	if e.src == 0 {
 		return
 	}
-	for s := range x.sessions {
-		o := &x.sessions[s]
-		if o.host == e.host && o.user == e.user && o.src == e.src && o.start <= g.last {
-			if gs, ok := x.guessingBefore(int32(s)); ok && !g.guessed {
-				g.guess, g.guessed = gs, true
-				g.session, g.first = int32(s), o.start
-			} else if !g.guessed && o.start < g.first {
-				g.session, g.first = int32(s), o.start
-			}
+	// In the order of their numbers: the first guessed one counts.
+	list := x.sameStay(r.n)
+	same := make([]int32, 0, len(list))
+	for _, o := range list {
+		if o.start <= g.last {
+			same = append(same, o.s)
+		}
+	}
+	slices.Sort(same)
+	for _, s := range same {
+		if gs, ok := x.guessingBefore(s); ok {
+			g.guess, g.guessed = gs, true
+			g.session, g.first = s, x.sessions[s].start
+			return
+		}
+		if at := x.sessions[s].start; at < g.first {
+			g.session, g.first = s, at
 		}
 	}
 }

@@ -20,7 +20,11 @@ type reader struct {
 	// seen finds the fact of a process that was already sighted, so that a
 	// chatty daemon costs one fact.
 	seen    map[sighting]int
-	dropped int64
+	alert   int64           // time of the latest event asked about
+	fullAt  int             // thin no earlier than with so many
+	before  int             // facts not after it
+	dropped [tierKept]int64 // given up for want of room
+	thinned [tierKept]int64 // the latest record before the alert that was
 	events  int64
 	counts  [origins]int64
 	first   [origins]int64
@@ -37,7 +41,7 @@ type sighting struct {
 // serialRun holds the serial numbers of audit records of one host, in the
 // order of time, boot by boot: they start again with every boot.
 type serialRun struct {
-	runs    [][]int64
+	runs    [][]uint32 // audit counts in 32 bits
 	high    int64
 	held    int
 	firstTS int64
@@ -59,7 +63,7 @@ func (s *serialRun) add(serial int64) {
 	}
 	s.high = max(s.high, serial)
 	last := len(s.runs) - 1
-	s.runs[last] = append(s.runs[last], serial)
+	s.runs[last] = append(s.runs[last], uint32(serial))
 	s.held++
 }
 
@@ -77,12 +81,16 @@ func (s *serialRun) count() (gaps, missing int) {
 	return gaps, missing
 }
 
-func newReader(opt Options, start []timeline.ID) *reader {
+func newReader(opt Options, start []timeline.ID, alert int64) *reader {
 	r := &reader{
+		alert:   alert,
 		symbols: newSymbols(), opt: opt,
 		seen:    make(map[sighting]int),
 		serials: make(map[sym]*serialRun),
 		wanted:  make(map[timeline.ID]bool, len(start)),
+	}
+	for t := range r.thinned {
+		r.thinned[t] = timeline.None
 	}
 	for _, id := range start {
 		r.wanted[id] = true
@@ -171,6 +179,7 @@ const maxSerialGap = 4096
 
 // take keeps the event if it can be part of a cause.
 func (r *reader) take(ev *timeline.Event) {
+	r.thinWhenFull()
 	a, known := acts[ev.Action]
 	from := originOf(ev.DataType)
 	if t, ok := cronTable(ev); ok {
@@ -192,11 +201,9 @@ func (r *reader) take(ev *timeline.Event) {
 	if a == actSeen && r.sighted(ev) {
 		return
 	}
-	if len(r.facts) >= r.opt.MaxFacts && (a == actSeen || a == actFlow || a == actRequest || a == actConnect) && !r.wanted[ev.ID] {
-		r.dropped++
-		return
+	if r.add(r.fact(ev, a, from)) && a == actSeen && !r.wanted[ev.ID] {
+		r.seen[r.sightingOf(ev)] = len(r.facts) - 1
 	}
-	r.facts = append(r.facts, r.fact(ev, a, from))
 }
 
 // sighted reports whether the process of ev was already seen in its session,
@@ -205,13 +212,15 @@ func (r *reader) sighted(ev *timeline.Event) bool {
 	if r.wanted[ev.ID] {
 		return false
 	}
-	k := sighting{r.of(ev.Host), r.of(ev.BootID), r.of(ev.Exe), r.of(ev.Session), small(ev.PID)}
-	if i, ok := r.seen[k]; ok && ev.TS != timeline.None && ev.TS-r.facts[i].end < sightingMax {
+	if i, ok := r.seen[r.sightingOf(ev)]; ok && ev.TS != timeline.None && ev.TS-r.facts[i].end < sightingMax {
 		r.facts[i].end = ev.TS
 		return true
 	}
-	r.seen[k] = len(r.facts)
 	return false
+}
+
+func (r *reader) sightingOf(ev *timeline.Event) sighting {
+	return sighting{r.of(ev.Host), r.of(ev.BootID), r.of(ev.Exe), r.of(ev.Session), small(ev.PID)}
 }
 
 // sightingMax ends a sighting: after an hour of silence the process number may
@@ -263,13 +272,14 @@ func (r *reader) fact(ev *timeline.Event, a act, from origin) fact {
 }
 
 func (r *reader) takeStat(ev *timeline.Event) {
+	r.thinWhenFull()
 	f := r.fact(ev, actStat, fromFiles)
 	f.note = r.of(ev.TSDesc)
 	f.key = r.of(attrOf(ev, "inode"))
 	if o := attrOf(ev, "owner"); o != "" {
 		f.user = r.of(o)
 	}
-	r.facts = append(r.facts, f)
+	r.add(f)
 }
 
 // pathsOfInterest returns every path that a fact acts on, executes or names.

@@ -18,6 +18,7 @@ type scope struct {
 	jobs     map[int32]bool
 	units    map[int32]bool
 	edges    []effect
+	reached  map[ref]bool
 	from     int64
 }
 
@@ -37,16 +38,15 @@ const scopeRounds = 4
 func (x *index) forward(w *walk, top *arrival) *scope {
 	sc := &scope{
 		x: x, sessions: map[int32]bool{}, procs: map[int32]bool{}, files: map[int32]bool{}, jobs: map[int32]bool{}, units: map[int32]bool{},
-		from: top.first,
+		reached: map[ref]bool{}, from: top.first,
 	}
 	for _, n := range top.nodes {
 		switch r := w.nodes[n].ref; r.kind {
 		case KindSession:
 			e := &x.sessions[r.n]
-			for s := range x.sessions {
-				o := &x.sessions[s]
-				if o.host == e.host && o.user == e.user && o.src == e.src && (e.src != 0 || int32(s) == r.n) && o.start >= top.first {
-					sc.sessions[int32(s)] = true
+			for _, o := range x.sameStay(r.n) {
+				if (e.src != 0 || o.s == r.n) && o.start >= top.first {
+					sc.sessions[o.s] = true
 				}
 			}
 		case KindPackage:
@@ -103,6 +103,7 @@ const (
 )
 
 func (sc *scope) add(rank int, c cause, to ref) {
+	sc.reached[to] = true
 	sc.edges = append(sc.edges, effect{rank: rank, from: c.from, to: to, cause: c})
 }
 
@@ -170,16 +171,12 @@ func (sc *scope) spreadFiles() {
 			if a.act == actRename && a.file == f.path {
 				continue
 			}
-			if !sc.has(ref{KindFile, int32(n)}) {
+			if !sc.reached[ref{KindFile, int32(n)}] {
 				sc.add(rank, cause{from: ref{KindProcess, p}, rule: rule, ts: a.ts, until: a.ts, facts: []int32{w}}, ref{KindFile, int32(n)})
 			}
 			break
 		}
 	}
-}
-
-func (sc *scope) has(to ref) bool {
-	return slices.ContainsFunc(sc.edges, func(e effect) bool { return e.to == to })
 }
 
 // taken reports whether a cause belongs to the scope, and is sure enough to
@@ -329,7 +326,7 @@ func (sc *scope) commands() {
 		if f.act != actSudo || f.ts < sc.from || f.ts == timeline.None {
 			continue
 		}
-		if list := x.sessionsOf(f); len(list) == 1 && sc.sessions[list[0]] {
+		if list := x.sessionsOf(f, 2); len(list) == 1 && sc.sessions[list[0]] {
 			sc.add(rankRoot, cause{from: ref{KindSession, list[0]}, rule: eventSession, ts: f.ts, until: f.ts, facts: []int32{i}}, ref{KindEvent, i})
 		}
 	}

@@ -1,8 +1,12 @@
 package rootcause
 
 import (
+	"cmp"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
 // unit is one service of one host.
@@ -14,6 +18,7 @@ type unit struct {
 // job is one scheduled command of one account on one host.
 type job struct {
 	host, user, cmd sym     // the command as cron logged it
+	key             sym     // commandKey of it
 	runs            []int32 // facts
 }
 
@@ -22,6 +27,8 @@ type jobKey struct{ host, user, cmd sym }
 func (x *index) findServices() {
 	x.unitByID = make(map[hostPath]int32)
 	x.jobByID = make(map[jobKey]int32)
+	x.jobsByCmd = make(map[hostPath][]int32)
+	x.runsByPID = make(map[hostPID][]jobRunOf)
 	for i := range x.facts {
 		f := &x.facts[i]
 		switch f.act {
@@ -29,23 +36,55 @@ func (x *index) findServices() {
 			if f.unit != 0 && !transient(x.text[f.unit]) {
 				n := x.unit(f.host, f.unit)
 				x.units[n].starts = append(x.units[n].starts, int32(i))
+				if f.ts != timeline.None {
+					x.unitStarts = append(x.unitStarts, int32(i))
+				}
 			}
 		case actCron:
 			if f.cmd == 0 {
 				continue
 			}
-			k := jobKey{f.host, f.user, x.of(commandKey(x.text[f.cmd]))}
+			k := jobKey{f.host, f.user, x.keyOf(f.cmd)}
 			n, ok := x.jobByID[k]
 			if !ok {
 				n = int32(len(x.jobs))
-				x.jobs = append(x.jobs, job{host: k.host, user: k.user, cmd: f.cmd})
+				x.jobs = append(x.jobs, job{host: k.host, user: k.user, cmd: f.cmd, key: k.cmd})
+				x.jobsByCmd[hostPath{k.host, k.cmd}] = append(x.jobsByCmd[hostPath{k.host, k.cmd}], n)
 				x.jobByID[k] = n
 			}
 			x.jobs[n].runs = append(x.jobs[n].runs, int32(i))
+			if f.pid > 0 {
+				p := hostPID{f.host, f.pid}
+				x.runsByPID[p] = append(x.runsByPID[p], jobRunOf{int32(i), n})
+			}
 		case actSocket, actBind:
 			x.bindings = append(x.bindings, int32(i))
 		}
 	}
+}
+
+// jobRunOf is a record of a run and the job it is of.
+type jobRunOf struct{ fact, job int32 }
+
+// jobsNear returns the jobs, in order, that a process of this command or these
+// numbers may be a run of.
+func (x *index) jobsNear(host, cmd sym, t int64, pids ...int32) []int32 {
+	var out []int32
+	if x.text[cmd] != "" {
+		out = append(out, x.jobsByCmd[hostPath{host, cmd}]...)
+	}
+	for _, pid := range pids {
+		list := x.runsByPID[hostPID{host, pid}]
+		from, _ := slices.BinarySearchFunc(list, t-jobWindow, func(r jobRunOf, t int64) int { return cmp.Compare(x.facts[r.fact].ts, t) })
+		for _, r := range list[from:] {
+			if x.facts[r.fact].ts > t+jobWindow {
+				break
+			}
+			out = append(out, r.job)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // unit returns the number of a service; audit names it without ".service".

@@ -1,6 +1,7 @@
 package rootcause
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -48,6 +49,7 @@ func (x *index) findSessions() {
 	x.sessByID = make(map[hostSession][]int32)
 	x.sessByPID = make(map[hostPID][]int32)
 	x.attempts = make(map[hostIP]*attempts)
+	x.recent = make(map[stay][]int32)
 	for i := range x.facts {
 		f := &x.facts[i]
 		if f.ts == timeline.None || f.act != actLogin {
@@ -63,12 +65,16 @@ func (x *index) findSessions() {
 		}
 		x.enrich(s, int32(i))
 	}
+	x.logins = x.loginsByAccount()
 	x.numberSessions()
+	x.logins, x.recent = nil, nil
 	x.extendSessions()
+	x.indexSessions()
 }
 
 func (x *index) newSession(f *fact) int32 {
 	s := int32(len(x.sessions))
+	x.remember(s, stay{f.host, f.user, 0})
 	x.sessions = append(x.sessions, session{
 		host: f.host, user: f.user, pid: -1, start: f.ts, end: timeline.None, rooted: timeline.None, sport: -1,
 	})
@@ -87,7 +93,9 @@ func (x *index) sessionOfLogin(f *fact) int32 {
 			return s
 		}
 	}
-	for s := int32(len(x.sessions)) - 1; s >= 0 && f.ts-x.sessions[s].start <= joinWindow; s-- {
+	list := x.recent[stay{f.host, f.user, f.sip}]
+	for i := len(list) - 1; i >= 0 && f.ts-x.sessions[list[i]].start <= joinWindow; i-- {
+		s := list[i]
 		e := &x.sessions[s]
 		exact := e.sport > 0 && f.sport > 0
 		if e.host != f.host || !x.compatible(s, f) || e.src != f.sip || e.user != f.user || exact && e.sport != f.sport {
@@ -113,12 +121,16 @@ func (x *index) enrich(s int32, i int32) {
 	f, e := &x.facts[i], &x.sessions[s]
 	e.facts = keep(e.facts, i)
 	e.start = min(e.start, f.ts)
+	was := stay{e.host, e.user, e.src}
 	for _, p := range [...]struct{ to, from *sym }{
 		{&e.user, &f.user}, {&e.src, &f.sip}, {&e.method, &f.method}, {&e.key, &f.key}, {&e.tty, &f.tty},
 	} {
 		if *p.to == 0 {
 			*p.to = *p.from
 		}
+	}
+	if is := (stay{e.host, e.user, e.src}); is != was {
+		x.remember(s, is)
 	}
 	if e.sport <= 0 {
 		e.sport = f.sport
@@ -275,9 +287,12 @@ func (x *index) belongs(s int32, f *fact) bool {
 // announcement that has no number yet.
 func (x *index) unnumbered(f *fact) int32 {
 	found := int32(-1)
-	for s := int32(len(x.sessions)) - 1; s >= 0; s-- {
+	list := x.logins[account{f.host, f.user}]
+	upTo, _ := slices.BinarySearchFunc(list, f.ts+1, func(b begun, t int64) int { return cmp.Compare(b.start, t) })
+	for i := upTo - 1; i >= 0 && list[i].start >= f.ts-joinWindow; i-- {
+		s := list[i].s
 		e := &x.sessions[s]
-		if e.host != f.host || e.user != f.user || e.id != 0 || !e.login || f.ts < e.start || f.ts-e.start > joinWindow {
+		if e.user != f.user || e.id != 0 || !e.login || f.ts < e.start || f.ts-e.start > joinWindow {
 			continue
 		}
 		if found >= 0 {
@@ -286,59 +301,6 @@ func (x *index) unnumbered(f *fact) int32 {
 		found = s
 	}
 	return found
-}
-
-// extendSessions sets the ends that only the login daemon's process states,
-// and notes from when commands ran as root.
-func (x *index) extendSessions() {
-	for i := range x.facts {
-		f := &x.facts[i]
-		if f.ts == timeline.None {
-			continue
-		}
-		switch {
-		case (f.act == actClosed || f.act == actLogout) && f.pid > 0 && f.session == 0:
-			if s, ok := x.sessionByPID(f.host, f.pid, f.ts, 0); ok {
-				x.sessions[s].end = max(x.sessions[s].end, f.ts)
-			}
-		case f.act == actSudo && !f.fail, f.act == actExec && f.uid == 0 && f.session != 0:
-			for _, s := range x.sessionsOf(f) {
-				if e := &x.sessions[s]; e.rooted == timeline.None || f.ts < e.rooted {
-					e.rooted = f.ts
-				}
-			}
-		}
-	}
-	for s := range x.sessions {
-		if e := &x.sessions[s]; x.text[e.user] == "root" {
-			e.rooted = e.start
-		}
-	}
-}
-
-// sessionsOf returns the sessions that a fact may belong to: by number, else
-// those of the account that were open, narrowed by terminal.
-func (x *index) sessionsOf(f *fact) []int32 {
-	if f.session != 0 {
-		if s, ok := x.sessionByID(f.host, f.session, f.ts); ok {
-			return []int32{s}
-		}
-	}
-	var open, tty []int32
-	for s := int32(len(x.sessions)) - 1; s >= 0; s-- {
-		e := &x.sessions[s]
-		if e.host != f.host || e.user != f.user || !x.open(e, f.ts) || e.kind == sessionCron || e.kind == sessionManager {
-			continue
-		}
-		open = append(open, s)
-		if f.tty != 0 && e.tty == f.tty {
-			tty = append(tty, s)
-		}
-	}
-	if len(tty) > 0 {
-		return tty
-	}
-	return open
 }
 
 // openMax is how long a session without a recorded end is taken to last.

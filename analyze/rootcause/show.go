@@ -2,6 +2,7 @@ package rootcause
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,20 +193,22 @@ func (w *walk) strongest(entry []int) [][2]int {
 	}
 	// Best-first relaxation; the number of nodes is bounded, so is the work.
 	done := make([]bool, len(w.nodes))
-	for range w.nodes {
-		n := -1
-		for i := range w.nodes {
-			if !done[i] && score[i] > 0 && (n < 0 || score[i] > score[n]) {
-				n = i
-			}
+	var next best
+	for i := range w.nodes {
+		if score[i] > 0 {
+			heap.Push(&next, queued{i, score[i], i})
 		}
-		if n < 0 {
-			break
+	}
+	for next.Len() > 0 {
+		n := heap.Pop(&next).(queued).node
+		if done[n] {
+			continue
 		}
 		done[n] = true
 		for k, a := range w.nodes[n].in {
 			if v := mulShare(score[n], a.share); v > score[a.to] && !done[a.to] {
 				score[a.to], prev[a.to] = v, [2]int{n, k}
+				heap.Push(&next, queued{a.to, v, a.to})
 			}
 		}
 	}

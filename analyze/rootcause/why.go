@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -29,11 +30,11 @@ func Why(ctx context.Context, eng timeline.Engine, start []timeline.ID, opt Opti
 	if len(start) > maxAlerts {
 		return nil, fmt.Errorf("%d events to explain, at most %d can be one alert", len(start), maxAlerts)
 	}
-	from, text, err := alertSpan(ctx, eng, start, opt)
+	from, last, text, err := alertSpan(ctx, eng, start, opt)
 	if err != nil {
 		return nil, err
 	}
-	r := newReader(opt, start)
+	r := newReader(opt, start, last)
 	if err := r.readAll(ctx, eng, from); err != nil {
 		return nil, err
 	}
@@ -59,36 +60,40 @@ func Why(ctx context.Context, eng timeline.Engine, start []timeline.ID, opt Opti
 	return x.answer(r, w, alerts, from, text), nil
 }
 
-// alertSpan reads the start events: where the horizon lies and what to call
-// the alert.
-func alertSpan(ctx context.Context, eng timeline.Engine, start []timeline.ID, opt Options) (int64, string, error) {
-	first, text, found := timeline.None, "", 0
+// alertSpan reads the start events: where the horizon lies, when the last of
+// them was and what to call the alert.
+func alertSpan(ctx context.Context, eng timeline.Engine, start []timeline.ID, opt Options) (from, last int64, text string, err error) {
+	first, last, found := timeline.None, timeline.None, 0
 	for _, id := range start {
 		ev, err := eng.Get(ctx, id)
 		if errors.Is(err, timeline.ErrNoEvent) {
 			continue
 		}
 		if err != nil {
-			return 0, "", fmt.Errorf("reading the event to explain: %w", err)
+			return 0, 0, "", fmt.Errorf("reading the event to explain: %w", err)
 		}
 		found++
 		if ev.TS != timeline.None && (first == timeline.None || ev.TS < first) {
 			first = ev.TS
 		}
+		last = max(last, ev.TS)
 		if text == "" {
 			text = describe(ev)
 		}
 	}
 	if found == 0 {
-		return 0, "", ErrNoAlert
+		return 0, 0, "", ErrNoAlert
 	}
 	if found > 1 {
 		text = fmt.Sprintf("%s, and %s more.", strings.TrimSuffix(text, "."), plural(found-1, "event"))
 	}
-	if opt.Horizon <= 0 || first == timeline.None {
-		return timeline.None, text, nil
+	if last == timeline.None { // everything may have come before
+		last = math.MaxInt64
 	}
-	return first - int64(opt.Horizon), text, nil
+	if opt.Horizon <= 0 || first == timeline.None {
+		return timeline.None, last, text, nil
+	}
+	return first - int64(opt.Horizon), last, text, nil
 }
 
 // describe says in a line what an event is.
