@@ -21,7 +21,7 @@ type Options struct {
 	MaxDepth int
 	// MaxNodes bounds the nodes that are expanded; 0: 5,000.
 	MaxNodes int
-	// MaxFacts bounds the retained events; 0: 2,000,000 (about 170 bytes each
+	// MaxFacts bounds the retained events; 0: 1,000,000 (about 170 bytes each
 	// and their distinct strings). Beyond it, those longest
 	// before the alert and after it are left out, and counted in Graph.Gaps.
 	MaxFacts int
@@ -46,7 +46,7 @@ func (o Options) defaults() Options {
 		o.MaxNodes = 5000
 	}
 	if o.MaxFacts <= 0 {
-		o.MaxFacts = 2_000_000
+		o.MaxFacts = 1_000_000
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
