@@ -15,6 +15,7 @@ for arch in amd64 arm64; do
 	build linux $arch exhibit-collector urfave_cli_no_docs
 	for os in linux darwin windows; do
 		build $os $arch exhibit ""
+		build $os $arch exhibit-verify ""
 	done
 done
 cd dist

@@ -1,11 +1,11 @@
-// Package timestamp asks time authorities for RFC 3161 time stamps and checks
-// what they answer. It is apart from chainofcustody so that the collector,
-// which keeps no log, need not carry a web client.
+// Package timestamp writes requests for RFC 3161 time stamps and checks the
+// answers. It is apart from chainofcustody so that the collector, which keeps
+// no log, need not carry it; the web client is in a package of its own again
+// (ask), for the verifier, which asks nobody.
 package timestamp
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rand"
 	_ "crypto/sha512" // authorities may answer over SHA-384 and SHA-512
@@ -13,10 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/digitorus/pkcs7"
@@ -29,11 +26,8 @@ var (
 	ErrAuthority = errors.New("time authority is not trusted")
 )
 
-// maxResponse bounds what an authority may answer.
+// maxResponse bounds a time stamp.
 const maxResponse = 64 << 10
-
-// askTimeout bounds one request.
-const askTimeout = 30 * time.Second
 
 // Request returns an RFC 3161 TimeStampReq in DER for the SHA-256 of data. It
 // tells the authority nothing but that hash and a random number.
@@ -49,49 +43,6 @@ func Request(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("make time stamp request: %w", err)
 	}
 	return der, nil
-}
-
-// Ask sends a request to an authority (RFC 3161, section 3.4) and returns its
-// response as it came, once it answers the request's nonce.
-func Ask(ctx context.Context, address string, request []byte) ([]byte, error) {
-	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("ask time authority %s: %w", address, err) }
-	if u, err := url.Parse(address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fail(errors.New("its address must begin with http:// or https://"))
-	}
-	asked, err := timestamp.ParseRequest(request)
-	if err != nil {
-		return fail(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(request))
-	if err != nil {
-		return fail(err)
-	}
-	req.Header.Set("Content-Type", "application/timestamp-query")
-	req.Header.Set("Accept", "application/timestamp-reply")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fail(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
-	switch {
-	case err != nil:
-		return fail(err)
-	case resp.StatusCode != http.StatusOK:
-		return fail(fmt.Errorf("it answers %s", resp.Status))
-	case len(body) > maxResponse:
-		return fail(errors.New("its answer is too long"))
-	}
-	ts, err := timestamp.ParseResponse(body)
-	if err != nil {
-		return fail(err)
-	}
-	if ts.Nonce == nil || asked.Nonce.Cmp(ts.Nonce) != 0 {
-		return fail(errors.New("it answers another request than this one"))
-	}
-	return body, nil
 }
 
 // Stamp is what a time stamp proves.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody/timestamp/ask"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
@@ -114,7 +115,7 @@ func (a *authority) stamp(data []byte) []byte {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	token, err := Ask(context.Background(), a.url, q)
+	token, err := ask.Authority(context.Background(), a.url, q)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -199,13 +200,13 @@ func TestAuthoritiesThatMisbehaveAreErrors(t *testing.T) {
 		"empty":                    func(http.ResponseWriter, *http.Request) {},
 	} {
 		s := httptest.NewServer(handler)
-		if _, err := Ask(context.Background(), s.URL, q); err == nil {
+		if _, err := ask.Authority(context.Background(), s.URL, q); err == nil {
 			t.Errorf("%s: accepted", why)
 		}
 		s.Close()
 	}
 	for _, address := range []string{"", "ftp://x/", "file:///etc/passwd", "http://"} {
-		if _, err := Ask(context.Background(), address, q); err == nil || !strings.Contains(err.Error(), "http") {
+		if _, err := ask.Authority(context.Background(), address, q); err == nil || !strings.Contains(err.Error(), "http") {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -19,10 +20,10 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(command.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
+func main() { os.Exit(frame.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
 
 func newApp() *cli.App {
-	flags := append(command.GlobalFlags(), gathering.Flags()...)
+	flags := append(frame.GlobalFlags(), gathering.Flags()...)
 	flags = append(flags,
 		&cli.StringFlag{Name: "case-number", Usage: "case `ID` for the bundle's header"},
 		&cli.StringFlag{Name: "exhibit", Usage: "exhibit `NUMBER` for the bundle's header"},

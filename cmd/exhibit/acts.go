@@ -12,6 +12,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -80,7 +81,7 @@ func appendAct(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	if err != nil {
 		return ev, caseError(err)
 	}
-	r := rowOf(exhibit, ev, nil)
+	r := verifying.RowOf(exhibit, ev, nil)
 	if c.Bool("json") {
 		return ev, command.JSON(c.App.Writer, r)
 	}
@@ -203,7 +204,7 @@ func copyCommand() *cli.Command {
 			if err := given(c, "to", "/mnt/work"); err != nil {
 				return err
 			}
-			path, err := bundleOf(cs, exhibit)
+			path, err := verifying.BundleOf(cs, exhibit)
 			if err != nil {
 				return err
 			}

@@ -3,19 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -119,7 +117,7 @@ func caseShow(c *cli.Context) error {
 		if n := len(events); n > 0 {
 			row.Last = string(events[n-1].Kind)
 		}
-		if path, err := bundleOf(cs, name); err == nil {
+		if path, err := verifying.BundleOf(cs, name); err == nil {
 			if row.Bundle, err = filepath.Rel(cs.Dir(), path); err != nil {
 				row.Bundle = path
 			}
@@ -134,37 +132,6 @@ func caseShow(c *cli.Context) error {
 		fmt.Fprintf(c.App.Writer, "  %-8s %3d custody events, last: %-10s %s\n", r.Exhibit, r.Events, r.Last, term.Escape(r.Bundle))
 	}
 	return nil
-}
-
-// bundleSuffix ends the name of every bundle.
-const bundleSuffix = ".exhibit.tar.zst"
-
-// errNotCollected says that an exhibit has a number, and no bundle was ever
-// put into the case for it.
-var errNotCollected = errors.New("no bundle in the case")
-
-// isBundleName reports whether a file's name is that of a bundle, encrypted or
-// not.
-func isBundleName(name string) bool {
-	return strings.HasSuffix(strings.TrimSuffix(name, envelope.Suffix), bundleSuffix)
-}
-
-// bundleOf returns the bundle file of an exhibit of a case.
-func bundleOf(cs *chainofcustody.Case, exhibit string) (string, error) {
-	dir := cs.Path(chainofcustody.ExhibitsDir, exhibit)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", command.Fail(command.Failure, "exhibit custody log "+exhibit+" shows what became of it", fmt.Errorf("%s: %w", exhibit, errNotCollected))
-	}
-	if err != nil {
-		return "", err
-	}
-	for _, e := range entries {
-		if isBundleName(e.Name()) && e.Type().IsRegular() {
-			return filepath.Join(dir, e.Name()), nil
-		}
-	}
-	return "", command.Failf(command.Failure, "exhibit case show lists what is there", "no bundle in %s", dir)
 }
 
 // bundlePath turns an argument, a file or an exhibit number of the case, into
@@ -183,10 +150,10 @@ func bundlePath(cs *chainofcustody.Case, arg string) (path, exhibit string, err 
 	}
 	for _, name := range names {
 		if arg == name {
-			path, err := bundleOf(cs, name)
+			path, err := verifying.BundleOf(cs, name)
 			return path, name, err
 		}
-		if p, err := bundleOf(cs, name); err == nil && sameFile(p, abs) {
+		if p, err := verifying.BundleOf(cs, name); err == nil && sameFile(p, abs) {
 			return arg, name, nil
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	counsel "github.com/exhibit-dfir/exhibit/chainofcustody/report"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
@@ -196,7 +197,7 @@ func relied(c *cli.Context, cs *chainofcustody.Case, exhibit string, leaves []in
 	if len(leaves) > counsel.MaxRelied {
 		return nil, command.Failf(command.Usage, "write several certificates", "%d items are more than one certificate lists, %d", len(leaves), counsel.MaxRelied)
 	}
-	path, err := bundleOf(cs, exhibit)
+	path, err := verifying.BundleOf(cs, exhibit)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +246,7 @@ func remarkOn(it evidence.Item) string {
 // describe fills in what the bundle records of each item, and proves that the
 // record belongs to the seal.
 func describe(c *cli.Context, cs *chainofcustody.Case, exhibit string, items []counsel.Withheld, unnamed bool) error {
-	path, err := bundleOf(cs, exhibit)
+	path, err := verifying.BundleOf(cs, exhibit)
 	if err != nil {
 		return err
 	}

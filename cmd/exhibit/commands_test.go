@@ -13,6 +13,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/cmd/internal/argv"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 )
 
 // walk calls visit for every command of a new program, with its full name.
@@ -57,7 +58,7 @@ type ran struct {
 func call(t *testing.T, app *cli.App, args ...string) ran {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := command.Run(context.Background(), app, append([]string{"exhibit"}, args...), &stdout, &stderr)
+	code := frame.Run(context.Background(), app, append([]string{"exhibit"}, args...), &stdout, &stderr)
 	return ran{code, stdout.String(), stderr.String()}
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -151,7 +153,7 @@ func runLs(c *cli.Context) error {
 		}
 		shown = true
 		if before := o.Header().Continues; it.Kind == evidence.KindHeader && before != "" {
-			it.Detail = "continues " + sealName(before)
+			it.Detail = "continues " + verifying.SealName(before)
 		}
 		r := rowOfItem(&it)
 		if c.Bool("json") {
@@ -283,7 +285,7 @@ func runExtract(c *cli.Context) error {
 // extractInto extracts into a folder that has its name only when all is in
 // it: who finds the name can rely on what is there.
 func extractInto(c *cli.Context, r *bundle.Reader, dir, pattern string) (res extraction, err error) {
-	progress, err := command.Progress(c, "extracting")
+	progress, err := frame.Progress(c, "extracting")
 	if err != nil {
 		return res, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -122,7 +123,7 @@ func runConvert(c *cli.Context) error {
 
 // source verifies what is to be converted.
 func (m *converted) source(c *cli.Context, in *bundleFile) error {
-	progress, err := command.Progress(c, "verifying "+filepath.Base(in.path))
+	progress, err := frame.Progress(c, "verifying "+filepath.Base(in.path))
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
-	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -36,16 +35,6 @@ func custodyCommand() *cli.Command {
 	}
 }
 
-// verifyLog verifies a log with the case's own roots of time authorities.
-func verifyLog(cs *chainofcustody.Case, exhibit string, opt chainofcustody.VerifyOptions) (chainofcustody.Report, error) {
-	read, err := tokenReader(cs)
-	if err != nil {
-		return chainofcustody.Report{}, err
-	}
-	opt.TokenTime = read
-	return cs.VerifyCustody(exhibit, opt)
-}
-
 // exhibitArgs returns the exhibits named, or all of the case.
 func exhibitArgs(c *cli.Context, cs *chainofcustody.Case) ([]string, error) {
 	names, err := cs.Exhibits()
@@ -62,27 +51,6 @@ func exhibitArgs(c *cli.Context, cs *chainofcustody.Case) ([]string, error) {
 		}
 	}
 	return c.Args().Slice(), nil
-}
-
-// eventRow is a custody event as JSON shows it.
-type eventRow struct {
-	Exhibit  string   `json:"exhibit"`
-	Number   int      `json:"number"`
-	Event    string   `json:"event"`
-	Time     string   `json:"time"`
-	Actor    string   `json:"actor"`
-	Key      string   `json:"key"`
-	Sentence string   `json:"sentence"`
-	File     string   `json:"file"`
-	SHA256   string   `json:"sha256"`
-	Problems []string `json:"problems,omitempty"`
-}
-
-func rowOf(exhibit string, e chainofcustody.Event, problems []string) eventRow {
-	return eventRow{
-		exhibit, e.Number, string(e.Kind), e.Time.UTC.Format("2006-01-02T15:04:05.000000000Z"), e.Actor.ID, e.Actor.Key,
-		e.Sentence(), e.File, e.Digest.String(), problems,
-	}
 }
 
 func custodyLog(c *cli.Context) error {
@@ -104,7 +72,7 @@ func custodyLog(c *cli.Context) error {
 			fmt.Fprintf(c.App.Writer, "%s of case %s\n", name, term.Escape(cs.Info.ID))
 		}
 		for _, e := range events {
-			r := rowOf(name, e, nil)
+			r := verifying.RowOf(name, e, nil)
 			if c.Bool("json") {
 				if err := command.JSON(c.App.Writer, r); err != nil {
 					return err
@@ -141,7 +109,7 @@ func custodyVerify(c *cli.Context) error {
 	for _, name := range names {
 		o := opt
 		o.Bundle = factsOf(c, cs, name)
-		rep, err := verifyLog(cs, name, o)
+		rep, err := verifying.Log(cs, name, o)
 		if err != nil {
 			return err
 		}
@@ -164,16 +132,13 @@ func custodyVerify(c *cli.Context) error {
 }
 
 func custodyOptions(c *cli.Context) (chainofcustody.VerifyOptions, error) {
-	var opt chainofcustody.VerifyOptions
-	for _, h := range c.StringSlice("head") {
-		d, err := evidence.ParseDigest(h)
-		if err != nil {
-			return opt, command.Fail(command.Usage, "give the 64 digits that sha256sum prints", fmt.Errorf("--head: %w", err))
-		}
-		opt.KnownHeads = append(opt.KnownHeads, d)
+	heads, err := verifying.Heads(c.StringSlice("head"))
+	opt := chainofcustody.VerifyOptions{KnownHeads: heads}
+	if err != nil {
+		return opt, err
 	}
 	if path := c.String("signers"); path != "" {
-		signers, err := readSigners(path)
+		signers, err := verifying.ReadSigners(path)
 		if err != nil {
 			return opt, err
 		}
@@ -182,105 +147,30 @@ func custodyOptions(c *cli.Context) (chainofcustody.VerifyOptions, error) {
 	return opt, nil
 }
 
-func readSigners(path string) (chainofcustody.AllowedSigners, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	signers, err := chainofcustody.ParseAllowedSigners(b)
-	if err != nil {
-		return nil, command.Fail(command.WrongKey, "see ALLOWED SIGNERS in the manual of ssh-keygen", fmt.Errorf("read %s: %w", path, err))
-	}
-	return signers, nil
-}
-
 // factsOf identifies the bundle that lies in the case for an exhibit, nil
 // where there is none that can be read. The seal of an encrypted one that no
 // identity given opens stays open: its SHA-256 then speaks for it.
 func factsOf(c *cli.Context, cs *chainofcustody.Case, exhibit string) *chainofcustody.BundleFacts {
-	path, err := bundleOf(cs, exhibit)
+	path, err := verifying.BundleOf(cs, exhibit)
 	if err != nil {
 		return nil
 	}
-	st, err := os.Stat(path)
+	f, err := openPlainFile(path)
 	if err != nil {
 		return nil
-	}
-	facts := &chainofcustody.BundleFacts{Size: st.Size()}
-	if facts.OuterSHA256, err = command.FileDigest(path); err != nil {
-		return nil
-	}
-	if f, r, err := openBundle(c, path); err == nil {
-		facts.Seal = r.Seal().ID
-		f.Close()
-	} else {
-		facts.Seal = lastCheckpoint(c, path)
-	}
-	return facts
-}
-
-// lastCheckpoint identifies a bundle that was cut short and has no seal: by
-// the last checkpoint that holds. It is zero where there is none.
-func lastCheckpoint(c *cli.Context, path string) evidence.Digest {
-	f, err := openFile(c, path)
-	if err != nil {
-		return evidence.Digest{}
 	}
 	defer f.Close()
-	rep, err := bundle.Verify(c.Context, f, f.size, bundle.VerifyOptions{})
-	if err != nil {
-		return evidence.Digest{}
+	b := &bundleFile{file: f, path: path}
+	if err := b.open(c); err != nil {
+		b.ReaderAt = nil
 	}
-	id, err := evidence.ParseDigest(rep.SealID)
-	if err != nil {
-		return evidence.Digest{}
-	}
-	return id
+	return verifying.FactsOfOpen(c.Context, f, b.outer, b.ReaderAt, b.size)
 }
 
 func printCustody(c *cli.Context, rep chainofcustody.Report) error {
 	if c.Bool("json") {
-		type layer struct {
-			Name     string   `json:"name"`
-			Verdict  string   `json:"verdict"`
-			Sentence string   `json:"sentence"`
-			Details  []string `json:"details,omitempty"`
-		}
-		out := struct {
-			Exhibit string     `json:"exhibit"`
-			Verdict string     `json:"verdict"`
-			Layers  []layer    `json:"layers"`
-			Events  []eventRow `json:"events"`
-			Heads   []string   `json:"heads"`
-		}{Exhibit: rep.Exhibit, Verdict: string(rep.Verdict)}
-		for _, l := range rep.Layers {
-			out.Layers = append(out.Layers, layer{l.Name, string(l.Verdict), l.Sentence, l.Details})
-		}
-		for _, e := range rep.Events {
-			out.Events = append(out.Events, rowOf(rep.Exhibit, e.Event, e.Problems))
-		}
-		for _, h := range rep.Heads {
-			out.Heads = append(out.Heads, h.String())
-		}
-		return command.JSON(c.App.Writer, out)
+		return verifying.LogJSON(c.App.Writer, rep)
 	}
-	pal := term.NewPalette(os.Stdout)
-	fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", rep.Exhibit, paintVerdict(pal, rep.Verdict), rep.Verdict.Sentence())
-	for _, l := range rep.Layers {
-		fmt.Fprintf(c.App.Writer, "  %-11s %s  %s\n", l.Name, paintVerdict(pal, l.Verdict), term.Escape(l.Sentence))
-		for _, d := range l.Details {
-			fmt.Fprintf(c.App.Writer, "              - %s\n", term.Escape(d))
-		}
-	}
+	verifying.PrintLog(c.App.Writer, term.NewPalette(os.Stdout), rep)
 	return nil
-}
-
-func paintVerdict(pal term.Palette, v chainofcustody.Verdict) string {
-	switch v.ExitCode() {
-	case command.OK:
-		return pal.Good(string(v))
-	case command.Partial, command.Trust:
-		return pal.Warn(string(v))
-	}
-	return pal.Bad(string(v))
 }

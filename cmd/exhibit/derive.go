@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -48,7 +49,7 @@ func runDerive(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	path, err := bundleOf(cs, exhibit)
+	path, err := verifying.BundleOf(cs, exhibit)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -22,7 +23,7 @@ func disclosureOptions(c *cli.Context) (bundle.VerifyOptions, error) {
 	var opt bundle.VerifyOptions
 	var signers chainofcustody.AllowedSigners
 	if path := c.String("signers"); path != "" {
-		list, err := readSigners(path)
+		list, err := verifying.ReadSigners(path)
 		if err != nil {
 			return opt, err
 		}

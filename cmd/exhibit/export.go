@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -55,7 +56,7 @@ func timelineExport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	progress, err := command.Progress(c, "exporting")
+	progress, err := frame.Progress(c, "exporting")
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -167,7 +168,7 @@ func showImport(c *cli.Context, im *chainofcustody.Imported) (chainofcustody.Ver
 	worst := chainofcustody.VerdictVerified
 	verdicts := map[string]string{}
 	for _, ex := range im.Exhibits {
-		rep, err := verifyLog(im.Case, ex, chainofcustody.VerifyOptions{})
+		rep, err := verifying.Log(im.Case, ex, chainofcustody.VerifyOptions{})
 		if err != nil {
 			return worst, err
 		}
@@ -204,7 +205,7 @@ func mergeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
+			rep, err := verifying.Log(cs, exhibit, chainofcustody.VerifyOptions{})
 			if err != nil {
 				return err
 			}
@@ -237,7 +238,7 @@ func witnessCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
+			rep, err := verifying.Log(cs, exhibit, chainofcustody.VerifyOptions{})
 			if err != nil {
 				return err
 			}
@@ -263,7 +264,7 @@ func witnessCommand() *cli.Command {
 // acceptTransfer finds the hand-over that a log says is under way to a person.
 func acceptTransfer(cs *chainofcustody.Case, exhibits []string, who string) (exhibit string, given *chainofcustody.Event, err error) {
 	for _, ex := range exhibits {
-		rep, err := verifyLog(cs, ex, chainofcustody.VerifyOptions{})
+		rep, err := verifying.Log(cs, ex, chainofcustody.VerifyOptions{})
 		if err != nil {
 			return "", nil, err
 		}

@@ -8,13 +8,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 )
 
 // version is set by the linker.
 var version = "unknown"
 
-func main() { os.Exit(command.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
+func main() { os.Exit(frame.Main(newApp(), os.Args, os.Stdout, os.Stderr)) }
 
 // Categories of the help text, in the order of an investigation.
 const (
@@ -39,7 +39,7 @@ func newApp() *cli.App {
 			"   exhibit timeline query 'action:user-login AND outcome:success'\n" +
 			"   exhibit why EVENT; exhibit prove EVENT           (ids stand in the first column of the query)\n" +
 			"   exhibit report EX-001",
-		Flags: append(command.GlobalFlags(),
+		Flags: append(frame.GlobalFlags(),
 			&cli.StringFlag{Name: "case", Usage: "case `DIR` (default: the one around the current directory)", EnvVars: []string{"EXHIBIT_CASE"}},
 			&cli.StringFlag{Name: "key", Usage: "sign with this SSH private key `FILE`, or agent:FINGERPRINT", EnvVars: []string{"EXHIBIT_KEY"}},
 			&cli.StringFlag{Name: "id", Usage: "sign as `WHO`, for example alice@lab", EnvVars: []string{"EXHIBIT_ID"}},

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/bundle/envelope/agekeys"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 )
 
 // bundleFile is a bundle as it lies in a file, in an envelope or not. What it
@@ -60,9 +61,9 @@ func openPlainFile(path string) (*os.File, error) {
 	switch {
 	case err != nil:
 	case st.IsDir():
-		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is a folder", path)
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+verifying.BundleSuffix, "%s is a folder", path)
 	case !st.Mode().IsRegular():
-		err = command.Failf(command.Failure, "give the path of a bundle file, *"+bundleSuffix, "%s is not a file", path)
+		err = command.Failf(command.Failure, "give the path of a bundle file, *"+verifying.BundleSuffix, "%s is not a file", path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -135,7 +136,7 @@ func openBundle(c *cli.Context, path string) (*bundleFile, *bundle.Reader, error
 		b.Close()
 		hint := "exhibit verify " + path + " says how much of it is proven; exhibit recover saves it"
 		if errors.Is(err, bundle.ErrNotBundle) {
-			hint = "give the path of a bundle file, *" + bundleSuffix
+			hint = "give the path of a bundle file, *" + verifying.BundleSuffix
 		}
 		return nil, nil, command.Fail(command.Failure, hint, fmt.Errorf("open %s: %w", path, err))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -160,7 +161,7 @@ func bundleWithSeal(c *cli.Context, cs *chainofcustody.Case, seal evidence.Diges
 	}
 	var locked error // the bundle may be one that no identity given opens
 	for _, name := range names {
-		path, err := bundleOf(cs, name)
+		path, err := verifying.BundleOf(cs, name)
 		if err != nil {
 			continue
 		}
@@ -320,7 +321,7 @@ func (p *proven) signatures(cs *chainofcustody.Case, exhibit string, r *bundle.R
 	who, err := boundBy(cs, r)
 	if err != nil {
 		// An unattended run, or one of another laboratory: its receipt vouches.
-		if by, ok := vouched(cs, exhibit)(r.Seal()); ok {
+		if by, ok := verifying.Vouched(cs, exhibit, chainofcustody.VerifyOptions{})(r.Seal()); ok {
 			who, err = by, nil
 		}
 	}

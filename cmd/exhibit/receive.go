@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -219,48 +218,4 @@ func takeSealFolder(from, to string) error {
 		return err
 	}
 	return gathering.WriteSealFolder(to, files)
-}
-
-// provenTime says by when an outside time stamp proves that a seal existed.
-func provenTime(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (time.Time, string, bool) {
-	if cs == nil || exhibit == "" {
-		return nil
-	}
-	return func(seal bundle.Seal) (at time.Time, by string, ok bool) {
-		rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
-		if err != nil {
-			return at, "", false
-		}
-		for _, e := range rep.Events {
-			if e.Seal == seal.ID && !e.Proven.IsZero() && (!ok || e.Proven.Before(at)) {
-				at, by, ok = e.Proven, "the time stamp of "+e.ProvenBy+" over the custody log", true
-			}
-		}
-		return at, by, ok
-	}
-}
-
-// vouched says who of the case signed for a seal: by collecting it, or by
-// receiving it.
-func vouched(cs *chainofcustody.Case, exhibit string) func(bundle.Seal) (string, bool) {
-	if cs == nil || exhibit == "" {
-		return nil
-	}
-	return func(seal bundle.Seal) (string, bool) {
-		rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
-		if err != nil {
-			return "", false
-		}
-		for _, e := range rep.Events {
-			taken := e.Kind == chainofcustody.EventSealed || e.Kind == chainofcustody.EventReceived
-			if taken && e.Seal == seal.ID && e.Signer != "" && len(e.Problems) == 0 {
-				how := ", who collected it"
-				if e.Kind == chainofcustody.EventReceived {
-					how = ", who signed its receipt (" + e.Note + ")"
-				}
-				return e.Signer + how, true
-			}
-		}
-		return "", false
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper/html"
 	"github.com/exhibit-dfir/exhibit/chainofcustody/report/paper/pdf"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -97,7 +98,7 @@ func runReport(c *cli.Context) error {
 		if err := printPaper(c, exhibit, all[i].Verdict, files.paths, attached); err != nil {
 			return err
 		}
-		worst = worseCode(worst, all[i].Verdict.ExitCode())
+		worst = verifying.WorseCode(worst, all[i].Verdict.ExitCode())
 	}
 	return command.Exit(worst)
 }
@@ -201,7 +202,7 @@ func printPaper(c *cli.Context, exhibit string, verdict chainofcustody.Verdict, 
 			}
 			continue
 		}
-		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, paintVerdict(term.NewPalette(os.Stdout), verdict), term.Escape(path))
+		fmt.Fprintf(c.App.Writer, "%s  %s  %s\n", exhibit, verifying.PaintVerdict(term.NewPalette(os.Stdout), verdict), term.Escape(path))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	counsel "github.com/exhibit-dfir/exhibit/chainofcustody/report"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -34,7 +35,7 @@ func gather(c *cli.Context, cs *chainofcustody.Case, exhibit string) (*counsel.D
 		Case: counsel.Case{ID: cs.Info.ID, Title: cs.Info.Title, Org: cs.Info.Org, Authority: cs.Info.Authority, Purpose: cs.Info.Purpose},
 	}
 	d.Exhibit.Number = exhibit
-	path, err := bundleOf(cs, exhibit)
+	path, err := verifying.BundleOf(cs, exhibit)
 	if err != nil {
 		// The number is spent and the log is there: that is worth a report.
 		d.Verdict = chainofcustody.VerdictUnreadable
@@ -53,7 +54,7 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 	var signers chainofcustody.AllowedSigners
 	var err error
 	if file := c.String("signers"); file != "" {
-		signers, err = readSigners(file)
+		signers, err = verifying.ReadSigners(file)
 	} else {
 		signers, err = cs.Signers()
 	}
@@ -137,7 +138,7 @@ func addHeader(d *counsel.Data, r *bundle.Reader) {
 	x.Examiner, x.Authority = h.Examiner, h.Authority
 	x.Description = "evidence collected from " + h.Host.Hostname
 	if h.Continues != "" {
-		x.Description += ", continuing " + sealName(h.Continues)
+		x.Description += ", continuing " + verifying.SealName(h.Continues)
 	}
 	if len(h.Recipients) > 0 {
 		x.Description += fmt.Sprintf(", encrypted to %d recipients", len(h.Recipients))
@@ -259,7 +260,7 @@ func addCustody(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, exhibi
 	if d.Bundle.File != "" {
 		opt.Bundle = &chainofcustody.BundleFacts{Seal: mustDigest(d.Bundle.SealID), OuterSHA256: mustDigest(d.Bundle.SHA256), Size: d.Bundle.Size}
 	}
-	rep, err := verifyLog(cs, exhibit, opt)
+	rep, err := verifying.Log(cs, exhibit, opt)
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +13,9 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/chainofcustody/timestamp"
+	"github.com/exhibit-dfir/exhibit/chainofcustody/timestamp/ask"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -74,7 +74,7 @@ func runStamp(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		token, err := timestamp.Ask(c.Context, url, q)
+		token, err := ask.Authority(c.Context, url, q)
 		if err != nil {
 			return command.Fail(command.Failure, "try another authority, or --request FILE and send it from elsewhere", err)
 		}
@@ -85,7 +85,7 @@ func runStamp(c *cli.Context) error {
 
 // headOf returns the one last event of a log and its bytes.
 func headOf(cs *chainofcustody.Case, exhibit string) (evidence.Digest, []byte, error) {
-	rep, err := verifyLog(cs, exhibit, chainofcustody.VerifyOptions{})
+	rep, err := verifying.Log(cs, exhibit, chainofcustody.VerifyOptions{})
 	if err != nil {
 		return evidence.Digest{}, nil, err
 	}
@@ -146,7 +146,7 @@ func stampedEvent(cs *chainofcustody.Case, exhibit string, token []byte) (eviden
 
 // keepStamps checks time stamps, puts them beside their event and records it.
 func keepStamps(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, exhibit string, event evidence.Digest, tokens [][]byte) error {
-	roots, err := tsaRoots(cs)
+	roots, err := verifying.Roots(cs)
 	if err != nil {
 		return err
 	}
@@ -188,38 +188,4 @@ func keepRoot(cs *chainofcustody.Case, path string) error {
 	}
 	name := fmt.Sprintf("%.16s.pem", evidence.Sum(text))
 	return os.WriteFile(filepath.Join(dir, name), text, 0o600)
-}
-
-// tsaRoots reads the roots that the case trusts.
-func tsaRoots(cs *chainofcustody.Case) ([]*x509.Certificate, error) {
-	names, err := filepath.Glob(cs.Path(chainofcustody.RootsDir, "*.pem"))
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	var roots []*x509.Certificate
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		list, err := timestamp.ParseRoots(text)
-		if err != nil {
-			return nil, command.Fail(command.Failure, "remove it from the case, or put the authority's root there", fmt.Errorf("read %s: %w", name, err))
-		}
-		roots = append(roots, list...)
-	}
-	return roots, nil
-}
-
-// tokenReader reads time stamps by the roots of the case.
-func tokenReader(cs *chainofcustody.Case) (chainofcustody.TokenTime, error) {
-	roots, err := tsaRoots(cs)
-	if err != nil {
-		return nil, err
-	}
-	return func(token, data []byte) (time.Time, string, error) {
-		s, err := timestamp.Verify(roots, token, data)
-		return s.Time, s.By, err
-	}, nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/exhibit-dfir/exhibit/analyze/parsers"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 	"github.com/exhibit-dfir/exhibit/timeline/store/local"
@@ -158,7 +160,7 @@ func readable(c *cli.Context, cs *chainofcustody.Case) (exhibits []string, left 
 				continue
 			}
 		}
-		if errors.Is(err, errNotCollected) {
+		if errors.Is(err, verifying.ErrNotCollected) {
 			fmt.Fprintf(c.App.ErrWriter, "%s is ordered and not collected yet\n", exhibit)
 			continue
 		}
@@ -224,7 +226,7 @@ func buildOne(c *cli.Context, cs *chainofcustody.Case, store *local.Builder, arg
 	defer f.Close()
 	seal := r.Seal()
 	opt.Bundle = seal.ID
-	progress, err := command.Progress(c, "building from "+filepath.Base(path))
+	progress, err := frame.Progress(c, "building from "+filepath.Base(path))
 	if err != nil {
 		return nil, err
 	}

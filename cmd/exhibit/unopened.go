@@ -71,12 +71,12 @@ func unopened(c *cli.Context, path string) (*bundle.Report, evidence.Digest, err
 		if rep := unreadable(err); rep != nil {
 			k.rep = rep
 			k.rep.Size = st.Size()
-			k.digest, err = command.FileDigest(path)
+			k.digest, err = command.DigestOf(c.Context, f, st.Size())
 			return k.rep, k.digest, err
 		}
 		return nil, evidence.Digest{}, envelopeError(err, path)
 	}
-	if k.digest, err = command.FileDigest(path); err != nil {
+	if k.digest, err = command.DigestOf(c.Context, f, st.Size()); err != nil {
 		return nil, evidence.Digest{}, err
 	}
 	k.rep.Envelope = &bundle.Envelope{Recipients: info.Stanzas}
@@ -218,15 +218,6 @@ func linkOf(path string, rep *bundle.Report) bundle.Link {
 		Name: path, Seal: rep.SealID, Continues: rep.Continues,
 		Unknown: rep.Verdict == bundle.Unopened || code == command.Integrity || code == command.Failure,
 	}
-}
-
-// sealName is a seal id as people compare it: by its code.
-func sealName(id string) string {
-	d, err := evidence.ParseDigest(id)
-	if err != nil {
-		return id
-	}
-	return "the bundle with seal code " + bundle.CodeOf(d)
 }
 
 // printChain says how several bundles continue each other, and returns the

@@ -3,17 +3,16 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -49,7 +48,7 @@ func runVerify(c *cli.Context) error {
 	var signers chainofcustody.AllowedSigners
 	switch {
 	case c.String("signers") != "":
-		signers, err = readSigners(c.String("signers"))
+		signers, err = verifying.ReadSigners(c.String("signers"))
 	case cs != nil:
 		signers, err = cs.Signers()
 	}
@@ -64,11 +63,11 @@ func runVerify(c *cli.Context) error {
 			if c.NArg() == 1 || c.Context.Err() != nil {
 				return err
 			}
-			one = command.Complain(c.App, err) // and go on: the others have a verdict of their own
+			one = command.Complain(c.App.Name, err, c.App.ErrWriter) // and go on: the others have a verdict of their own
 		}
-		code = worseCode(code, one)
+		code = verifying.WorseCode(code, one)
 	}
-	return command.Exit(worseCode(code, printChain(c, bundle.CheckChain(links))))
+	return command.Exit(verifying.WorseCode(code, printChain(c, bundle.CheckChain(links))))
 }
 
 // verifyOne verifies one argument, prints its verdict and records it.
@@ -100,19 +99,6 @@ func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	return rep.ExitCode(), caseError(err)
 }
 
-// worseCode keeps the graver of two exit codes.
-func worseCode(a, b int) int {
-	order := []int{
-		command.OK, command.Trust, command.Partial, command.NoCase, command.WrongKey, command.Privilege, command.Failure, command.Integrity,
-	}
-	for i := len(order) - 1; i >= 0; i-- {
-		if a == order[i] || b == order[i] {
-			return order[i]
-		}
-	}
-	return command.Failure
-}
-
 func mustDigest(hex string) evidence.Digest {
 	d, err := evidence.ParseDigest(hex)
 	if err != nil {
@@ -137,52 +123,30 @@ func verifyFile(c *cli.Context, path string, signers chainofcustody.AllowedSigne
 		return nil, evidence.Digest{}, err
 	}
 	defer f.Close()
-	progress, err := command.Progress(c, "verifying "+filepath.Base(path))
+	progress, err := frame.Progress(c, "verifying "+filepath.Base(path))
 	if err != nil {
 		return nil, evidence.Digest{}, err
 	}
 	defer progress.Done()
-	opt := bundle.VerifyOptions{
-		Trusted: func(key ssh.PublicKey, at time.Time) (string, bool) {
-			for _, namespace := range []string{chainofcustody.NamespaceCustody, chainofcustody.NamespaceSeal} {
-				if who, err := signers.Lookup(key, namespace, at); err == nil {
-					return who, true
-				}
-			}
-			return "", false
-		},
-		TimeProof: provenTime(cs, exhibit),
+	held, err := heldNotes(c)
+	if err != nil {
+		return nil, evidence.Digest{}, err
+	}
+	rep, err := verifying.Bundle(c.Context, f, f.size, verifying.BundleOptions{
+		Name: path, Signers: signers, Case: cs, Exhibit: exhibit, Code: c.String("code"),
 		Progress: func(done, total, records int64) {
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},
-	}
-	if opt.Held, err = heldNotes(c); err != nil {
-		return nil, evidence.Digest{}, err
-	}
-	by := vouched(cs, exhibit)
-	if typed := c.String("code"); typed != "" {
-		want := bundle.NormalCode(typed)
-		if want == "" {
-			return nil, evidence.Digest{}, command.Failf(command.Usage, "a code is 20 letters and digits, for example MDP48-QJ7NK-DSMC4-9XZD5", "%q is no seal code", typed)
-		}
-		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
-	}
-	rep, err := bundle.Verify(c.Context, f, f.size, opt)
-	if err == nil && rep.Verdict == bundle.SignerUnknown && by != nil {
-		opt.Confirmed = by
-		rep, err = bundle.Verify(c.Context, f, f.size, opt)
-	}
+		Held: held,
+	})
 	if err != nil {
 		return nil, evidence.Digest{}, err
 	}
 	progress.Done()
 	addEnvelope(rep, f)
 	compareFolder(rep, f)
-	if typed := c.String("code"); typed != "" && rep.SealCode != bundle.NormalCode(typed) {
-		return nil, evidence.Digest{}, command.Failf(command.Integrity, "this is not the bundle whose code was written down, or the code was misread",
-			"%s has seal code %s, not %s", path, rep.SealCode, bundle.NormalCode(typed))
-	}
-	digest, err := command.FileDigest(path)
+	// Of the file that was verified, not of what has its name by now.
+	digest, err := command.DigestOf(c.Context, f.file, f.outer)
 	return rep, digest, err
 }
 
@@ -209,53 +173,9 @@ func heldNotes(c *cli.Context) ([][]byte, error) {
 }
 
 func printReport(c *cli.Context, path string, rep *bundle.Report) error {
-	w := c.App.Writer
 	if c.Bool("json") {
-		return command.JSON(w, struct {
-			Path string `json:"file"`
-			*bundle.Report
-		}{path, rep})
+		return verifying.BundleJSON(c.App.Writer, path, rep)
 	}
-	pal := term.NewPalette(os.Stdout)
-	word := pal.Bad(string(rep.Verdict))
-	switch rep.ExitCode() {
-	case command.OK:
-		word = pal.Good(string(rep.Verdict))
-	case command.Partial, command.Trust:
-		word = pal.Warn(string(rep.Verdict))
-	}
-	fmt.Fprintf(w, "%s  %s\n", word, term.Escape(path))
-	for _, s := range rep.Sentences {
-		fmt.Fprintf(w, "  %s\n", term.Escape(s))
-	}
-	if rep.SealCode != "" {
-		fmt.Fprintf(w, "  seal code %s\n", rep.SealCode)
-	}
-	if rep.Continues != "" {
-		fmt.Fprintf(w, "  continues %s\n", sealName(rep.Continues))
-	}
-	shown := 5
-	if c.Bool("explain") {
-		shown = len(rep.Findings) + len(rep.DamagedList) + len(rep.AlteredList)
-		for _, l := range rep.Layers {
-			fmt.Fprintf(w, "  %-12s %-8s %s\n", l.Name, l.State, term.Escape(l.Detail))
-		}
-	}
-	left := shown
-	for _, list := range [][]bundle.ItemFinding{rep.AlteredList, rep.DamagedList} {
-		for _, f := range list {
-			if left--; left >= 0 {
-				fmt.Fprintf(w, "  - %s: %s\n", term.Escape(f.Member), term.Escape(f.Detail))
-			}
-		}
-	}
-	for _, f := range rep.Findings {
-		if left--; left >= 0 {
-			fmt.Fprintf(w, "  - %s: %s %s\n", f.Class, term.Escape(f.Member), term.Escape(f.Detail))
-		}
-	}
-	if left < 0 {
-		fmt.Fprintf(w, "  … %d more: --explain shows them\n", -left)
-	}
+	verifying.PrintBundle(c.App.Writer, term.NewPalette(os.Stdout), path, rep, c.Bool("explain"))
 	return nil
 }

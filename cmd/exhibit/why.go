@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/analyze/rootcause"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -147,7 +148,7 @@ func allEvidence(c *cli.Context, cs *chainofcustody.Case, list *[]analyze.Eviden
 		return done, err
 	}
 	for _, name := range names {
-		path, err := bundleOf(cs, name)
+		path, err := verifying.BundleOf(cs, name)
 		if err != nil {
 			continue // an exhibit whose collection failed
 		}

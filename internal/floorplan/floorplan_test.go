@@ -1,5 +1,5 @@
 // Package floorplan holds the tests that keep the house in order: who may
-// import whom, and what the collector may be made of.
+// import whom, and what the collector and the verifier may be made of.
 package floorplan
 
 import (
@@ -46,11 +46,14 @@ var plan = map[string][]string{
 	"analyze/parsertest":      {"evidence", "evidence/record", "timeline", "analyze"},
 	"analyze/rootcause":       {"evidence", "timeline", "analyze"},
 	"cmd/internal/argv":       {},
-	"cmd/internal/command":    {"evidence", "cmd/internal/argv"},
+	"cmd/internal/command":    {"evidence"},
+	"cmd/internal/frame":      {"cmd/internal/argv", "cmd/internal/command"},
+	"cmd/internal/verifying":  {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command"},
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
 	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/exhibit-verify":      {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command", "cmd/internal/verifying"},
 	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
 }
 
@@ -160,10 +163,13 @@ var collectorForbidden = []string{"net/http", "os/exec", "html/template", "plugi
 
 const collectorMax = 15 << 20
 
-func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
+// graph returns the packages of ours that a program is made of, and complains
+// of each that imports something forbidden.
+func graph(t *testing.T, program string, forbidden []string) map[string]bool {
+	t.Helper()
 	all := imports(t)
 	seen := map[string]bool{}
-	queue := []string{"cmd/exhibit-collector"}
+	queue := []string{program}
 	for len(queue) > 0 {
 		pkg := queue[0]
 		queue = queue[1:]
@@ -173,8 +179,8 @@ func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
 		seen[pkg] = true
 		for file, list := range all[pkg] {
 			for _, imp := range list {
-				if slices.Contains(collectorForbidden, imp) {
-					t.Errorf("%s imports %s, which the collector must not contain", file, imp)
+				if slices.Contains(forbidden, imp) {
+					t.Errorf("%s imports %s, which %s must not contain", file, imp, program)
 				}
 				if ours, ok := strings.CutPrefix(imp, module); ok {
 					queue = append(queue, ours)
@@ -182,6 +188,11 @@ func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
 			}
 		}
 	}
+	return seen
+}
+
+func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
+	seen := graph(t, "cmd/exhibit-collector", collectorForbidden)
 	for pkg := range seen {
 		for _, banned := range []string{"timeline", "analyze", "web"} {
 			if pkg == banned || strings.HasPrefix(pkg, banned+"/") {
@@ -195,9 +206,43 @@ func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
 }
 
 func TestCollectorIsStaticPureGoAndSmall(t *testing.T) {
+	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs", collectorModules, collectorMax)
+}
+
+// verifierModules are the modules the verifier may be linked from: no command
+// line library, which alone is 2 MB.
+var verifierModules = []string{
+	"github.com/digitorus/pkcs7", "github.com/digitorus/timestamp", "github.com/hiddeco/sshsig", "github.com/klauspost/compress",
+	"github.com/klauspost/cpuid/v2", "github.com/minio/sha256-simd", "golang.org/x/crypto", "golang.org/x/sys",
+}
+
+const verifierMax = 6_000_000
+
+func TestVerifierGraphIsFreeOfTheAnalystAndTheCollector(t *testing.T) {
+	seen := graph(t, "cmd/exhibit-verify", []string{"net/http", "os/exec", "html/template", "text/template", "plugin", "C", "database/sql"})
+	for pkg := range seen {
+		for _, banned := range []string{"timeline", "analyze", "web", "collect", "bundle/envelope", "cmd/internal/gathering", "cmd/internal/frame"} {
+			if pkg == banned || strings.HasPrefix(pkg, banned+"/") {
+				t.Errorf("the verifier's graph contains %s", pkg)
+			}
+		}
+	}
+	if !seen["bundle"] || !seen["chainofcustody/timestamp"] {
+		t.Errorf("the verifier's graph is %v: it lacks bundle or time stamps", slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+func TestVerifierIsStaticPureGoAndSmall(t *testing.T) {
+	mustBeSmall(t, "exhibit-verify", "", verifierModules, verifierMax)
+}
+
+// mustBeSmall builds a program without cgo, stripped, and looks at what it is
+// linked from and how large it is.
+func mustBeSmall(t *testing.T, program, tags string, modules []string, limit int64) {
+	t.Helper()
 	gotool := testenv.Tool(t, "go")
-	bin := filepath.Join(t.TempDir(), "exhibit-collector")
-	cmd := exec.Command(gotool, "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", bin, "./cmd/exhibit-collector")
+	bin := filepath.Join(t.TempDir(), program)
+	cmd := exec.Command(gotool, "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", bin, "./cmd/"+program)
 	cmd.Dir = testenv.Root(t)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -208,16 +253,16 @@ func TestCollectorIsStaticPureGoAndSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dep := range info.Deps {
-		if !slices.Contains(collectorModules, dep.Path) {
-			t.Errorf("the collector is linked from %s, which is not on its list", dep.Path)
+		if !slices.Contains(modules, dep.Path) {
+			t.Errorf("%s is linked from %s, which is not on its list", program, dep.Path)
 		}
 	}
 	st, err := os.Stat(bin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("collector: %.1f MB stripped", float64(st.Size())/1e6)
-	if st.Size() > collectorMax {
-		t.Errorf("the collector is %d bytes, more than %d", st.Size(), collectorMax)
+	t.Logf("%s: %.1f MB stripped", program, float64(st.Size())/1e6)
+	if st.Size() > limit {
+		t.Errorf("%s is %d bytes, more than %d", program, st.Size(), limit)
 	}
 }

@@ -1,6 +1,7 @@
-// Package command is the frame both programs share: flags that mean the same
-// everywhere, results on standard output and the rest on standard error, one
-// line for an error with a hint, and one table of exit codes.
+// Package command is what all our programs have in common: results on standard
+// output and the rest on standard error, one line for an error with a hint,
+// and one table of exit codes. It knows no library for command lines: the
+// verifier, which must stay small, has none.
 package command
 
 import (
@@ -16,9 +17,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/exhibit-dfir/exhibit/cmd/internal/argv"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -68,69 +66,27 @@ func Exit(code int) error {
 
 var errQuiet = errors.New("")
 
-// GlobalFlags are the flags of every command of both programs.
-func GlobalFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "json", Usage: "results as JSON on standard output"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "results and errors only"},
-	}
-}
+// ExitHelp is the table as every help text shows it.
+const ExitHelp = `EXIT CODES:
+   0 success · 1 failure · 2 usage · 3 partial: something was unreadable or lost (listed)
+   4 integrity failure · 5 integrity fine, trust incomplete (unknown signer, time unproven)
+   6 findings at or above --fail-on · 7 case missing, locked or of a newer schema
+   8 wrong key or passphrase · 9 privilege missing · 10 limit reached, resumable · 130/143 interrupted
+`
 
-// Main runs app with args and returns the exit code. The first interrupt
-// cancels the context of the commands, the second ends the process.
-func Main(app *cli.App, args []string, stdout, stderr io.Writer) (code int) {
-	ctx, stop := signals()
-	defer stop()
-	return Run(ctx, app, args, stdout, stderr)
-}
-
-// Run is Main under the caller's context.
-func Run(ctx context.Context, app *cli.App, args []string, stdout, stderr io.Writer) (code int) {
+// Guard runs a program's work under the context of Signals, reports a panic in
+// one line, and returns the exit code.
+func Guard(ctx context.Context, name string, stderr io.Writer, work func(context.Context) error) (code int) {
 	defer func() {
 		if v := recover(); v != nil {
-			fmt.Fprintf(stderr, "%s: internal error: %s (please report it)\n", app.Name, term.Escape(fmt.Sprint(v)))
+			fmt.Fprintf(stderr, "%s: internal error: %s (please report it)\n", name, term.Escape(fmt.Sprint(v)))
 			if os.Getenv("EXHIBIT_DEBUG") != "" {
 				stderr.Write(debug.Stack())
 			}
 			code = Failure
 		}
 	}()
-	app.Writer, app.ErrWriter = stdout, stderr
-	app.HideVersion = true
-	app.ExitErrHandler = func(*cli.Context, error) {}
-	app.OnUsageError = usageError
-	setUsageError(app.Commands)
-	setHelp(app)
-	ordered, err := argv.Arrange(app, args)
-	if err == nil {
-		err = app.RunContext(ctx, ordered)
-	}
-	if err != nil && strings.HasPrefix(err.Error(), requiredFlag) {
-		err = missingFlag(app, ordered, err)
-	}
-	return finish(ctx, app.Name, err, stderr)
-}
-
-func usageError(c *cli.Context, err error, _ bool) error {
-	name := c.App.Name
-	if c.Command != nil && c.Command.HelpName != "" {
-		name = c.Command.HelpName
-	}
-	// The library writes every flag with one dash.
-	text := err.Error()
-	if before, after, ok := strings.Cut(text, " for flag -"); ok && strings.IndexByte(after, ':') > 1 {
-		text = before + " for flag --" + after
-	}
-	return &Error{Usage, errors.New(text), "see: " + name + " --help"}
-}
-
-// setUsageError makes every command report usage errors in one line.
-func setUsageError(commands []*cli.Command) {
-	for _, c := range commands {
-		c.OnUsageError = usageError
-		setUsageError(c.Subcommands)
-	}
+	return finish(ctx, name, work(ctx), stderr)
 }
 
 // finish prints an error in one line and chooses the exit code.
@@ -160,14 +116,6 @@ func finish(ctx context.Context, name string, err error, stderr io.Writer) int {
 	return code
 }
 
-// Complain prints an error that does not end the command, and returns its
-// exit code.
-func Complain(app *cli.App, err error) int {
-	code, hint := explain(err)
-	say(app.Name, err, hint, app.ErrWriter)
-	return code
-}
-
 // say prints an error in one line, and in one more what to do about it.
 func say(name string, err error, hint string, stderr io.Writer) {
 	if errors.Is(err, errQuiet) {
@@ -179,34 +127,19 @@ func say(name string, err error, hint string, stderr io.Writer) {
 	}
 }
 
-// requiredFlag begins the library's message about a missing flag, for which
-// it has no type.
-const requiredFlag = "Required flag"
-
-// missingFlag puts that message into our form, with the command that args
-// call: args are in the library's order.
-func missingFlag(app *cli.App, args []string, err error) error {
-	path, commands := app.Name, app.Commands
-	for _, arg := range args[1:] {
-		for _, c := range commands {
-			if c.HasName(arg) {
-				path, commands = path+" "+c.Name, c.Subcommands
-				break
-			}
-		}
-	}
-	return Failf(Usage, "see: "+path+" --help", "required flag%s", strings.TrimPrefix(err.Error(), requiredFlag))
+// Complain prints an error that does not end the program, and returns its
+// exit code.
+func Complain(name string, err error, stderr io.Writer) int {
+	code, hint := explain(err)
+	say(name, err, hint, stderr)
+	return code
 }
 
 // explain chooses the exit code of an error and what to do about it: what the
 // command says, or else what the system's error stands for.
 func explain(err error) (code int, hint string) {
-	var usage *argv.UsageError
 	var own *Error
-	switch {
-	case errors.As(err, &usage):
-		return Usage, usage.Hint
-	case errors.As(err, &own) && own.Hint != "":
+	if errors.As(err, &own) && own.Hint != "" {
 		return own.Code, own.Hint
 	}
 	code, hint = systemError(err)
@@ -249,9 +182,9 @@ func (s *signalError) Error() string {
 	return "interrupted by Ctrl-C"
 }
 
-// signals returns a context that SIGINT and SIGTERM cancel; the second signal
+// Signals returns a context that SIGINT and SIGTERM cancel; the second signal
 // ends the process at once.
-func signals() (context.Context, func()) {
+func Signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	// A reader that has had enough must not end a command before it has
 	// recorded what it showed: the write fails instead.
@@ -289,18 +222,4 @@ func JSON(w io.Writer, v any) error {
 func InertJSON(w io.Writer, write func(io.Writer) error) error {
 	safe := term.NewJSON(w)
 	return errors.Join(write(safe), safe.Flush())
-}
-
-// Progress starts the progress display that the global flags ask for.
-func Progress(c *cli.Context, what string) (*term.Progress, error) {
-	mode := term.Mode(c.String("progress"))
-	switch mode {
-	case term.Auto, term.Bar, term.Plain, term.None:
-	default:
-		return nil, Failf(Usage, "use auto, bar, plain or none", "unknown progress mode %q", string(mode))
-	}
-	if c.Bool("quiet") {
-		mode = term.None
-	}
-	return term.NewProgress(os.Stderr, mode, what), nil
 }

@@ -3,76 +3,53 @@ package command
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"strings"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
-// run runs a program of one command that returns err.
-func run(t *testing.T, ctx context.Context, err error, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	app := &cli.App{Name: "prog", Flags: GlobalFlags(), Commands: []*cli.Command{{
-		Name: "do", Action: func(c *cli.Context) error {
-			fmt.Fprintln(c.App.Writer, "result")
-			return err
-		},
-	}, {
-		Name: "crash", Action: func(*cli.Context) error { panic("boom \x1b[31m") },
-	}}}
-	code = Run(ctx, app, append([]string{"prog"}, args...), &out, &errs)
-	return code, out.String(), errs.String()
-}
-
-func TestErrorsBecomeOneLineAndTheRightCode(t *testing.T) {
-	for _, c := range []struct {
-		err    error
-		code   int
-		stderr string
-	}{
-		{nil, OK, ""},
-		{errors.New("open x: no such file"), Failure, "prog: open x: no such file\n"},
-		{Failf(NoCase, "make one", "no case\nhere"), NoCase, "prog: no case here\nhint: make one\n"},
-		{fmt.Errorf("verify: %w", Fail(Integrity, "", errors.New("hash differs"))), Integrity, "prog: verify: hash differs\n"},
-		{Exit(Partial), Partial, ""},
-		{Exit(OK), OK, ""},
-		{fmt.Errorf("write: %w", syscall.EPIPE), OK, ""},
-		{fmt.Errorf("write out: %w", syscall.ENOSPC), Failure, "prog: write out: no space left on device\nhint: free some space"},
-		{errors.New("evil \x1b[2J name"), Failure, `prog: evil \u{1b}[2J name`},
-	} {
-		code, out, stderr := run(t, t.Context(), c.err, "do")
-		if code != c.code || !strings.HasPrefix(stderr, c.stderr) || out != "result\n" || c.stderr == "" && stderr != "" {
-			t.Errorf("%v: code %d, stderr %q; want %d, %q", c.err, code, stderr, c.code, c.stderr)
-		}
-	}
-}
-
-func TestInterruptedCommandsSaySoByTheirCode(t *testing.T) {
+func TestInterruptedProgramsSaySoByTheirCode(t *testing.T) {
 	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: Interrupted, syscall.SIGTERM: Terminated} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(&signalError{sig})
-		if code, _, _ := run(t, ctx, Exit(Partial), "do"); code != want {
+		var stderr bytes.Buffer
+		if code := Guard(ctx, "prog", &stderr, func(context.Context) error { return Exit(Partial) }); code != want {
 			t.Errorf("%v: code %d, want %d", sig, code, want)
 		}
 	}
 }
 
-func TestUsageErrorsNeverReachTheCommand(t *testing.T) {
-	for _, args := range [][]string{{"do", "--nope"}, {"dо"}, {"do", "x", "--jsn"}} {
-		code, out, stderr := run(t, t.Context(), nil, args...)
-		if code != Usage || out != "" || strings.Count(stderr, "\n") > 2 || !strings.HasPrefix(stderr, "prog: ") {
-			t.Errorf("%q: code %d, stdout %q, stderr %q", args, code, out, stderr)
-		}
+// A file that takes the place of an open one does not get its hash: neither
+// under its name, nor where the open file has grown since.
+func TestTheDigestIsThatOfTheOpenFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("first"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestPanicsAreReportedInert(t *testing.T) {
-	code, _, stderr := run(t, t.Context(), nil, "crash")
-	if code != Failure || !strings.Contains(stderr, `boom \u{1b}[31m`) || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("code %d, stderr %q", code, stderr)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other := path + ".other"
+	if err := os.WriteFile(other, []byte("second"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := DigestOf(t.Context(), f, 5); err != nil || d != evidence.Sum([]byte("first")) {
+		t.Errorf("%v, %v", d, err)
+	}
+	if _, err := DigestOf(t.Context(), f, 6); err == nil {
+		t.Error("a file shorter than it was has a digest")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := DigestOf(ctx, f, 5); err == nil {
+		t.Error("a cancelled read has a digest")
 	}
 }

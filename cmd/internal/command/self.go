@@ -1,6 +1,8 @@
 package command
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -35,3 +37,22 @@ func FileDigest(path string) (evidence.Digest, error) {
 	}
 	return evidence.DigestOf(h), nil
 }
+
+// DigestOf returns the SHA-256 of what was opened, whatever lies under its
+// name by now: of size bytes, so that it speaks of what was verified.
+func DigestOf(ctx context.Context, r io.ReaderAt, size int64) (evidence.Digest, error) {
+	h, in := evidence.NewHash(), io.NewSectionReader(r, 0, size)
+	for done := int64(0); done < size; {
+		if ctx.Err() != nil {
+			return evidence.Digest{}, context.Cause(ctx)
+		}
+		n, err := io.CopyN(h, in, min(size-done, digestStep))
+		done += n
+		if err != nil {
+			return evidence.Digest{}, fmt.Errorf("hash file: %w", err)
+		}
+	}
+	return evidence.DigestOf(h), nil
+}
+
+const digestStep = 16 << 20 // between two looks at the context

@@ -19,6 +19,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/internal/term"
@@ -202,7 +203,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	progress, err := command.Progress(c, "collecting")
+	progress, err := frame.Progress(c, "collecting")
 	if err != nil {
 		return nil, err
 	}
