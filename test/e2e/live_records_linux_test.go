@@ -203,7 +203,9 @@ func footprintIsTrue(t *testing.T, r *bundle.Reader, v *visit) {
 	}
 	want(t, "program", f.ExeSHA256 == evidence.Sum(b).String() && f.ExeSize == int64(len(b)) && string(f.Exe) == program2, f)
 	want(t, "children", f.Children == 0, f.Children)
-	want(t, "memory", f.PeakRSS > 1<<20 && f.PeakRSS <= m.MaxRSS && f.PeakRSS > m.MaxRSS*8/10, []int64{f.PeakRSS, m.MaxRSS})
+	// The kernel's figure for an ended child is no lower than what its parent had
+	// in memory when it was started, so it bounds the program's own from above only.
+	want(t, "memory", f.PeakRSS > 8<<20 && f.PeakRSS <= m.MaxRSS, []int64{f.PeakRSS, m.MaxRSS})
 	cpu := f.UserNS + f.SystemNS
 	want(t, "processor time", cpu > m.CPU/2 && cpu <= m.CPU+2e7, []int64{cpu, m.CPU})
 	st, err := os.Stat(v.file("live.exhibit.tar.zst"))
