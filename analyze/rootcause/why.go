@@ -174,6 +174,9 @@ func (s *shower) conclude(top *arrival) {
 			percent(top.score) + ". What is told below is possible, not shown."
 	default:
 		s.g.Conclusion = "The likeliest way in explains " + percent(top.score) + " of the alert."
+		if top.score < one/4 {
+			s.g.Conclusion = "No single way in stands out: the likeliest explains " + percent(top.score) + " of the alert."
+		}
 		if s.g.Unexplained >= 0.01 {
 			s.g.Conclusion += " " + percent(s.im.lost) + " leads to what nothing explains."
 		}
