@@ -251,6 +251,9 @@ func TestAZipOfManyItemsUsesZip64(t *testing.T) {
 }
 
 func TestGunzipAndTarReadAConvertedFile(t *testing.T) {
+	for _, tool := range []string{"zstd", "gunzip", "tar", "cmp"} {
+		testenv.Tool(t, tool)
+	}
 	file, contents, _ := sample(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "b.tar.gz"), convert(t, file, WriteGzip), 0o600); err != nil {
