@@ -193,7 +193,7 @@ func (a *disclosureAudit) bind(statement, certificate []byte) error {
 	from := time.Unix(int64(min(cert.ValidAfter, 1<<38)), 0)
 	held, err := chainofcustody.VerifyCertificate(certificate, a.key, exhibit, from)
 	if err == nil {
-		a.bonds = append(a.bonds, bond{key: held.Authority, how: "the examiner's key, which certified the run's key", at: held.Before})
+		a.bonds = append(a.bonds, bond{key: held.Authority, how: "the examiner's key, which certified the run's key", until: held.Before})
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func (a *disclosureAudit) recertify(h Header) {
 		return
 	}
 	if _, err := chainofcustody.VerifyCertificate(line, a.key, h.Exhibit, h.Started); err != nil {
-		a.bonds = slices.DeleteFunc(a.bonds, func(b bond) bool { return !b.at.IsZero() })
+		a.bonds = slices.DeleteFunc(a.bonds, func(b bond) bool { return !b.until.IsZero() })
 	}
 }
 
@@ -301,7 +301,8 @@ func (a *disclosureAudit) signer() {
 	for _, b := range append([]bond{{key: a.key, how: "the run's own key"}}, a.bonds...) {
 		if name, ok := a.trusted(b.key, at); ok {
 			r.Signer, r.SignedBy, a.who = plainText(name), b.how, true
-			_, a.timely = a.trusted(b.key, now)
+			_, still := a.trusted(b.key, now)
+			a.timely = still && !b.ended(now)
 			return
 		}
 	}
@@ -353,7 +354,7 @@ func (a *disclosureAudit) conclude(err error) {
 		}
 	case !a.timely:
 		r.Verdict = TimeUnproven
-		r.say("%s. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", a.unchanged(), r.Signer)
+		r.say("%s. That %s stands behind it is so only if the time stated in the bundle is true, and nothing outside proves it.", a.unchanged(), r.Signer)
 	case !r.Sealed:
 		r.Verdict = VerifiedPrefix
 		r.say("%s, signed by %s.", a.unchanged(), r.Signer)

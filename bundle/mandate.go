@@ -96,10 +96,13 @@ const headLimit = 512 << 10
 
 // bond is one key that stands behind the run's, and how.
 type bond struct {
-	key ssh.PublicKey
-	how string
-	at  time.Time // until when it may be used, zero: not stated
+	key   ssh.PublicKey
+	how   string
+	until time.Time // end of the certificate that it vouches by; zero: no certificate
 }
+
+// ended reports whether the certificate had ended at a time.
+func (b bond) ended(at time.Time) bool { return !b.until.IsZero() && at.After(b.until) }
 
 // bonds returns the keys that stand behind the run's key: of the examiner who
 // signed it, and of the one who certified it. What does not hold is an
@@ -125,7 +128,7 @@ func (c *conclusion) bonds() []bond {
 			c.report.layer("certificate", "ok", fmt.Sprintf("%s certified the run's key for %s, from %s to %s",
 				chainofcustody.Fingerprint(cert.Authority), chainofcustody.CollectorPrincipal(plainText(c.header.Exhibit)),
 				cert.After.Format(time.RFC3339), cert.Before.Format(time.RFC3339)))
-			list = append(list, bond{key: cert.Authority, how: "the examiner's key, which certified the run's key", at: cert.Before})
+			list = append(list, bond{key: cert.Authority, how: "the examiner's key, which certified the run's key", until: cert.Before})
 		}
 	}
 	return list

@@ -130,6 +130,37 @@ func TestACertificateOrAStatementLeadsToTheExaminer(t *testing.T) {
 	}
 }
 
+// The one-time key outlives its certificate, and whoever holds it writes the
+// start: once the certificate has ended, only an outside time can tell.
+func TestACertificateThatHasEndedNeedsAnOutsideTime(t *testing.T) {
+	alice := examiner(t)
+	full := mandateFor(t, alice, nil)
+	delegated := mandated(t, Mandate{Certificate: full.Certificate}, nil)
+	attended := mandated(t, full, nil)
+	late := testTime.Add(chainofcustody.CertificateLife + time.Hour)
+	for _, c := range []struct {
+		why    string
+		file   []byte
+		now    time.Time
+		proven time.Time
+		want   Verdict
+	}{
+		{"within the window", delegated, testTime.Add(time.Hour), time.Time{}, Verified},
+		{"after it", delegated, late, time.Time{}, TimeUnproven},
+		{"after it, proven to be older", delegated, late, testTime.Add(2 * time.Hour), Verified},
+		{"after it, proven too late", delegated, late.Add(time.Hour), late, TimeUnproven},
+		{"attended: the examiner's own signature has no end", attended, late, time.Time{}, Verified},
+	} {
+		opt := VerifyOptions{Trusted: trusts(alice), Now: func() time.Time { return c.now }}
+		if !c.proven.IsZero() {
+			opt.TimeProof = func(Seal) (time.Time, string, bool) { return c.proven, "a stamp", true }
+		}
+		if rep := verify(t, c.file, opt); rep.Verdict != c.want {
+			t.Errorf("%s: %s, want %s", c.why, rep.Verdict, c.want)
+		}
+	}
+}
+
 func TestStockToolsFollowTheSealToTheExaminer(t *testing.T) {
 	alice := examiner(t)
 	file := mandated(t, mandateFor(t, alice, nil), nil)

@@ -51,21 +51,21 @@ func (c *conclusion) signer(at time.Time) (known, timely bool) {
 			return true, true
 		}
 	}
-	key, how := c.sshKey, "the run's own key"
-	name, ok := c.trusted(key, at)
+	behind := bond{key: c.sshKey, how: "the run's own key"}
+	name, ok := c.trusted(behind.key, at)
 	for _, b := range c.bonds() {
 		if !ok {
-			key, how = b.key, b.how
-			name, ok = c.trusted(key, at)
+			behind = b
+			name, ok = c.trusted(b.key, at)
 		}
 	}
 	if !ok {
 		r.layer("signer", "unknown", "no trusted key stands behind "+r.Key)
 		return false, false
 	}
-	r.Signer, r.SignedBy = plainText(name), how
-	r.layer("signer", "ok", r.Signer+", by "+how)
-	return true, c.timely(key)
+	r.Signer, r.SignedBy = plainText(name), behind.how
+	r.layer("signer", "ok", r.Signer+", by "+behind.how)
+	return true, c.timely(behind)
 }
 
 func (c *conclusion) trusted(key ssh.PublicKey, at time.Time) (string, bool) {
@@ -75,9 +75,11 @@ func (c *conclusion) trusted(key ssh.PublicKey, at time.Time) (string, bool) {
 	return c.opt.Trusted(key, at)
 }
 
-// timely reports whether the key is trusted at a time that does not rest on
-// the bundle's own word: a proven time, or now.
-func (c *conclusion) timely(key ssh.PublicKey) bool {
+// timely reports whether the key is trusted, and what it vouches by holds, at
+// a time that does not rest on the bundle's own word: a proven time, or now.
+// Whoever keeps the one-time key of an order could write an earlier start
+// after its certificate has ended.
+func (c *conclusion) timely(behind bond) bool {
 	r := c.report
 	at, by := time.Now(), "the present"
 	if c.opt.Now != nil {
@@ -88,7 +90,11 @@ func (c *conclusion) timely(key ssh.PublicKey) bool {
 			at, by = t, who
 		}
 	}
-	if _, ok := c.trusted(key, at); !ok {
+	if behind.ended(at) {
+		r.layer("time", "unknown", "the certificate for the key of the run ended at "+behind.until.Format(time.RFC3339)+", and nothing else proves that the seal is older")
+		return false
+	}
+	if _, ok := c.trusted(behind.key, at); !ok {
 		r.layer("time", "unknown", "the key is trusted at the time that the bundle states, and nothing else proves that time")
 		return false
 	}
@@ -132,7 +138,7 @@ func (c *conclusion) sentences() {
 			r.say("Compare the seal code %s with the one written down at the scene.", r.SealCode)
 		}
 	case TimeUnproven:
-		r.say("%s. The key of %s is valid only if the time stated in the bundle is true, and nothing outside proves it.", c.unchanged(), r.Signer)
+		r.say("%s. That %s stands behind it is so only if the time stated in the bundle is true, and nothing outside proves it.", c.unchanged(), r.Signer)
 	case Damaged:
 		r.say("Parts of this bundle are lost. %d items are whole and agree with their records; %d are damaged.", r.Contents, r.DamagedItems)
 	case Altered:

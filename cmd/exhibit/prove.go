@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -363,6 +364,9 @@ func boundBy(cs *chainofcustody.Case, r *bundle.Reader) (string, error) {
 	cert, err := chainofcustody.VerifyCertificate(m.Certificate, r.Key(), h.Exhibit, h.Started)
 	if err != nil {
 		return "", err
+	}
+	if time.Now().After(cert.Before) { // who holds the run's key writes the start
+		return "", fmt.Errorf("the certificate for it ended at %s, and its holder could have written an earlier start", cert.Before.Format(time.RFC3339))
 	}
 	return signers.Lookup(cert.Authority, chainofcustody.NamespaceCustody, h.Started)
 }

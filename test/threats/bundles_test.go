@@ -134,6 +134,9 @@ func TestThiefOfTheKitUsesADelegatedOrder(t *testing.T) {
 	}
 	want(t, "before the order", verify(t, kitRun(func(r *run) { r.started = now.Add(-time.Hour) }), opt).Verdict, bundle.SignerUnknown)
 	want(t, "after the order", verify(t, kitRun(func(r *run) { r.started = now.Add(2 * time.Hour) }), opt).Verdict, bundle.SignerUnknown)
+	late := opt
+	late.Now = func() time.Time { return now.Add(3 * time.Hour) }
+	want(t, "after the order, dated back", verify(t, kitRun(nil), late).Verdict, bundle.TimeUnproven)
 	want(t, "for another exhibit", verify(t, kitRun(func(r *run) { r.exhibit = "EX-099" }), opt).Verdict, bundle.SignerUnknown)
 	own := kitRun(func(r *run) {
 		r.key, r.mandate.Certificate = runKey(t, "thief"), nil

@@ -63,6 +63,12 @@ func Bundle(ctx context.Context, r io.ReaderAt, size int64, o BundleOptions) (*b
 		opt.Confirmed = by
 		rep, err = bundle.Verify(ctx, r, size, opt)
 	}
+	if err == nil && rep.Verdict == bundle.TimeUnproven {
+		if receipt := o.receipt(); receipt != nil {
+			opt.TimeProof = receipt
+			rep, err = bundle.Verify(ctx, r, size, opt)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +92,26 @@ func (o *BundleOptions) provenTime() func(bundle.Seal) (time.Time, string, bool)
 		for _, e := range rep.Events {
 			if e.Seal == seal.ID && !e.Proven.IsZero() && (!ok || e.Proven.Before(at)) {
 				at, by, ok = e.Proven, "the time stamp of "+e.ProvenBy+" over the custody log", true
+			}
+		}
+		return at, by, ok
+	}
+}
+
+// receipt says by when somebody known signed for the arrival of a seal: the
+// word of a person, where no time stamp proves more.
+func (o *BundleOptions) receipt() func(bundle.Seal) (time.Time, string, bool) {
+	if o.Case == nil || o.Exhibit == "" {
+		return nil
+	}
+	return func(seal bundle.Seal) (at time.Time, by string, ok bool) {
+		rep, err := Log(o.Case, o.Exhibit, chainofcustody.VerifyOptions{Signers: o.Signers, TokenTime: o.TokenTime})
+		if err != nil {
+			return at, "", false
+		}
+		for _, e := range rep.Events {
+			if e.Kind == chainofcustody.EventReceived && e.Seal == seal.ID && e.Signer != "" && len(e.Problems) == 0 && (!ok || e.Time.UTC.Before(at)) {
+				at, by, ok = e.Time.UTC, "the receipt that "+e.Signer+" signed", true
 			}
 		}
 		return at, by, ok
