@@ -42,6 +42,8 @@ type Layer struct {
 // EventCheck is one event with what is wrong with it.
 type EventCheck struct {
 	Event
+	Verdict  Verdict   // the gravest of what was found about this event
+	Signed   bool      // the key that Actor.Key names signed exactly these bytes
 	Signer   string    // principal of the key that signed; "" when not known
 	Witness  []string  // ids of known people who counter-signed the same bytes
 	Proven   time.Time // existed by then, by an outside time stamp; zero: not proven
@@ -132,7 +134,7 @@ func (v *verifier) run() Report {
 		v.known[n.digest] = n
 	}
 	for _, n := range v.nodes {
-		v.checks[n] = &EventCheck{Event: n.event}
+		v.checks[n] = &EventCheck{Event: n.event, Verdict: VerdictVerified}
 	}
 	if len(v.log.nodes) == 0 && len(v.log.orphans) == 0 {
 		r.Layers = []Layer{{Name: LayerFiles, Verdict: VerdictUnreadable, Sentence: "The log of this exhibit holds no event."}, v.end()}
@@ -179,6 +181,7 @@ func (l *layer) find(n *node, verdict Verdict, format string, args ...any) {
 	if n != nil {
 		if check := l.v.checks[n]; check != nil {
 			check.Problems = append(check.Problems, text)
+			check.Verdict = check.Verdict.Worse(verdict)
 		}
 		text = n.file + ": " + text
 	}

@@ -82,6 +82,7 @@ func (v *verifier) signer(l *layer, n *node, key ssh.PublicKey) {
 		l.find(n, VerdictAltered, "names the key %s but is signed by %s", n.event.Actor.Key, print)
 		return
 	}
+	v.checks[n].Signed = true
 	id := n.event.Actor.ID
 	signers := v.byKey[string(key.Marshal())]
 	err := signers.Check(id, key, NamespaceCustody, n.event.Time.UTC)
