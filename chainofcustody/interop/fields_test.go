@@ -69,7 +69,10 @@ func full(t *testing.T, kind chainofcustody.EventKind) (chainofcustody.EventChec
 		field *string
 		to    string
 	}{
-		{(*string)(&e.Kind), string(kind)}, {&e.Exhibit, "EX-4711"}, {&e.Time.TZ, "+05:45"}, {&e.Time.Source, "gps"},
+		{(*string)(&e.Kind), string(kind)},
+		{&e.Exhibit, "EX-4711"},
+		{&e.Time.TZ, "+05:45"},
+		{&e.Time.Source, "gps"},
 		{(*string)(&e.Verdict), string(chainofcustody.VerdictVerified)},
 	} {
 		f.leaves[slices.Index(f.leaves, *fix.field)] = fix.to

@@ -112,17 +112,17 @@ func (s *stage) replace(path string, data []byte) {
 }
 
 // verified is the log as an export gets it.
-func (s *stage) verified(exhibits ...string) Log {
+func (s *stage) verified(hand *Bundle, exhibit string) Log {
 	s.t.Helper()
-	l := Log{Case: s.c.Info}
-	for _, ex := range exhibits {
-		r, err := s.c.VerifyCustody(ex, chainofcustody.VerifyOptions{Now: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		l.Exhibits = append(l.Exhibits, Exhibit{Report: r})
+	opt := chainofcustody.VerifyOptions{Now: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)}
+	if hand != nil {
+		opt.Bundle = &hand.BundleFacts
 	}
-	return l
+	r, err := s.c.VerifyCustody(exhibit, opt)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Log{Case: s.c.Info, Exhibits: []Exhibit{{r, hand}}}
 }
 
 var (
@@ -154,8 +154,9 @@ func sound(t testing.TB) (*stage, Log) {
 	}
 	s.act("bob", "EX-001", chainofcustody.Event{Kind: chainofcustody.EventReceived, Seal: testSeal, OuterSHA256: testBundle, Size: 1 << 40, To: &chainofcustody.Person{ID: "alice@lab"}})
 	s.act("alice", "EX-002", chainofcustody.Event{Kind: chainofcustody.EventArrived, Place: "Rack 4", Note: "machine running"})
-	l := s.verified("EX-001", "EX-002")
-	l.Exhibits[0].Bundle = &Bundle{"web01.exhibit.tar.zst", chainofcustody.BundleFacts{Seal: testSeal, OuterSHA256: testBundle, Size: 1 << 40}}
+	hand := Bundle{"web01.exhibit.tar.zst", chainofcustody.BundleFacts{Seal: testSeal, OuterSHA256: testBundle, Size: 1 << 40}}
+	l := s.verified(&hand, "EX-001")
+	l.Exhibits = append(l.Exhibits, s.verified(nil, "EX-002").Exhibits...)
 	return s, l
 }
 
@@ -172,7 +173,7 @@ func unsound(t testing.TB) Log {
 	s.resign(s.act("alice", "EX-001", chainofcustody.Event{Kind: chainofcustody.EventClosed, Note: "not hers"}), "mallory")
 	cut := s.act("bob", "EX-001", chainofcustody.Event{Kind: chainofcustody.EventNoted, Note: "cut"})
 	s.replace(s.path(cut), []byte(`{"v":1,"case":`))
-	return s.verified("EX-001")
+	return s.verified(nil, "EX-001")
 }
 
 // writers are the formats that are one document.
@@ -278,6 +279,20 @@ func TestUnprovenEventsAreMarkedAndTheirPeopleKeptApart(t *testing.T) {
 	}
 	if n := len(doc["wasAttributedTo"].(object)); n != 1 {
 		t.Errorf("%d event files are attributed to somebody, want the 1 that Alice signed", n)
+	}
+}
+
+func TestABundleThatTheLogDeniesIsNoSubject(t *testing.T) {
+	s, _ := sound(t)
+	other := Bundle{"other.exhibit.tar.zst", chainofcustody.BundleFacts{Seal: forged, OuterSHA256: forged, Size: 5}}
+	data, err := InToto(s.verified(&other, "EX-001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := decode(t, data)
+	subjects, _ := json.Marshal(doc["subject"])
+	if text := string(subjects); strings.Contains(text, forged.String()) || !strings.Contains(text, "last event of EX-001") {
+		t.Errorf("the subjects are %s", subjects)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -18,8 +19,8 @@ const PredicateType = Vocabulary + "in-toto-predicate"
 var ErrOneExhibit = errors.New("the format holds one exhibit")
 
 // InToto writes one exhibit's custody log as an in-toto Statement v1, not
-// signed. Its subjects are the bundle and its seal.txt, by what is at hand or,
-// where nothing is, by what proven events state, and the last events of the
+// signed. Its subjects are the bundle at hand where the log agrees with it,
+// bundles and seals by what proven events state, and the last events of the
 // log. The predicate holds each event as it was signed.
 func InToto(l Log) ([]byte, error) {
 	if len(l.Exhibits) != 1 {
@@ -65,21 +66,28 @@ func subjects(x *Exhibit) []any {
 			list = append(list, object{"name": name, "digest": object{"sha256": d.String()}})
 		}
 	}
-	if b := x.Bundle; b != nil {
+	if b := x.Bundle; b != nil && agreed(x) {
 		add(b.Name, b.OuterSHA256)
 		add("seal.txt", b.Seal)
-	} else {
-		for i := range x.Report.Events {
-			if e := &x.Report.Events[i]; proven(e) {
-				add("bundle of "+e.Exhibit, e.OuterSHA256)
-				add("seal.txt", e.Seal)
-			}
+	}
+	for i := range x.Report.Events {
+		if e := &x.Report.Events[i]; proven(e) {
+			add("bundle of "+e.Exhibit, e.OuterSHA256)
+			add("seal.txt", e.Seal)
 		}
 	}
 	for _, h := range x.Report.Heads {
 		add("last event of "+x.Report.Exhibit, h)
 	}
 	return list
+}
+
+// agreed reports whether the log was compared with the bundle at hand and
+// speaks of it.
+func agreed(x *Exhibit) bool {
+	return slices.ContainsFunc(x.Report.Layers, func(l chainofcustody.Layer) bool {
+		return l.Name == chainofcustody.LayerExhibit && l.Verdict == chainofcustody.VerdictVerified
+	})
 }
 
 // predicateEvent is an event as it was signed, beside what is known of it.

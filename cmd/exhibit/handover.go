@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,57 +60,6 @@ func runTransfer(c *cli.Context) error {
 		return exportTo(cs, []string{exhibit}, path)
 	}
 	return nil
-}
-
-// exportTo writes a portable log into a file that must not exist.
-func exportTo(cs *chainofcustody.Case, exhibits []string, path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return command.Failf(command.Failure, "name a file that is not there yet", "%s exists", path)
-	}
-	if err != nil {
-		return err
-	}
-	err = errors.Join(cs.Export(f, exhibits), f.Sync(), f.Close())
-	if err != nil {
-		return errors.Join(caseError(err), os.Remove(path))
-	}
-	return nil
-}
-
-func exportLogCommand() *cli.Command {
-	return &cli.Command{
-		Name: "export", Usage: "write custody logs as one portable file", ArgsUsage: "[EXHIBIT...]",
-		Description: "Example:\n   exhibit custody export EX-001 -o EX-001.custody.tar\n\n" +
-			"A plain tar of the logs, the list of signers, orders and roots of time authorities. The bundles are not in it.",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"}},
-		Action: func(c *cli.Context) error {
-			cs, err := openCase(c)
-			if err != nil {
-				return err
-			}
-			names, err := exhibitArgs(c, cs)
-			if err != nil {
-				return err
-			}
-			path := c.String("output")
-			if err := given(c, "output", "EX-001.custody.tar"); err != nil {
-				return err
-			}
-			if err := exportTo(cs, names, path); err != nil {
-				return err
-			}
-			digest, err := command.FileDigest(path)
-			if err != nil {
-				return err
-			}
-			if c.Bool("json") {
-				return command.JSON(c.App.Writer, map[string]any{"file": path, "sha256": digest.String(), "exhibits": names})
-			}
-			fmt.Fprintf(c.App.Writer, "%s written: %s\n  SHA-256  %s\n", term.Escape(path), strings.Join(names, ", "), digest)
-			return nil
-		},
-	}
 }
 
 func importLogCommand() *cli.Command {
