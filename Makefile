@@ -5,7 +5,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unkno
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help try build test race fuzz golden e2e test-oracle bench bench-peers lint docs dist clean
+.PHONY: help try build test race fuzz golden e2e oracles test-oracle bench bench-peers lint docs dist clean
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -25,6 +25,8 @@ golden:      ## rewrite golden files and vectors, then look at git diff
 	sh scripts/golden.sh
 e2e:         ## the whole chain on this kernel, as root in namespaces of its own
 	$(GO) test -count=1 -v ./test/e2e/...
+oracles:     ## other projects' validators into .oracles/, for the tests of exports (network)
+	sh scripts/oracles.sh
 test-oracle: ## the store against DuckDB (a module of its own; needs a C compiler)
 	cd test/duckdb && CGO_ENABLED=1 sh ../../scripts/go.sh test ./...
 bench:       ## throughput and allocations of every benchmark

@@ -101,6 +101,7 @@ var (
 		Terms: bagTerms(),
 		Lost: []string{
 			"Nothing: the payload holds the log's own files and the bundle, byte for byte. The bag proves that they are whole, not who signed them: `exhibit custody verify`, or the commands of docs/custody.md, do that inside `data/`.",
+			"A `%` in a file name is written `%25`, as RFC 8493 demands; bagit-python 1.9.0 does not read that back and misses the file.",
 			"The bag is not signed; the SHA-256 of its tagmanifest stands in the signed event `exported` of the custody log.",
 		},
 	}

@@ -30,6 +30,7 @@ var plan = map[string][]string{
 	"internal/...":            {"evidence"},
 	"chainofcustody":          {"evidence"},
 	"chainofcustody/...":      {"evidence", "chainofcustody", "chainofcustody/..."},
+	"chainofcustody/interop":  {"evidence", "chainofcustody"},
 	"bundle":                  {"evidence", "chainofcustody"},
 	"bundle/...":              {"evidence", "chainofcustody", "bundle"},
 	"bundle/envelope":         {},
