@@ -109,10 +109,16 @@ func TestCaptureHoldsEveryPacketAsOtherToolsCount(t *testing.T) {
 	if got := shell(t, capinfos+" -M -c "+file); !strings.HasSuffix(strings.TrimSpace(got), fmt.Sprint(" ", s.Packets)) {
 		t.Errorf("capinfos says %q, statistics %+v", got, s)
 	}
-	if s.Dropped != 0 || s.Received < uint64(s.Packets) || len(s.Interfaces) != 1 || s.Interfaces[0].Name != "v1" || s.Interfaces[0].Link != 1 {
+	// All that was sent is in the file. What the host itself says on the link
+	// while the capture ends may be lost on a busy machine, but not untold.
+	if s.Received < uint64(s.Packets)+s.Dropped || s.Dropped > s.Received-uint64(sent) || len(s.Interfaces) != 1 || s.Interfaces[0].Name != "v1" || s.Interfaces[0].Link != 1 {
 		t.Errorf("statistics %+v", s)
 	}
-	if out.seen[captureRule] != int(s.Packets) || len(out.problems) != 0 {
+	told := 0
+	if s.Dropped > 0 {
+		told = 1
+	}
+	if out.seen[captureRule] != int(s.Packets) || len(out.problems) != told {
 		t.Errorf("ledger %v, problems %+v", out.seen, out.problems)
 	}
 }
