@@ -78,6 +78,10 @@ type audit struct {
 	where   map[string]place
 	last    string // name of the last member that ended
 
+	erased  map[int64]*erasedSeen // records whose lines are blank
+	fillers map[int64]int         // members that stand where content was erased, by leaf
+	said    int                   // members of statements of erasures
+
 	zeros      int64          // bytes of holes summed
 	looked     int64          // bytes looked at again
 	zerosAgain int64          // bytes of holes summed again
@@ -120,6 +124,7 @@ func newAudit(ctx context.Context, report *Report, frames *frameWalk) *audit {
 		waiting: map[string]*passed{}, joined: map[string]*digests{}, blocks: map[int64]*blockFile{},
 		fixed: map[string]evidence.Digest{}, members: map[string][]byte{},
 		hashes: map[string]evidence.Digest{}, where: map[string]place{}, torn: map[int64]bool{}, rank: -1,
+		erased: map[int64]*erasedSeen{}, fillers: map[int64]int{},
 	}
 }
 
@@ -186,6 +191,8 @@ func (a *audit) segmentSums(name string) *digests {
 func (a *audit) data(p []byte) {
 	switch {
 	case a.sums == nil:
+	case strings.HasPrefix(a.cur.name, erasedPrefix):
+		a.filling(p)
 	case !strings.HasPrefix(a.cur.name, "files/"):
 		a.sums.write(p)
 		a.control(p)
@@ -330,6 +337,10 @@ func (a *audit) finishControl(name string) {
 	case strings.HasPrefix(name, lostPrefix):
 		a.gaps = true
 		a.report.damage(name, a.at, fmt.Sprintf("%d bytes were lost before the bundle was recovered", a.cur.size))
+	case strings.HasPrefix(name, erasedPrefix):
+		a.filler(name)
+	case strings.HasPrefix(name, erasurePrefix):
+		a.erasureMember(name, b)
 	case name == headerMember:
 		a.headerData = b
 	case fixedName(name):

@@ -35,7 +35,7 @@ func (a *audit) manifest(name string, b []byte) {
 	}
 	first, at := int64(-1), a.off
 	for i := 0; i < len(lines); i += 2 {
-		r, err := parseRecord(lines[i], lines[i+1])
+		r, leaf, err := a.twoLines(lines[i], lines[i+1])
 		if err == nil {
 			err = a.place(r.item.Index)
 		}
@@ -46,7 +46,7 @@ func (a *audit) manifest(name string, b []byte) {
 		if first < 0 {
 			first = r.item.Index
 		}
-		a.leaves = append(a.leaves, LeafHash(lines[i], lines[i+1]))
+		a.leaves = append(a.leaves, leaf)
 		a.lineAt = append(a.lineAt, at)
 		at += int64(len(lines[i]) + len(lines[i+1]))
 		a.record(r)
@@ -115,6 +115,10 @@ func (a *audit) firstBatch(lines [][]byte) {
 // record checks one record against its member.
 func (a *audit) record(r *record) {
 	it := &r.item
+	if it.Kind == evidence.KindErased {
+		a.erasedItem(it)
+		return
+	}
 	a.report.Records++
 	if a.report.Kinds == nil {
 		a.report.Kinds = map[string]int64{}

@@ -26,6 +26,8 @@ type conclusion struct {
 	confirmed bool   // somebody vouches for the seal itself
 	trouble   string // with the collection order, in a sentence
 	rewritten bool   // it is not the bundle of a checkpoint that was kept elsewhere
+	removals  []signedErasure
+	stolen    bool // items were taken out by somebody unknown, and that is all that is wrong
 }
 
 func (c *conclusion) draw() {
@@ -33,9 +35,11 @@ func (c *conclusion) draw() {
 	c.container()
 	c.explainLosses()
 	c.identity()
+	c.erasures()
 	c.joinLeaves()
 	c.checkpoints()
 	c.sealed()
+	c.erasuresOfSeal()
 	c.held()
 	c.ending()
 	c.leftovers()
@@ -381,7 +385,7 @@ func (c *conclusion) count() {
 	r := c.report
 	for i, at := range c.lineAt {
 		switch {
-		case at < 0:
+		case at < 0, c.erased[int64(i)] != nil:
 		case int64(i) < c.proven:
 			r.Proven++
 		default:

@@ -26,6 +26,9 @@ func (r *Reader) Open(member string) (evidence.Content, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rec.item.Kind == evidence.KindErased {
+		return nil, fmt.Errorf("%w: %s", ErrErased, rec.item.Detail)
+	}
 	if err := r.checkPlace(rec); err != nil {
 		return nil, err
 	}

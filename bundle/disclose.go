@@ -89,6 +89,9 @@ func (p *disclosing) choose(parts []DisclosedPart, st *statement) ([]*record, er
 			return nil, err
 		}
 		s := statedRecord{leaf: part.Leaf, content: contentWithheld, meta: part.Meta}
+		if e, ok := p.r.erased[part.Leaf]; ok && (part.Content || part.Range != nil || part.Meta && !e.Meta.IsZero()) {
+			return nil, fmt.Errorf("record %d: %w: %s", part.Leaf, ErrErased, e.why())
+		}
 		switch {
 		case part.Range != nil:
 			if err := s.blocksOf(rec, *part.Range); err != nil {
@@ -243,11 +246,7 @@ func (p *disclosing) prove(leaf int64) (Proof, error) {
 		}
 		p.tree = treeLevels(leaves)
 	}
-	proof := Proof{
-		Index: leaf, Content: bytes.Clone(content), Meta: bytes.Clone(meta),
-		ContentHash: evidence.Sum(content), MetaHash: evidence.Sum(meta), Note: p.r.seal.Note,
-	}
-	proof.Leaf = leafOf(proof.ContentHash, proof.MetaHash)
+	proof := p.r.lineProof(leaf, content, meta)
 	for i, level := leaf, 0; level < len(p.tree)-1; i, level = i/2, level+1 {
 		if sibling := i ^ 1; sibling < int64(len(p.tree[level])) {
 			proof.Path = append(proof.Path, p.tree[level][sibling])

@@ -76,7 +76,7 @@ func (r *Reader) proven(it evidence.Item, leaves []evidence.Digest) (evidence.It
 		if err != nil {
 			return it, err
 		}
-		rec, err := parseRecord(content, meta)
+		rec, err := r.parse(it.Index, content, meta)
 		if err != nil || rec.item.Index != it.Index {
 			return it, fmt.Errorf("%w: record %d: %w", ErrNotProven, it.Index, err)
 		}
@@ -104,7 +104,8 @@ func (r *Reader) provenLines(leaf int64, leaves []evidence.Digest) (content, met
 	if content, meta, err = r.linesOf(leaf); err != nil {
 		return nil, nil, err
 	}
-	if leaf >= int64(len(leaves)) || LeafHash(content, meta) != leaves[leaf] {
+	contentHash, metaHash := r.lineHashes(leaf, content, meta)
+	if leaf >= int64(len(leaves)) || leafOf(contentHash, metaHash) != leaves[leaf] {
 		return nil, nil, fmt.Errorf("%w: record %d does not lead to the seal", ErrNotProven, leaf)
 	}
 	return content, meta, nil

@@ -30,7 +30,7 @@ func (r *Reader) yieldRow(w row, yield func(evidence.Item, error) bool) bool {
 		return false
 	}
 	for i := int64(0); i < w.count; i++ {
-		rec, err := parseRecord(lines[2*i], lines[2*i+1])
+		rec, err := r.parse(w.leaf+i, lines[2*i], lines[2*i+1])
 		if err == nil && rec.item.Index != w.leaf+i {
 			err = fmt.Errorf("%w: record %d found in its place", ErrMismatch, rec.item.Index)
 		}

@@ -6,6 +6,7 @@ import "strings"
 // and checkpoints alternate; everything else has one place.
 const (
 	rankBody    = 20
+	rankErasure = 29 // statements of erasures, one behind the other
 	rankUnknown = -1 // reported as no part of the format
 )
 
@@ -15,17 +16,20 @@ var ranks = map[string]int{
 	formatMember: 0, keyMember: 1, pemMember: 2, bindingMember: 3, certMember: 4, orderMember: 5, orderSigMember: 6,
 	readmeMember: 7, pythonMember: 8, shellMember: 9, headerMember: 10,
 	recoveryMember: 21, leavesMember: 22, rowsMember: 23, namesMember: 24, sealMember: 25,
-	recoveryNote: 25, sshsigMember: 26, noteMember: 27, certSigMember: 28, locatorMember: 29,
+	recoveryNote: 25, sshsigMember: 26, noteMember: 27, certSigMember: 28, locatorMember: 30,
 }
 
 func rankOf(name string) int {
 	if r, ok := ranks[name]; ok {
 		return r
 	}
-	for _, prefix := range []string{"files/", manifestPrefix, checkPrefix, blocksPrefix, lostPrefix} {
+	for _, prefix := range []string{"files/", manifestPrefix, checkPrefix, blocksPrefix, lostPrefix, erasedPrefix} {
 		if strings.HasPrefix(name, prefix) {
 			return rankBody
 		}
+	}
+	if strings.HasPrefix(name, erasurePrefix) {
+		return rankErasure
 	}
 	return rankUnknown
 }
@@ -42,7 +46,7 @@ func (a *audit) order(name string, at int64) {
 	switch {
 	case rank < 0:
 		return
-	case rank < a.rank, rank == a.rank && rank != rankBody:
+	case rank < a.rank, rank == a.rank && rank != rankBody && rank != rankErasure:
 		a.report.altered(name, at, "member is not where the format has it, or is there twice")
 	case a.owed && !strings.HasPrefix(name, checkPrefix) && !strings.HasPrefix(name, manifestPrefix) && name != recoveryMember:
 		a.report.altered(name, at, "a batch of records is not followed by its checkpoint")

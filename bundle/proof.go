@@ -38,12 +38,24 @@ func (r *Reader) Prove(index int64) (Proof, error) {
 	if err != nil {
 		return Proof{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
-	p := Proof{
-		Index: index, Content: bytes.Clone(content), Meta: bytes.Clone(meta),
-		ContentHash: evidence.Sum(content), MetaHash: evidence.Sum(meta),
-		Leaf: leaves[index], Path: auditPath(leaves, int(index)), Note: r.seal.Note,
-	}
+	p := r.lineProof(index, content, meta)
+	p.Path = auditPath(leaves, int(index))
 	return p, p.Verify(r.seal)
+}
+
+// lineProof is a proof without its path. Lines that were erased are withheld.
+func (r *Reader) lineProof(index int64, content, meta []byte) Proof {
+	p := Proof{Index: index, Note: r.seal.Note}
+	p.ContentHash, p.MetaHash = r.lineHashes(index, content, meta)
+	p.Leaf = leafOf(p.ContentHash, p.MetaHash)
+	e, erased := r.erased[index]
+	if !erased {
+		p.Content = bytes.Clone(content)
+	}
+	if !erased || e.Meta.IsZero() {
+		p.Meta = bytes.Clone(meta)
+	}
+	return p
 }
 
 // allLeaves reads leaves.txt once.

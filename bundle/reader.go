@@ -44,6 +44,9 @@ type Reader struct {
 	mu     sync.Mutex
 	leaves []evidence.Digest // loaded by Prove
 
+	erasures []signedErasure
+	erased   map[int64]erasedRecord
+
 	rowMu    sync.Mutex
 	lastRow  row      // read last, with its lines: members are mostly opened in order
 	rowLines [][]byte // shared, not to be changed
@@ -180,7 +183,7 @@ func (r *Reader) loadSeal(places map[string]place) error {
 			return fmt.Errorf("%w: seal.txt and seal.note differ", ErrMismatch)
 		}
 	}
-	return nil
+	return r.loadErasures(members)
 }
 
 // keyFromSeal takes the run's key from the seal's signature when the header is
@@ -372,7 +375,7 @@ func (r *Reader) record(leaf int64) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, err := parseRecord(content, meta)
+	rec, err := r.parse(leaf, content, meta)
 	if err != nil {
 		return nil, fmt.Errorf("read record %d: %w", leaf, err)
 	}

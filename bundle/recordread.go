@@ -101,6 +101,9 @@ func parseContentLine(line []byte, r *record) error {
 	if segs < 0 || segs > maxSegments {
 		return errors.New("has an impossible number of segments")
 	}
+	if it.Kind == evidence.KindErased {
+		return errors.New("has a kind that stands in no line")
+	}
 	r.segs = make([]evidence.Extent, segs)
 	it.Stored = max(stored, 0)
 	if it.Kind.HasContent() != (stored >= 0) {
@@ -116,7 +119,7 @@ func parseMetaLine(line []byte, r *record) error {
 	}
 	it := &r.item
 	var salt string
-	wantSegs := len(r.segs)
+	seen, wantSegs := r.segs != nil, len(r.segs) // the content line need not have been read
 	r.segs = nil
 	s.object(maxKeys, func(key string) {
 		switch key {
@@ -159,7 +162,7 @@ func parseMetaLine(line []byte, r *record) error {
 	if err := s.end(); err != nil {
 		return err
 	}
-	if len(r.segs) != wantSegs {
+	if seen && len(r.segs) != wantSegs {
 		return errors.New("lists another number of segments than the content line")
 	}
 	return checkSalt(salt)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
@@ -46,8 +48,8 @@ func Recover(ctx context.Context, r io.ReaderAt, size int64, w io.Writer) (*Reco
 		return nil, fmt.Errorf("recover bundle: %w", err)
 	}
 	s := &salvage{
-		c: &c, frames: frames, buf: frames.buffer(),
-		report: &RecoverReport{Original: a.report, Unsealed: a.report.Unsealed},
+		tarCopy: tarCopy{frames: frames, buf: frames.buffer(), stamp: c.stamp},
+		c:       &c, report: &RecoverReport{Original: a.report, Unsealed: a.report.Unsealed},
 	}
 	if err := s.run(ctx, r, size); err != nil {
 		_ = frames.wait()
@@ -61,13 +63,64 @@ func Recover(ctx context.Context, r io.ReaderAt, size int64, w io.Writer) (*Reco
 	return s.report, nil
 }
 
-// salvage copies a tar, its lost parts filled.
-type salvage struct {
-	c      *conclusion
-	report *RecoverReport
+// tarCopy writes the tar of a bundle anew. It is a tarSink.
+type tarCopy struct {
 	frames *frameWriter
 	buf    []byte
 	off    int64
+	stamp  time.Time // of members under exhibit/
+	sum    hash.Hash // of the tar so far; nil: none
+}
+
+// put appends to the new tar.
+func (s *tarCopy) put(p []byte) {
+	s.off += int64(len(p))
+	if s.sum != nil {
+		s.sum.Write(p)
+	}
+	for len(p) > 0 {
+		n := min(MaxFrame-len(s.buf), len(p))
+		s.buf = append(s.buf, p[:n]...)
+		if p = p[n:]; len(s.buf) == MaxFrame {
+			s.cut(false)
+		}
+	}
+}
+
+func (s *tarCopy) cut(sync bool) {
+	if len(s.buf) > 0 {
+		s.frames.flush(s.buf, sync)
+		s.buf = s.frames.buffer()
+	}
+}
+
+func (s *tarCopy) offset() int64 { return s.off }
+
+func (s *tarCopy) putPad(n int64) { s.put(zeros[:-n&(tarBlock-1)]) }
+
+func (s *tarCopy) entry(name string, size int64) *entry {
+	return &entry{name: name, size: size, mtime: s.stamp}
+}
+
+func (s *tarCopy) member(name string, data []byte) int64 {
+	s.put(appendHeader(nil, s.entry(name, int64(len(data)))))
+	at := s.off
+	s.put(data)
+	s.putPad(int64(len(data)))
+	return at
+}
+
+func (s *tarCopy) putZeros(n int64) {
+	for ; n > 0; n -= int64(len(zeros)) {
+		s.put(zeros[:min(n, int64(len(zeros)))])
+	}
+}
+
+// salvage copies a tar, its lost parts filled.
+type salvage struct {
+	tarCopy
+	c      *conclusion
+	report *RecoverReport
 	fill   int64 // end of the member whose bytes are being replaced
 	fills  int
 	ended  bool // at the tail, which is made anew
@@ -89,47 +142,6 @@ func (s *salvage) run(ctx context.Context, r io.ReaderAt, size int64) error {
 	}
 	s.cutTail()
 	return s.tail(size)
-}
-
-// put appends to the new tar.
-func (s *salvage) put(p []byte) {
-	s.off += int64(len(p))
-	for len(p) > 0 {
-		n := min(MaxFrame-len(s.buf), len(p))
-		s.buf = append(s.buf, p[:n]...)
-		if p = p[n:]; len(s.buf) == MaxFrame {
-			s.cut(false)
-		}
-	}
-}
-
-func (s *salvage) cut(sync bool) {
-	if len(s.buf) > 0 {
-		s.frames.flush(s.buf, sync)
-		s.buf = s.frames.buffer()
-	}
-}
-
-func (s *salvage) offset() int64 { return s.off }
-
-func (s *salvage) putPad(n int64) { s.put(zeros[:-n&(tarBlock-1)]) }
-
-func (s *salvage) entry(name string, size int64) *entry {
-	return &entry{name: name, size: size, mtime: s.c.stamp}
-}
-
-func (s *salvage) member(name string, data []byte) int64 {
-	s.put(appendHeader(nil, s.entry(name, int64(len(data)))))
-	at := s.off
-	s.put(data)
-	s.putPad(int64(len(data)))
-	return at
-}
-
-func (s *salvage) putZeros(n int64) {
-	for ; n > 0; n -= int64(len(zeros)) {
-		s.put(zeros[:min(n, int64(len(zeros)))])
-	}
 }
 
 // begin implements tarVisitor: members are copied, torn ones under exhibit/
@@ -229,6 +241,7 @@ func (s *salvage) tail(size int64) error {
 	t := &tailWriter{w: s, leaves: leaves, rows: rows, names: names}
 	t.recovery(append(text, '\n'))
 	t.indexes()
+	removals := c.erasureMembers()
 	if c.report.Sealed {
 		statement := []fixedMember{
 			{sealMember, c.members[sealMember]}, {sshsigMember, c.members[sshsigMember]}, {noteMember, c.members[noteMember]},
@@ -236,9 +249,9 @@ func (s *salvage) tail(size int64) error {
 		if sig := c.members[certSigMember]; sig != nil {
 			statement = append(statement, fixedMember{certSigMember, sig})
 		}
-		t.statement("seal", statement)
+		t.statement("seal", append(statement, removals...))
 	} else {
-		t.statement("checkpoint", []fixedMember{{recoveryNote, c.signed.Note}})
+		t.statement("checkpoint", append([]fixedMember{{recoveryNote, c.signed.Note}}, removals...))
 	}
 	return s.frames.failure()
 }

@@ -111,6 +111,9 @@ type Report struct {
 	Findings       []Finding        `json:"findings,omitempty"`
 	damaged, wrong bool
 
+	ErasedItems int64     `json:"erased_items"`       // records that somebody took out, as the erasures state
+	Erasures    []Removal `json:"erasures,omitempty"` // in order
+
 	Form      string    `json:"form,omitempty"`      // of a converted file: tar or tar.gz
 	Continues string    `json:"continues,omitempty"` // seal id of the bundle that this one continues
 	Envelope  *Envelope `json:"envelope,omitempty"`  // nil: not encrypted

@@ -14,6 +14,7 @@ func (c *conclusion) trust() {
 		at = r.Started
 	}
 	known, timely := c.signer(at)
+	removed, timelyRemoved := c.erasers()
 	switch {
 	case r.wrong || r.AlteredItems > 0:
 		r.Verdict = Altered
@@ -21,11 +22,13 @@ func (c *conclusion) trust() {
 		r.Verdict = Unreadable
 	case r.damaged || r.DamagedItems > 0 || r.LostRecords > 0:
 		r.Verdict = Damaged
+	case known && !removed: // taken out by somebody who may not
+		r.Verdict, c.stolen = Damaged, true
 	case !known:
 		r.Verdict = SignerUnknown
-	case !timely:
+	case !timely || !timelyRemoved:
 		r.Verdict = TimeUnproven
-	case r.Prefix || !r.Sealed || c.recovery:
+	case r.Prefix || !r.Sealed || c.recovery || r.ErasedItems > 0:
 		r.Verdict = VerifiedPrefix
 	default:
 		r.Verdict = Verified
@@ -107,6 +110,8 @@ func (c *conclusion) unchanged() string {
 	switch {
 	case !c.report.Sealed:
 		return "The collection was interrupted. Everything up to its last signed checkpoint is unchanged"
+	case c.report.ErasedItems > 0:
+		return "What is left in this bundle has not changed since it was sealed"
 	case c.report.Prefix:
 		return "The end of the file was lost after sealing, but the seal and everything it covers is unchanged"
 	}
@@ -123,6 +128,9 @@ var gradeSentence = map[Grade]string{
 // sentences puts the verdict into plain words.
 func (c *conclusion) sentences() {
 	r := c.report
+	if r.ErasedItems > 0 && r.Verdict != Altered && r.Verdict != Unreadable && !c.stolen {
+		r.say("%d items were erased from this bundle: it is not whole.", r.ErasedItems)
+	}
 	switch r.Verdict {
 	case Verified:
 		if c.confirmed {
@@ -140,6 +148,10 @@ func (c *conclusion) sentences() {
 	case TimeUnproven:
 		r.say("%s. That %s stands behind it is so only if the time stated in the bundle is true, and nothing outside proves it.", c.unchanged(), r.Signer)
 	case Damaged:
+		if c.stolen {
+			r.say("Items were taken out of this bundle by somebody you do not know. %s.", c.unchanged())
+			break
+		}
 		r.say("Parts of this bundle are lost. %d items are whole and agree with their records; %d are damaged.", r.Contents, r.DamagedItems)
 	case Altered:
 		if c.rewritten {
@@ -155,6 +167,7 @@ func (c *conclusion) sentences() {
 		}
 		return
 	}
+	c.erasureSentences()
 	if r.Form != "" {
 		r.say("This is a converted file (%s). What is said here is said of the tar inside it, which is that of the bundle; the file has another SHA-256 than the one that was sealed.", r.Form)
 	}

@@ -17,6 +17,9 @@ type VerifyOptions struct {
 	// for the run's own key and, in grade A, for the examiner's key that
 	// signed it.
 	Trusted func(key ssh.PublicKey, at time.Time) (name string, ok bool)
+	// Erasers names the owner of a key who may have items erased, if it is
+	// trusted at a time; nil: Trusted.
+	Erasers func(key ssh.PublicKey, at time.Time) (name string, ok bool)
 	// Confirmed says that somebody vouches for this very seal: its code is on
 	// paper, or an examiner counter-signed it.
 	Confirmed func(Seal) (by string, ok bool)
@@ -45,6 +48,9 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptions) (
 	}
 	c := conclusion{audit: a, walk: walk, tar: tar, opt: opt}
 	c.draw()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("verify bundle: %w", context.Cause(ctx))
+	}
 	return a.report, nil
 }
 

@@ -35,6 +35,9 @@ const (
 	// KindManifest never appears in a manifest line: it marks the manifest
 	// batches themselves when a bundle is offered to analysis.
 	KindManifest Kind = "manifest"
+	// KindErased never appears there either: it marks what was taken out of a
+	// sealed bundle on a legal order.
+	KindErased Kind = "erased"
 )
 
 // HasContent reports whether an item of this kind carries bytes.

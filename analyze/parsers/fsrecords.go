@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -29,7 +30,9 @@ var fsRecords = register(analyze.Parser{
 	Family:  "fs",
 	Types:   []string{"fs:stat"},
 	Match: func(it *evidence.Item, head []byte) bool {
-		return len(head) > 0 && head[0] == '{' && (it.Kind == evidence.KindManifest || isRecordSet(it, record.Files))
+		// A manifest begins with spaces where its first record was erased.
+		return len(head) > 0 && (head[0] == '{' || head[0] == ' ' && it.Kind == evidence.KindManifest) &&
+			(it.Kind == evidence.KindManifest || isRecordSet(it, record.Files))
 	},
 	Parse: parseFSRecords,
 })
@@ -46,10 +49,14 @@ const fsLineMax = 1 << 20
 func parseFSRecords(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
 	f := fsEvents{out: out, owners: src.Host.Users, modes: map[uint32]string{}}
 	read := f.walkLine
-	if src.Item.Kind == evidence.KindManifest {
+	manifest := src.Item.Kind == evidence.KindManifest
+	if manifest {
 		read = f.manifestLine
 	}
 	return eachLine(src, out, fsLineMax, func(line []byte, off int64) error {
+		if manifest && len(bytes.TrimLeft(line, " ")) == 0 {
+			return nil // erased on a legal order, as the bundle's verdict says
+		}
 		f.scan.Reset(line)
 		return read(off, int64(len(line)))
 	})

@@ -203,6 +203,9 @@ func runCat(c *cli.Context) error {
 		return err
 	}
 	content, err := o.Open(member)
+	if errors.Is(err, bundle.ErrErased) {
+		return command.Fail(command.Failure, "exhibit verify says who erased what, and why", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -271,6 +274,9 @@ func runExtract(c *cli.Context) error {
 	if err = errors.Join(err, o.note(fmt.Sprintf("extracted %d items", res.Items))); err != nil {
 		return err
 	}
+	for _, it := range res.Erased {
+		fmt.Fprintf(c.App.ErrWriter, "not written: record %d, %s: %s\n", it.Leaf, term.Escape(it.Path), term.Escape(it.Detail))
+	}
 	if len(res.Unproven) > 0 {
 		return command.Failf(command.Integrity, "exhibit verify "+o.path+" --explain says more",
 			"the seal does not prove the records of %d items, the first: %s", len(res.Unproven), res.Unproven[0])
@@ -278,6 +284,9 @@ func runExtract(c *cli.Context) error {
 	if len(res.Changed) > 0 {
 		return command.Failf(command.Integrity, "exhibit verify "+o.path+" --explain says more",
 			"%d items are not what their records say, the first: %s", len(res.Changed), res.Changed[0])
+	}
+	if len(res.Erased) > 0 {
+		return command.Exit(command.Partial)
 	}
 	return nil
 }
@@ -323,13 +332,44 @@ func extractInto(c *cli.Context, r *bundle.Reader, dir, pattern string) (res ext
 		}
 		return err
 	}})
+	if err == nil {
+		res.Erased, err = erasedIn(r, pattern)
+	}
 	if err == nil && res.Items == 0 {
 		err = noMatch(pattern)
+		if len(res.Erased) > 0 {
+			err = command.Failf(command.Failure, "exhibit verify says who erased what, and why", "%s: %s", timeline.Printable(res.Erased[0].Path), res.Erased[0].Detail)
+		}
 	}
 	if err == nil {
 		err = os.Rename(temp, dir)
 	}
 	return res, err
+}
+
+// erasedIn are the items that a pattern selects and that were erased. Those
+// whose names are gone may have been any.
+func erasedIn(r *bundle.Reader, pattern string) ([]erasedItem, error) {
+	var list []erasedItem
+	if len(r.Erasures()) == 0 {
+		return nil, nil
+	}
+	for it, err := range r.Items() {
+		if err != nil {
+			return nil, err
+		}
+		if it.Kind == evidence.KindErased && (pattern == "" || it.Path == "" || timeline.WildcardMatch(pattern, it.Path)) {
+			list = append(list, erasedItem{it.Index, timeline.Printable(it.Path), timeline.Printable(it.Detail)})
+		}
+	}
+	return list, nil
+}
+
+// erasedItem is an item that cannot be extracted any more.
+type erasedItem struct {
+	Leaf   int64  `json:"leaf"`
+	Path   string `json:"path,omitempty"`
+	Detail string `json:"detail"`
 }
 
 // noMatch is the answer to a pattern that fits nothing: an empty result could
@@ -346,4 +386,6 @@ type extraction struct {
 	Bytes    int64    `json:"bytes"`
 	Changed  []string `json:"changed,omitempty"`
 	Unproven []string `json:"unproven,omitempty"`
+
+	Erased []erasedItem `json:"erased,omitempty"` // on a legal order: nothing of them is there
 }

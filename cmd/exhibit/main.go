@@ -51,7 +51,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
-			discloseCommand(), deriveCommand(),
+			discloseCommand(), deriveCommand(), eraseCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
 			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),

@@ -46,6 +46,11 @@ func Bundle(ctx context.Context, r io.ReaderAt, size int64, o BundleOptions) (*b
 			}
 			return "", false
 		},
+		// A key that may only seal, that of a machine, has nothing erased.
+		Erasers: func(key ssh.PublicKey, at time.Time) (string, bool) {
+			who, err := o.Signers.Lookup(key, chainofcustody.NamespaceCustody, at)
+			return who, err == nil
+		},
 		TimeProof: o.provenTime(),
 		Progress:  o.Progress,
 		Held:      o.Held,
@@ -179,6 +184,7 @@ func PrintBundle(w io.Writer, pal term.Palette, path string, rep *bundle.Report,
 			fmt.Fprintf(w, "  %-12s %-8s %s\n", l.Name, l.State, term.Escape(l.Detail))
 		}
 	}
+	printErased(w, rep)
 	left := shown
 	for _, list := range [][]bundle.ItemFinding{rep.AlteredList, rep.DamagedList} {
 		for _, f := range list {
@@ -194,6 +200,19 @@ func PrintBundle(w io.Writer, pal term.Palette, path string, rep *bundle.Report,
 	}
 	if left < 0 {
 		fmt.Fprintf(w, "  … %d more: --explain shows them\n", -left)
+	}
+}
+
+// printErased names each item that somebody took out of a bundle.
+func printErased(w io.Writer, rep *bundle.Report) {
+	for _, e := range rep.Erasures {
+		for _, it := range e.Items {
+			what := "content of " + term.Escape(it.Path)
+			if it.Metadata {
+				what = "content and name"
+			}
+			fmt.Fprintf(w, "  erased: record %d, %s, on order %s\n", it.Leaf, what, term.Escape(e.Order))
+		}
 	}
 }
 
