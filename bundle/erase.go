@@ -16,8 +16,9 @@ import (
 
 // Errors of Erase.
 var (
-	ErrNoContent = errors.New("record has no content to erase")
-	ErrNotSealed = errors.New("bundle is not whole and as it was sealed")
+	ErrNoContent   = errors.New("record has no content to erase")
+	ErrNotErasable = errors.New("header and trailer say what the run was: they are not erased")
+	ErrNotSealed   = errors.New("bundle is not whole and as it was sealed")
 )
 
 // EraseOptions say what is taken out of a bundle, by whom and on what order.
@@ -148,7 +149,7 @@ func (e *eraser) choose(leaves []int64, metadata bool) error {
 
 func (e *eraser) take(leaf int64, metadata bool, sums map[evidence.Digest]int64, paths map[string]int64) error {
 	if leaf <= 0 || leaf >= e.rd.seal.Size-1 {
-		return errors.New("header and trailer say what the run was and are not erased, and the bundle has no others")
+		return ErrNotErasable
 	}
 	content, meta, err := e.rd.linesOf(leaf)
 	if err != nil {

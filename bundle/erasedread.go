@@ -37,7 +37,7 @@ func (r *Reader) Erasures() []*Erasure {
 
 // parse reads the lines of a record, or what is left of them.
 func (r *Reader) parse(leaf int64, content, meta []byte) (*record, error) {
-	if e, ok := r.erased[leaf]; ok {
+	if e := r.erased[leaf]; e != nil {
 		return e.record(content, meta)
 	}
 	return parseRecord(content, meta)
@@ -46,7 +46,7 @@ func (r *Reader) parse(leaf int64, content, meta []byte) (*record, error) {
 // lineHashes are the digests of the two lines of a record, those of erased
 // ones by the statement.
 func (r *Reader) lineHashes(leaf int64, content, meta []byte) (contentHash, metaHash evidence.Digest) {
-	if e, ok := r.erased[leaf]; ok {
+	if e := r.erased[leaf]; e != nil {
 		return e.hashes(meta)
 	}
 	return evidence.Sum(content), evidence.Sum(meta)

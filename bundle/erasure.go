@@ -65,15 +65,16 @@ type ErasedItem struct {
 
 // Encode is the statement: one line, one spelling.
 func (e *Erasure) Encode() []byte {
-	l := lineWriter{[]byte{'{'}}
-	l.int("v", 1)
-	l.text("seal", e.Seal.String())
-	l.text("from_sha256", e.FromSHA256.String())
+	l := lineWriter{[]byte(`{"v":1`)}
+	for _, f := range [...][2]string{{"seal", e.Seal.String()}, {"from_sha256", e.FromSHA256.String()}} {
+		l.text(f[0], f[1])
+	}
 	l.int("from_size", e.FromSize)
-	l.time("at", e.At)
-	l.text("by", plainText(e.By))
-	l.text("order", plainText(e.Order))
-	l.text("reason", plainText(e.Reason))
+	for _, f := range [...][2]string{
+		{"at", formatTime(e.At)}, {"by", plainText(e.By)}, {"order", plainText(e.Order)}, {"reason", plainText(e.Reason)},
+	} {
+		l.text(f[0], f[1])
+	}
 	l.key("items")
 	l.b = append(l.b, '[')
 	for i, it := range e.Items {
@@ -210,15 +211,15 @@ func readErasures(members map[string][]byte) ([]signedErasure, error) {
 
 // erasedItems is what several erasures took out together. A later one may take
 // the metadata line of an item whose content went before, and nothing else twice.
-func erasedItems(list []signedErasure) (map[int64]erasedRecord, error) {
-	all := map[int64]erasedRecord{}
+func erasedItems(list []signedErasure) (map[int64]*erasedRecord, error) {
+	all := map[int64]*erasedRecord{}
 	for _, e := range list {
 		for _, it := range e.Items {
-			had, twice := all[it.Leaf]
-			if twice && (had.Content != it.Content || !had.Meta.IsZero() || it.Meta.IsZero()) {
+			had := all[it.Leaf]
+			if had != nil && (had.Content != it.Content || !had.Meta.IsZero() || it.Meta.IsZero()) {
 				return all, fmt.Errorf("record %d is erased twice", it.Leaf)
 			}
-			all[it.Leaf] = erasedRecord{it, e.Erasure}
+			all[it.Leaf] = &erasedRecord{it, e.Erasure}
 		}
 	}
 	if len(all) > maxErased {

@@ -3,9 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
@@ -135,14 +133,14 @@ func (c *conclusion) erasures() {
 	open := r.Prefix || c.gaps || c.recovery
 	c.removals = list
 	r.ErasedItems = int64(len(stated))
-	for _, leaf := range slices.Sorted(maps.Keys(c.erased)) {
+	for _, leaf := range ascending(c.erased) {
 		seen := c.erased[leaf]
-		e, ok := stated[leaf]
+		e := stated[leaf]
 		switch {
-		case !ok && open:
+		case e == nil && open:
 			r.LostRecords++
 			c.gaps = true
-		case !ok:
+		case e == nil:
 			r.altered("", 0, fmt.Sprintf("record %d was taken out, and no statement of an erasure says so", leaf))
 		case e.Meta.IsZero() == seen.meta.IsZero():
 			r.altered("", 0, fmt.Sprintf("of record %d another line was taken out than the statement says", leaf))
@@ -152,19 +150,35 @@ func (c *conclusion) erasures() {
 			c.leaves[leaf] = leafOf(e.Content, e.Meta)
 		}
 	}
-	for _, leaf := range slices.Sorted(maps.Keys(stated)) {
+	for _, leaf := range ascending(stated) {
 		if c.erased[leaf] == nil && !open {
 			r.altered("", 0, fmt.Sprintf("a statement says that record %d was erased, and it is there", leaf))
 		}
 	}
-	for _, leaf := range slices.Sorted(maps.Keys(c.fillers)) {
-		if _, ok := stated[leaf]; !ok && !open {
-			r.altered(erasedMember(leaf, 0), 0, "no statement says that content was erased here")
+	for leaf := range c.fillers {
+		if stated[leaf] == nil && !open {
+			r.altered(erasedPrefix, 0, "content was taken out, and no statement says so")
+			break
 		}
 	}
 	for _, e := range list {
 		r.Erasures = append(r.Erasures, c.removal(e))
 	}
+}
+
+// ascending lists leaves in order. It sorts them as the member index is
+// sorted: the verifier has no room for another sort.
+func ascending[V any](m map[int64]*V) []int64 {
+	keys := make([]uint64, 0, len(m))
+	for leaf := range m {
+		keys = append(keys, uint64(leaf))
+	}
+	slices.Sort(keys)
+	leaves := make([]int64, len(keys))
+	for i, k := range keys {
+		leaves[i] = int64(k)
+	}
+	return leaves
 }
 
 func (c *conclusion) removal(e signedErasure) Removal {
@@ -272,26 +286,8 @@ func (c *conclusion) erasureSentences() {
 		if who == "" {
 			who = fmt.Sprintf("somebody you do not know (key %s, who states to be %s)", e.Key, e.By)
 		}
-		r.say("%d items were erased by %s on %s, on this order: %s. Reason: %s. %s.",
-			len(e.Items), who, e.At.Format(time.DateOnly), e.Order, e.Reason, leafWords(e.Items))
+		r.say("%d items were erased by %s on %s, on this order: %s. Reason: %s.", len(e.Items), who, e.At.Format(time.DateOnly), e.Order, e.Reason)
 	}
-}
-
-// leafWords names the first records of an erasure.
-func leafWords(items []RemovedRecord) string {
-	const most = 20
-	var words []string
-	for _, it := range items[:min(len(items), most)] {
-		word := fmt.Sprint(it.Leaf)
-		if it.Metadata {
-			word += " with its metadata"
-		}
-		words = append(words, word)
-	}
-	if len(items) > most {
-		words = append(words, fmt.Sprintf("and %d more", len(items)-most))
-	}
-	return "Records: " + strings.Join(words, ", ")
 }
 
 // erasureMembers are the statements as they were found.

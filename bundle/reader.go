@@ -45,7 +45,7 @@ type Reader struct {
 	leaves []evidence.Digest // loaded by Prove
 
 	erasures []signedErasure
-	erased   map[int64]erasedRecord
+	erased   map[int64]*erasedRecord
 
 	rowMu    sync.Mutex
 	lastRow  row      // read last, with its lines: members are mostly opened in order

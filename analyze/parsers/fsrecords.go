@@ -54,7 +54,7 @@ func parseFSRecords(_ context.Context, src *analyze.Source, out *timeline.Append
 		read = f.manifestLine
 	}
 	return eachLine(src, out, fsLineMax, func(line []byte, off int64) error {
-		if manifest && len(bytes.TrimLeft(line, " ")) == 0 {
+		if manifest && len(bytes.TrimSpace(line)) == 0 {
 			return nil // erased on a legal order, as the bundle's verdict says
 		}
 		f.scan.Reset(line)

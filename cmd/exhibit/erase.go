@@ -197,6 +197,8 @@ func eraseError(err error) error {
 	switch {
 	case errors.Is(err, bundle.ErrNoContent):
 		return command.Fail(command.Usage, "--metadata erases what is said of it", err)
+	case errors.Is(err, bundle.ErrNotErasable):
+		return command.Fail(command.Failure, "exhibit ls --json shows the index of each record", err)
 	case errors.Is(err, bundle.ErrErased):
 		return command.Fail(command.Failure, "exhibit verify says what was erased; --metadata takes out the rest of a record", err)
 	case errors.Is(err, bundle.ErrNotSealed):
