@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -27,11 +27,12 @@ func discloseCommand() *cli.Command {
 		Name: "disclose", Usage: "give out chosen records with proof, and check such a package", ArgsUsage: "EXHIBIT|BUNDLE, or verify FILE", Category: catEvidence,
 		Description: "Example:\n   exhibit disclose EX-001 --item /var/log/auth.log --to 'court of Bonn' --basis 'order of 3 May' -o log.disclosure.tar\n" +
 			"   exhibit disclose EX-001 --item 4711 --metadata-only --to defence --basis 'privilege log' -o log.disclosure.tar\n" +
-			"   exhibit disclose verify log.disclosure.tar --code MDP48-QJ7NK-DSMC4-9XZD5\n\n" +
+			"   exhibit disclose verify log.disclosure.tar --code MDP48-QJ7NK-DSMC4-9XZD5\n" +
+			"   exhibit disclose EX-001 --item 4711 --to defence --basis 'order of 3 May' --recipient age1… -o log.disclosure.tar.age\n\n" +
 			"--item takes a path as ls shows it, or the number of a record (index of ls --json). What is withheld\n" +
 			"cannot be guessed from the package. A path that holds a comma is named by its number. Inside a case the disclosure is recorded in the exhibit's custody\n" +
 			"log. The recipient needs no Exhibit: the package holds a script that checks it with stock programs.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "item", Usage: "disclose this `PATH|LEAF`; may be given again"},
 			&cli.BoolFlag{Name: "content-only", Usage: "withhold what it was called and everything else the host said of it"},
 			&cli.BoolFlag{Name: "metadata-only", Usage: "withhold the content and its hashes"},
@@ -45,7 +46,7 @@ func discloseCommand() *cli.Command {
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"},
 			&cli.StringFlag{Name: "signers", Usage: "verify: trust the keys of this allowed_signers `FILE` (default: the case's)"},
 			&cli.StringFlag{Name: "code", Usage: "verify: the seal `CODE` that was written on paper"},
-		},
+		}, gathering.RecipientFlags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().First() == "verify" {
 				return verifyDisclosure(c)
@@ -81,6 +82,10 @@ func runDisclose(c *cli.Context) error {
 	if err := checkDisclose(c); err != nil {
 		return err
 	}
+	to, err := recipients(c)
+	if err != nil {
+		return err
+	}
 	o, err := openArgument(c, 1, "one exhibit or bundle")
 	if err != nil {
 		return err
@@ -101,11 +106,10 @@ func runDisclose(c *cli.Context) error {
 		d.By = id.ID
 		d.Sign = func(sums []byte) ([]byte, error) { return id.Key.Sign(chainofcustody.NamespaceCustody, sums) }
 	}
-	var res *bundle.Disclosed
 	recorded := false
 	record := func(sums evidence.Digest) error {
 		recorded = true
-		return o.disclosed(c, d, sums)
+		return o.disclosed(c, d, sums, len(to))
 	}
 	if c.Bool("with-custody") {
 		d.Custody = func(sums evidence.Digest) (map[string][]byte, error) {
@@ -115,14 +119,12 @@ func runDisclose(c *cli.Context) error {
 			return logFiles(o.cs, o.exhibit)
 		}
 	}
-	out := c.String("output")
-	if err := mustNotExist(out, "choose another name: a disclosure is never overwritten"); err != nil {
+	out, err := createOut(gathering.EncryptedName(c.String("output"), to), to)
+	if err != nil {
 		return err
 	}
-	err = newFile(out, func(f *os.File) error {
-		if res, err = bundle.Disclose(c.Context, f, o.Reader, d); err != nil {
-			return err
-		}
+	res, err := bundle.Disclose(c.Context, out, o.Reader, d)
+	err = out.finish(err, func(string) error {
 		if recorded || o.exhibit == "" {
 			return nil
 		}
@@ -131,7 +133,7 @@ func runDisclose(c *cli.Context) error {
 	if err != nil {
 		return discloseError(err)
 	}
-	return printDisclosed(c, out, res)
+	return printDisclosed(c, out, res, len(to))
 }
 
 // discloseError gives what goes wrong its exit code.
@@ -219,11 +221,14 @@ func leavesOf(r *bundle.Reader, wanted []string) ([]int64, error) {
 }
 
 // disclosed writes the event by which a package is given.
-func (o *opened) disclosed(c *cli.Context, d bundle.Disclosure, sums evidence.Digest) error {
+func (o *opened) disclosed(c *cli.Context, d bundle.Disclosure, sums evidence.Digest, recipients int) error {
 	ev := chainofcustody.Event{
 		Kind: chainofcustody.EventDisclosed, Tool: tool(), Seal: o.Seal().ID, To: &chainofcustody.Person{ID: d.To},
 		Authority: d.Basis, Purpose: timeline.Printable(c.String("purpose")), Note: disclosureNote(d.Parts),
 		Attach: []chainofcustody.Attachment{{Name: bundle.SumsName, SHA256: sums}},
+	}
+	if recipients > 0 {
+		ev.Note += fmt.Sprintf("; encrypted to %d recipients", recipients)
 	}
 	for _, p := range d.Parts {
 		ev.Refs = append(ev.Refs, fmt.Sprintf("leaf:%d", p.Leaf))
@@ -291,26 +296,41 @@ func logFiles(cs *chainofcustody.Case, exhibit string) (map[string][]byte, error
 	return files, nil
 }
 
-func printDisclosed(c *cli.Context, path string, res *bundle.Disclosed) error {
-	digest, err := command.FileDigest(path)
-	if err != nil {
-		return err
-	}
+func printDisclosed(c *cli.Context, out *outFile, res *bundle.Disclosed, recipients int) error {
 	if c.Bool("json") {
-		return command.JSON(c.App.Writer, map[string]any{
-			"file": path, "sha256": digest.String(), "members_sha256": res.Sums.String(), "size": res.Size, "records": res.Records,
+		return command.JSON(c.App.Writer, disclosedFile{
+			File: out.path, SHA256: out.digest().String(), Size: out.size, Members: res.Sums.String(), Package: res.Size,
+			Recipients: recipients, Records: res.Records,
 		})
 	}
 	w := c.App.Writer
-	fmt.Fprintf(w, "%d records disclosed in %s (%s)\n  SHA-256  %s\n", len(res.Records), term.Escape(path), term.Size(res.Size), digest)
+	fmt.Fprintf(w, "%d records disclosed in %s (%s)\n  SHA-256  %s\n", len(res.Records), term.Escape(out.path), term.Size(out.size), out.digest())
+	if recipients > 0 {
+		fmt.Fprintf(w, "  encrypted to %d recipients\n", recipients)
+	}
 	for _, r := range res.Records {
 		if r.Length > 0 {
 			fmt.Fprintf(w, "  record %d: bytes %d to %d, whole blocks\n", r.Leaf, r.Offset, r.Offset+r.Length)
 		}
 	}
-	fmt.Fprintf(c.App.ErrWriter, "The recipient checks it with: exhibit disclose verify %s, or: tar xf %s; sh disclosure/check.sh\n",
-		term.Escape(filepath.Base(path)), term.Escape(filepath.Base(path)))
+	name := term.Escape(filepath.Base(out.path))
+	verify, unpack := "exhibit disclose verify "+name, "tar xf "+name
+	if recipients > 0 {
+		verify, unpack = "exhibit --identity KEY disclose verify "+name, "age -d -i KEY "+name+" | tar x"
+	}
+	fmt.Fprintf(c.App.ErrWriter, "The recipient checks it with: %s, or: %s; sh disclosure/check.sh\n", verify, unpack)
 	return nil
+}
+
+// disclosedFile is what was written, for JSON.
+type disclosedFile struct {
+	File       string                 `json:"file"`
+	SHA256     string                 `json:"sha256"`
+	Size       int64                  `json:"size"`
+	Members    string                 `json:"members_sha256"` // names the package, encrypted or not
+	Package    int64                  `json:"package_size"`   // bytes of the tar
+	Recipients int                    `json:"recipients,omitempty"`
+	Records    []bundle.DisclosedSpan `json:"records"`
 }
 
 // verifyDisclosure says what a package proves.
@@ -323,7 +343,7 @@ func verifyDisclosure(c *cli.Context) error {
 		return err
 	}
 	path := c.Args().Get(1)
-	rep, err := checkPackage(c.Context, path, opt)
+	rep, err := checkPackage(c, path, opt)
 	if err != nil {
 		return err
 	}
@@ -337,15 +357,16 @@ func verifyDisclosure(c *cli.Context) error {
 	return command.Exit(rep.ExitCode())
 }
 
-func checkPackage(ctx context.Context, path string, opt bundle.VerifyOptions) (*bundle.DisclosureReport, error) {
-	f, err := openPlainFile(path)
+func checkPackage(c *cli.Context, path string, opt bundle.VerifyOptions) (*bundle.DisclosureReport, error) {
+	f, err := openFile(c, path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
+	rep, err := bundle.VerifyDisclosure(c.Context, f, f.size, opt)
+	if err == nil && f.env != nil && (!f.env.Whole() || len(f.env.Damage()) > 0) {
+		return nil, command.Failf(command.Integrity, "have it sent again: nothing of a damaged package counts",
+			"%s: its envelope is cut or damaged: not all of it can be decrypted", path)
 	}
-	return bundle.VerifyDisclosure(ctx, f, st.Size(), opt)
+	return rep, err
 }

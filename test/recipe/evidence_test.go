@@ -36,9 +36,10 @@ ess_cert_id_alg = sha256
 
 // lab is a laboratory with its programs, a case, and a time authority.
 type lab struct {
-	t   *testing.T
-	dir string
-	env []string
+	t      *testing.T
+	dir    string
+	env    []string
+	secret string // seal code of the encrypted bundle
 }
 
 func newLab(t *testing.T) *lab {
@@ -67,6 +68,8 @@ exhibit key new alice --id alice@lab
 exhibit case init case
 ssh-keygen -q -t ed25519 -N '' -C bob -f bob
 exhibit --case case key trust bob@firm bob.pub`)
+	l.secret = first(t, `"seal_code":"([^"]*)"`, l.sh(`recipient=$(exhibit key age identity.key --classic)
+exhibit-collector --json --root tree --recipient "$recipient" -o secret.exhibit.tar.zst`))
 	return l
 }
 
@@ -99,7 +102,8 @@ func (l *lab) sh(script string) string {
 // the log and packs the parcel.
 func (l *lab) handOver(exhibit string) parcel {
 	l.t.Helper()
-	script := strings.ReplaceAll(`exhibit --case case custody transfer EX --to bob@firm --log there-EX.custody.tar
+	script := strings.ReplaceAll(`exhibit --case case disclose EX --item /etc/hostname --to court --basis order -o EX.disclosure.tar
+exhibit --case case custody transfer EX --to bob@firm --log there-EX.custody.tar
 exhibit custody import there-EX.custody.tar --into bob-EX
 exhibit --case bob-EX --key bob --id bob@firm custody receive case/exhibits/EX/*.exhibit.tar.zst --log there-EX.custody.tar
 exhibit --case bob-EX custody export EX -o back-EX.custody.tar
@@ -108,6 +112,9 @@ exhibit --case case custody stamp EX --request EX.tsq
 openssl ts -reply -config tsa.cnf -queryfile EX.tsq -out EX.tsr 2>&1
 exhibit --case case custody stamp EX --response EX.tsr --root ca.pem
 mkdir parcel-EX
+cp EX.disclosure.tar parcel-EX/part.disclosure.tar
+cp -r secret.exhibit.tar.zst.age secret.exhibit.tar.zst.age.seal identity.key parcel-EX
+chmod -R u+w parcel-EX
 cp case/exhibits/EX/*.exhibit.tar.zst parcel-EX/host.exhibit.tar.zst
 chmod u+w parcel-EX/host.exhibit.tar.zst
 exhibit --case case custody export EX -o parcel-EX/exhibit.custody.tar
@@ -178,6 +185,21 @@ func (l *lab) programsAgree(t *testing.T, p parcel) {
 // is no success here.
 func (l *lab) programFinds(t *testing.T, c change, p parcel) {
 	t.Helper()
+	if c.member == nil {
+		out := l.sh("exhibit --identity " + p.dir + "/identity.key verify " + p.dir + "/" + sealed + " --code " + l.secret + " && echo success || true")
+		// The bundle is what it was where only the seal beside it was changed.
+		if strings.HasSuffix(out, "success\n") != (c.file != sealed) || c.file != sealed && !strings.Contains(out, "The seal that lies beside the bundle does not hold") {
+			t.Errorf("of the encrypted bundle exhibit says\n%s", out)
+		}
+		return
+	}
+	if c.file == packageFile {
+		out := l.sh("exhibit disclose verify " + p.dir + "/" + packageFile + " --signers case/allowed_signers && echo success || true")
+		if strings.HasSuffix(out, "success\n") {
+			t.Errorf("exhibit disclose verify finds nothing:\n%s", out)
+		}
+		return
+	}
 	out := l.sh("exhibit-verify " + p.dir + "/host.exhibit.tar.zst " + p.dir + "/exhibit.custody.tar --head " + p.head +
 		" --signers case/allowed_signers --tsa-root ca.pem --quiet && echo success || true")
 	if strings.Contains(c.member.String(), ".tsr") {

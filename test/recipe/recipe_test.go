@@ -123,7 +123,7 @@ func follow(t *testing.T, p parcel, steps []step) map[string]string {
 		if s.gradeA && p.exhibit != "EX-001" {
 			continue
 		}
-		paper := map[string]string{"6": p.code, "8": p.head}[s.section]
+		paper := map[string]string{"6": p.code, "8": p.head, "12": p.code}[s.section]
 		var want, got []string
 		for _, w := range s.want {
 			want = append(want, strings.ReplaceAll(w, "‹from paper›", paper))
@@ -141,15 +141,15 @@ func follow(t *testing.T, p parcel, steps []step) map[string]string {
 // tools are all that the document may need.
 func tools(t *testing.T) {
 	t.Helper()
-	for _, tool := range []string{"zstd", "tar", "sha256sum", "ssh-keygen", "openssl", "awk"} {
+	for _, tool := range []string{"zstd", "tar", "sha256sum", "ssh-keygen", "openssl", "awk", "age", "xxd"} {
 		testenv.Tool(t, tool)
 	}
 }
 
-// change is one byte of a member of one of the two archives.
+// change is one byte of a file of the parcel.
 type change struct {
-	file   string         // archive of the parcel
-	member *regexp.Regexp // name in it
+	file   string
+	member *regexp.Regexp // of the archive that it is; nil: of the file itself
 	at     func(data []byte) int
 	found  []string // sections that must see it
 }
@@ -169,7 +169,11 @@ func seconds(data []byte) int {
 	return bytes.Index(data, []byte("\x18\x0f20")) + 2 + len("20060102150405") - 1
 }
 
-const bundleFile, logFile = "host.exhibit.tar.zst", "exhibit.custody.tar"
+const (
+	bundleFile, logFile    = "host.exhibit.tar.zst", "exhibit.custody.tar"
+	packageFile, sealed    = "part.disclosure.tar", "secret.exhibit.tar.zst.age"
+	besideSeal, besideSign = sealed + ".seal/seal.txt", sealed + ".seal/seal.txt.sig"
+)
 
 var changes = map[string]change{
 	"an item":               {bundleFile, regexp.MustCompile(`^files/root/etc/hostname$`), middle, []string{"4", "5", "9"}},
@@ -188,6 +192,16 @@ var changes = map[string]change{
 	"the event handed over": {logFile, regexp.MustCompile(`-transferred-[^.]*.json$`), middle, []string{"8", "10"}},
 	"a time stamp's time":   {logFile, regexp.MustCompile(`.tsr$`), seconds, []string{"11"}},
 	"a time stamp's end":    {logFile, regexp.MustCompile(`.tsr$`), end, []string{"11"}},
+	"a disclosed content":   {packageFile, regexp.MustCompile(`^records/[0-9]*/content$`), middle, []string{"12"}},
+	"a disclosed name":      {packageFile, regexp.MustCompile(`^records/[0-9]*/meta.jsonl$`), middle, []string{"12"}},
+	"a disclosed proof":     {packageFile, regexp.MustCompile(`^records/[0-9]*/record.tlog-proof$`), middle, []string{"12"}},
+	"a package's recipient": {packageFile, regexp.MustCompile(`^disclosure/statement.json$`), middle, []string{"12"}},
+	"a package's list":      {packageFile, regexp.MustCompile(`^disclosure/members.sha256$`), middle, []string{"12"}},
+	"a package's signature": {packageFile, regexp.MustCompile(`^disclosure/members.sha256.sig$`), middle, []string{"12"}},
+	"a package's seal":      {packageFile, regexp.MustCompile(`^seal/seal.txt$`), middle, []string{"12"}},
+	"an encrypted bundle":   {sealed, nil, before(9000), []string{"13"}},
+	"the seal beside it":    {besideSeal, nil, middle, []string{"13"}},
+	"its signature":         {besideSign, nil, middle, []string{"13"}},
 }
 
 // changed copies a parcel and changes one byte of it.
@@ -204,7 +218,10 @@ func (c change) changed(t *testing.T, p parcel) parcel {
 	if packed {
 		tar = filter(t, tar, "zstd", "-q", "-d", "-c")
 	}
-	from, size := find(t, tar, c.member)
+	from, size := 0, len(tar)
+	if c.member != nil {
+		from, size = find(t, tar, c.member)
+	}
 	tar[from+c.at(tar[from:from+size])] ^= 1
 	if packed {
 		tar = filter(t, tar, "zstd", "-q", "-c")
