@@ -86,8 +86,13 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
 	defer f.Close()
-	if _, err := r.Mandate(); err == nil {
-		d.Bundle.BoundBy = rep.Signer
+	if m, err := r.Mandate(); err == nil {
+		if len(m.Statement) > 0 {
+			d.Bundle.BoundBy = rep.Signer
+		}
+		if len(m.Certificate) > 0 && len(r.Seal().CertSig) > 0 {
+			d.Bundle.CertifiedBy = rep.Signer
+		}
 	}
 	addHeader(d, r)
 	return addItems(d, r)
