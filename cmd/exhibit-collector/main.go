@@ -4,6 +4,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -28,6 +30,7 @@ func newApp() *cli.App {
 		&cli.StringFlag{Name: "case-number", Usage: "case `ID` for the bundle's header"},
 		&cli.StringFlag{Name: "exhibit", Usage: "exhibit `NUMBER` for the bundle's header"},
 		&cli.StringFlag{Name: "examiner", Usage: "`WHO` collects, for the bundle's header"},
+		&cli.BoolFlag{Name: "attended", Usage: "ask whoever is at the other end of standard error and input to sign for the run's key (exhibit collect ssh://HOST)"},
 		&cli.BoolFlag{Name: "list", Usage: "list the collectors and end"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version and end"},
 	)
@@ -41,6 +44,9 @@ func newApp() *cli.App {
 		Flags: flags, Action: run,
 	}
 }
+
+// errLeft ends a run that the other end of the connection wants to end.
+var errLeft = errors.New("whoever attends ended the run")
 
 func run(c *cli.Context) error {
 	switch {
@@ -65,6 +71,12 @@ func run(c *cli.Context) error {
 	}
 	if err := who.TakeOrder(c); err != nil {
 		return err
+	}
+	if c.Bool("attended") {
+		ctx, cancel := context.WithCancelCause(c.Context)
+		defer cancel(nil)
+		c.Context = ctx
+		who.Attend = gathering.AskToAttend(os.Stdin, c.App.ErrWriter, func() { cancel(errLeft) })
 	}
 	out := c.String("output")
 	if out == "" {

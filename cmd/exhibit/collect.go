@@ -20,12 +20,14 @@ import (
 
 func collectCommand() *cli.Command {
 	return &cli.Command{
-		Name: "collect", Usage: "collect this machine, or one mounted below a folder", Category: catCollect,
+		Name: "collect", Usage: "collect this machine, one mounted below a folder, or others over SSH", ArgsUsage: "[ssh://[USER@]HOST[:PORT]...]", Category: catCollect,
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
 			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
-			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n\n" +
+			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n" +
+			"   exhibit collect ssh://root@web01          (nothing is installed there, and nothing stays)\n" +
+			"   exhibit collect --hosts hosts.txt --parallel 20 --sudo --jump bastion\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is; the second ends the program.",
-		Flags: gathering.Flags(), Action: runCollect,
+		Flags: append(gathering.Flags(), remoteFlags()...), Action: runCollect,
 	}
 }
 
@@ -38,8 +40,10 @@ func collectorsCommand() *cli.Command {
 }
 
 func runCollect(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return command.Failf(command.Usage, "see: exhibit collect --help", "collect takes no argument, got %q", c.Args().First())
+	if hosts, err := targets(c); err != nil {
+		return err
+	} else if len(hosts) > 0 {
+		return collectHosts(c, hosts)
 	}
 	if err := gathering.Check(c); err != nil {
 		return err

@@ -46,6 +46,7 @@ var plan = map[string][]string{
 	"analyze/parsers":         {"evidence", "evidence/record", "timeline", "analyze", "analyze/format/..."},
 	"analyze/parsertest":      {"evidence", "evidence/record", "timeline", "analyze"},
 	"analyze/rootcause":       {"evidence", "timeline", "analyze"},
+	"cmd/internal/agentless":  {"cmd/internal/gathering"},
 	"cmd/internal/argv":       {},
 	"cmd/internal/command":    {"evidence"},
 	"cmd/internal/frame":      {"cmd/internal/argv", "cmd/internal/command"},

@@ -99,6 +99,18 @@ func missingFlag(app *cli.App, args []string, err error) error {
 	return command.Failf(command.Usage, "see: "+path+" --help", "required flag%s", strings.TrimPrefix(err.Error(), requiredFlag))
 }
 
+// Draws reports whether progress is shown as something that is drawn over.
+func Draws(c *cli.Context) bool {
+	switch mode := term.Mode(c.String("progress")); {
+	case c.Bool("quiet"), c.Bool("json"):
+		return false
+	case mode == term.Auto || mode == "":
+		return term.IsTerminal(os.Stderr)
+	default:
+		return mode == term.Bar
+	}
+}
+
 // Progress starts the progress display that the global flags ask for.
 func Progress(c *cli.Context, what string) (*term.Progress, error) {
 	mode := term.Mode(c.String("progress"))

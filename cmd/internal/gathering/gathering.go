@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
@@ -58,6 +59,16 @@ type Who struct {
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
+
+	// Attend asks somebody elsewhere for the mandate; nil: Identity and Order make it.
+	Attend func(ssh.PublicKey) (bundle.Mandate, error)
+}
+
+func (w *Who) bind() func(ssh.PublicKey) (bundle.Mandate, error) {
+	if w.Attend != nil {
+		return w.Attend
+	}
+	return Mandate(w.Identity, w.Exhibit, w.Order)
 }
 
 // Summary is what a collection reports.
@@ -211,7 +222,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt := collect.Options{
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
 		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: who.bind(),
 		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
 		Profile: profileName(c), Progress: func(p collect.Progress) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
