@@ -25,6 +25,7 @@ type Options struct {
 	Version, Revision                           string   // of this program
 	Recipients                                  []string // whom Out encrypts to, for the record
 	Continues                                   string   // seal id of the bundle this one continues
+	Origin                                      string   // what is mounted at Root, and how: "" where nobody knows
 
 	Root              string         // "" or "/": the running host; else a folder where one is mounted
 	Collectors        []Collector    // in any order

@@ -70,6 +70,9 @@ func (r *run) header() bundle.Header {
 			"capture_for": r.opt.CaptureFor.String(), "capture_interfaces": strings.Join(r.opt.CaptureInterfaces, ","),
 		},
 	}
+	if r.opt.Origin != "" {
+		h.Options["origin"] = r.opt.Origin
+	}
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,10 +25,19 @@ func collectCommand() *cli.Command {
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
 			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
 			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n" +
+			"   sudo exhibit collect --image disk.E01\n" +
 			"   exhibit collect ssh://root@web01          (nothing is installed there, and nothing stays)\n" +
 			"   exhibit collect --hosts hosts.txt --parallel 20 --sudo --jump bastion\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is; the second ends the program.",
-		Flags: append(gathering.Flags(), remoteFlags()...), Action: runCollect,
+		Flags: slices.Concat(gathering.Flags(), imageFlags(), remoteFlags()), Action: runCollect,
+	}
+}
+
+// imageFlags are those of collecting a disk image.
+func imageFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "image", Usage: "collect the system on the disk image `FILE`: raw, qcow2, VMDK, VHDX, VDI or E01"},
+		&cli.StringFlag{Name: "volume", Usage: "image: its root is on volume `NUMBER`", DefaultText: "the first that looks like one"},
 	}
 }
 
@@ -45,12 +55,21 @@ func runCollect(c *cli.Context) error {
 	} else if len(hosts) > 0 {
 		return collectHosts(c, hosts)
 	}
+	if c.String("image") != "" {
+		return collectImage(c, func(origin string) error { return collectHere(c, origin) })
+	}
+	return collectHere(c, "")
+}
+
+// collectHere collects what is below --root. origin says what is mounted
+// there, and how, where that is known.
+func collectHere(c *cli.Context, origin string) error {
 	if err := gathering.Check(c); err != nil {
 		return err
 	}
 	out := c.String("output")
 	if out != "" {
-		return collectAlone(c, out)
+		return collectAlone(c, out, origin)
 	}
 	cs, err := openCase(c)
 	if err != nil {
@@ -60,16 +79,16 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return collectExhibit(c, cs, id)
+	return collectExhibit(c, cs, id, origin)
 }
 
 // collectAlone writes a bundle outside of any case.
-func collectAlone(c *cli.Context, out string) error {
+func collectAlone(c *cli.Context, out, origin string) error {
 	recipients, err := recipients(c)
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients}
+	who := gathering.Who{Authority: c.String("authority"), Version: version, Origin: origin, Recipients: recipients}
 	if id, err := identity(c); err == nil {
 		who.Examiner, who.Identity = id.ID, id
 	}
@@ -103,12 +122,12 @@ func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
 
 // collectExhibit makes a new exhibit of the case and records each step in its
 // custody log.
-func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity) error {
+func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, origin string) error {
 	recipients, err := recipients(c) // before a number is spent
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients}
+	who := gathering.Who{Version: version, Origin: origin, Identity: id, Examiner: id.ID, Recipients: recipients}
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
@@ -126,7 +145,11 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 		return caseError(err)
 	}
 	if who.Order == nil {
-		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + c.String("root")}); err != nil {
+		of := c.String("root")
+		if origin != "" {
+			of = term.Escape(origin)
+		}
+		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + of}); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,7 @@ var plan = map[string][]string{
 	"cmd/internal/agentless":  {"cmd/internal/gathering"},
 	"cmd/internal/argv":       {},
 	"cmd/internal/command":    {"evidence"},
+	"cmd/internal/disk":       {},
 	"cmd/internal/frame":      {"cmd/internal/argv", "cmd/internal/command"},
 	"cmd/internal/verifying":  {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command"},
 	"cmd/internal/clitest":    {},

@@ -56,6 +56,7 @@ type Who struct {
 	Case, Exhibit, Examiner string
 	Authority               string
 	Version                 string
+	Origin                  string                   // what is mounted at the root, and how
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
@@ -223,7 +224,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
 		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: who.bind(),
-		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
+		Recipients: envelope.Texts(who.Recipients), Continues: continues, Origin: who.Origin, Key: key,
 		Profile: profileName(c), Progress: func(p collect.Progress) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
 		},
