@@ -56,6 +56,9 @@ type Host struct {
 	struck  atomic.Bool   // there are strikes
 	errands errands
 
+	governor *governor // nil: nothing is bounded
+	doing    activity
+
 	opened    atomic.Int64 // files opened for reading
 	withAtime atomic.Int64 // of these, opened without O_NOATIME
 	links     atomic.Int64 // symbolic links read, which moves their access time

@@ -47,7 +47,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, RecipientFlags()...)
+	}, append(budgetFlags(), RecipientFlags()...)...)
 }
 
 // Who says in whose name a collection runs.
@@ -145,9 +145,10 @@ func ParseSize(s string) (int64, error) {
 	}
 	unit := int64(1)
 	digits := strings.TrimRight(strings.ToUpper(s), "IB")
-	if i := strings.IndexByte("KMGT", digits[max(len(digits)-1, 0)]); i >= 0 {
-		unit = 1 << (10 * (i + 1))
-		digits = digits[:len(digits)-1]
+	if n := len(digits); n > 0 {
+		if i := strings.IndexByte("KMGT", digits[n-1]); i >= 0 {
+			unit, digits = 1<<(10*(i+1)), digits[:n-1]
+		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > (1<<62)/unit {
@@ -162,6 +163,9 @@ func Check(c *cli.Context) error {
 		return err
 	}
 	if _, err := ParseSize(c.String("max-file-size")); err != nil {
+		return err
+	}
+	if _, err := budget(c); err != nil {
 		return err
 	}
 	root := c.String("root")
@@ -195,6 +199,10 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	spend, err := budget(c)
+	if err != nil {
+		return nil, err
+	}
 	continues, err := Continues(c.String("continues"))
 	if err != nil {
 		return nil, err
@@ -210,12 +218,10 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	defer progress.Done()
 	opt := collect.Options{
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
-		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
+		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
 		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
-		Profile: profileName(c), Progress: func(p collect.Progress) {
-			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
-		},
+		Profile: profileName(c), Progress: func(p collect.Progress) { progress.Set(status(p)) },
 	}
 	// What this run itself writes would grow for as long as it is read.
 	opt.OwnFiles = regular(os.Stdout, os.Stderr)
@@ -413,7 +419,7 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 	fmt.Fprintf(w, "%d items, %s of content in a bundle of %s; %.1f s, %.1f CPU s, peak memory %s\n",
 		s.Items, term.Size(s.Content), term.Size(s.Written), s.Seconds, s.CPU, term.Size(s.PeakRSS))
 	var parts []string
-	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut} {
+	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut, collect.OverBudget} {
 		if n := s.Outcomes[string(o)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}
