@@ -115,6 +115,10 @@ func (r *run) squeezed(s squeeze) {
 		"others_percent", int(s.Others), "ns", int64(s.Took))
 }
 
+// niceness is what the run adds to its own: of a busy processor it still gets
+// a tenth.
+const niceness = 10
+
 // standBehind gives way to the host's own work from the first collector on
 // that takes nothing volatile.
 func (r *run) standBehind(tier Tier) {

@@ -9,9 +9,6 @@ import (
 )
 
 const (
-	// niceness is what the run adds to its own: of a busy processor it still
-	// gets a tenth.
-	niceness = 10
 	// ioprioIdle is IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0) of
 	// linux/ioprio.h. No scheduler starves the class for ever: BFQ serves it
 	// five times a second, mq-deadline after ten seconds at the latest.

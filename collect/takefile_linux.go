@@ -123,9 +123,6 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 	return t.known(ctx, it, f)
 }
 
-// dataSize is what of a file is data: holes cost nothing.
-func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
-
 // again records a second name or a second definition of a file whose content
 // is in the bundle.
 func (t *taker) again(it evidence.Item, first int64, samePath bool) error {

@@ -33,13 +33,32 @@ func newApp() *cli.App {
 	)
 	return &cli.App{
 		Name: "exhibit-collector", Usage: "collect this host into one sealed bundle",
-		UsageText: "exhibit-collector [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
+		UsageText: "exhibit-collector [flags]\n   exhibit-collector plan [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector --order /mnt/usb/EX-007 -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n" +
+			"   ./exhibit-collector plan                     (what it would read and write, without doing it)\n" +
 			"   ./exhibit-collector --recipient age1pq1… -o /mnt/usb/host.exhibit.tar.zst.age  (only the recipient can read it)\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is. Write the seal code on paper.",
 		Flags: flags, Action: run,
+		Commands: []*cli.Command{{
+			Name: "plan", Usage: gathering.PlanUsage, ArgsUsage: " ",
+			Action: func(c *cli.Context) error {
+				recipients, err := gathering.Recipients(c, nil)
+				if err != nil {
+					return err
+				}
+				return gathering.Plan(c, recipients, outOf(c, c.String("case-number")))
+			},
+		}},
 	}
+}
+
+// outOf is where the bundle goes.
+func outOf(c *cli.Context, caseID string) string {
+	if out := c.String("output"); out != "" {
+		return out
+	}
+	return gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now())
 }
 
 func run(c *cli.Context) error {
@@ -66,10 +85,7 @@ func run(c *cli.Context) error {
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
-	out := c.String("output")
-	if out == "" {
-		out = gathering.FileName(who.Case, gathering.HostName(c.String("root")), time.Now())
-	}
+	out := outOf(c, who.Case)
 	sum, err := gathering.Run(c, who, out)
 	if err != nil {
 		return err

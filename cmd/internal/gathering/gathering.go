@@ -182,6 +182,23 @@ func Check(c *cli.Context) error {
 	return err
 }
 
+// what says what the flags ask to be collected, and at what cost.
+func what(c *cli.Context) (collect.Options, error) {
+	chosen, err := Chosen(c)
+	if err != nil {
+		return collect.Options{}, err
+	}
+	limit, err := ParseSize(c.String("max-file-size"))
+	if err != nil {
+		return collect.Options{}, err
+	}
+	spend, err := budget(c)
+	return collect.Options{
+		Root: c.String("root"), Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"),
+	}, err
+}
+
 // Run collects into path, or to standard output where it is "-". The bundle
 // lies under an unfinished name until it is sealed.
 func Run(c *cli.Context, who Who, path string) (*Summary, error) {
@@ -191,15 +208,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	chosen, err := Chosen(c)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := ParseSize(c.String("max-file-size"))
-	if err != nil {
-		return nil, err
-	}
-	spend, err := budget(c)
+	opt, err := what(c)
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +225,10 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		return nil, err
 	}
 	defer progress.Done()
-	opt := collect.Options{
-		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
-		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
-		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
-		Profile: profileName(c), Progress: func(p collect.Progress) { progress.Set(status(p)) },
-	}
+	opt.Case, opt.Exhibit, opt.Examiner, opt.Authority, opt.Version = who.Case, who.Exhibit, who.Examiner, who.Authority, who.Version
+	opt.Bind = Mandate(who.Identity, who.Exhibit, who.Order)
+	opt.Recipients, opt.Continues, opt.Key = envelope.Texts(who.Recipients), continues, key
+	opt.Progress = func(p collect.Progress) { progress.Set(status(p)) }
 	// What this run itself writes would grow for as long as it is read.
 	opt.OwnFiles = regular(os.Stdout, os.Stderr)
 	ctx, done := untilHangup(c.Context)
