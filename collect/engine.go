@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -121,11 +122,15 @@ type run struct {
 	failMu  sync.Mutex
 	sinkErr error
 
-	taken    taken
-	limit    *sizeLimit           // nil: none
-	spent    atomic.Pointer[over] // the budget that ended the run
-	short    atomic.Bool          // something was left out for want of budget
-	squeezes atomic.Int64         // pauses for others
+	taken     taken
+	atimes    atimes
+	sockets   map[string]int64 // of this process before the run
+	writingMu sync.Mutex
+	writing   map[string]bool      // names of what was open for writing
+	limit     *sizeLimit           // nil: none
+	spent     atomic.Pointer[over] // the budget that ended the run
+	short     atomic.Bool          // something was left out for want of budget
+	squeezes  atomic.Int64         // pauses for others
 
 	items, bytes atomic.Int64
 	spoke        atomic.Int64           // ns of the last progress
@@ -215,7 +220,7 @@ func prepare(opt Options) (*run, error) {
 	}
 	r := &run{
 		opt: opt, host: host, source: "file", started: time.Now(),
-		of: len(opt.Collectors),
+		of: len(opt.Collectors), sockets: footprint.Sockets(),
 	}
 	if !live {
 		r.source = "root"

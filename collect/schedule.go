@@ -92,6 +92,7 @@ func (r *run) runOne(ctx, asked context.Context, c Collector) CollectorResult {
 		Duration: int64(res.Duration), Counts: countsByName(res.Counts), Size: res.Bytes,
 	})
 	r.ledgerPauses(c.Name)
+	r.noteWriting()
 	r.log.Info("collector ends", "collector", c.Name, "outcome", string(res.Outcome),
 		"records", res.Items, "bytes", res.Bytes, "ns", int64(res.Duration))
 	r.progress(Progress{Collector: c.Name, Done: true})

@@ -99,6 +99,9 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
 		return t.put(it, Skipped)
 	}
+	if !pseudo {
+		t.r.atimes.opened(it.Path, it.Stat.Accessed)
+	}
 	f, err := t.r.host.Open(it.Path)
 	if err != nil {
 		return t.failed(it, err)
