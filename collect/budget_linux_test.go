@@ -352,3 +352,50 @@ func TestPausesAreInTheLedger(t *testing.T) {
 	}
 	t.Error("no pause in the ledger")
 }
+
+func TestAFileThatTimeCutShortSaysSo(t *testing.T) {
+	root := t.TempDir()
+	paths := noise(t, root, 1, 4<<20)
+	res, m, err := runWith(t, t.Context(), Options{
+		Root: root, Collectors: []Collector{taking("c", paths...)}, Budget: Budget{MaxTime: time.Second, IORate: 1 << 20},
+	})
+	if err != nil || res.Counts[OverBudget] != 1 || res.Counts[Failed] != 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if it, ok := m.find(paths[0]); !ok || len(it.Unread) == 0 {
+		t.Errorf("%+v", it)
+	}
+}
+
+func TestAFileIsLeftToAnEarlierBundleOnlyAsItWas(t *testing.T) {
+	root := t.TempDir()
+	paths := noise(t, root, 4, 100)
+	_, before, err := runWith(t, t.Context(), Options{Root: root, Collectors: []Collector{taking("c", paths...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := &HeldBefore{}
+	held.Begin()
+	for i, p := range paths {
+		it, ok := before.find(p)
+		if !ok {
+			t.Fatalf("%s was not taken", p)
+		}
+		it.Changed = i == 2
+		held.Add(it)
+	}
+	last, _ := before.find(paths[3])
+	held.End("0-1", last.Index) // nobody signed for the last
+	now := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(root, paths[1]), now, now); err != nil {
+		t.Fatal(err)
+	}
+	res, after, err := runWith(t, t.Context(), Options{Root: root, Held: held, Collectors: []Collector{taking("c", paths...)}})
+	if err != nil || res.Counts[Held] != 1 || res.Counts[Collected] != 3 || res.Partial {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	first, _ := before.find(paths[0])
+	if it, _ := after.find(paths[0]); it.Kind != evidence.KindSkipped || it.Detail != fmt.Sprintf("unchanged since item %d of bundle 0-1", first.Index) || it.Stat == nil {
+		t.Errorf("%+v", it)
+	}
+}

@@ -32,6 +32,7 @@ type Options struct {
 	Deadline          time.Duration  // of every collector; 0: what it states itself, else DefaultDeadline
 	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
 	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
+	Held              *HeldBefore    // files that are left out because an earlier bundle has them as they are; nil: none
 	Budget            Budget         // what the run may cost
 	CaptureFor        time.Duration  // see Host
 	CaptureInterfaces []string       // see Host
@@ -225,6 +226,7 @@ func prepare(opt Options) (*run, error) {
 	if !live {
 		r.source = "root"
 	}
+	r.opt.Held.ready()
 	r.govern()
 	r.out = &counter{w: opt.Out}
 	handler := slog.Handler(slog.NewJSONHandler(&r.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))

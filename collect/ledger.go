@@ -36,6 +36,8 @@ const (
 	TimedOut  Outcome = "timed-out"
 	// OverBudget is what was left out because a budget of the run was used up.
 	OverBudget Outcome = "budget"
+	// Held is what an earlier bundle has, which this one continues.
+	Held Outcome = "held"
 	// Paused is no outcome of a look: a collector was made to wait.
 	Paused Outcome = "paused"
 )

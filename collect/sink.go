@@ -75,6 +75,7 @@ func (r *run) header() bundle.Header {
 		},
 	}
 	r.opt.Budget.describe(h.Options)
+	r.opt.Held.describe(h.Options)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)

@@ -95,6 +95,10 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 	if first, samePath, again := t.r.taken.find(it); again {
 		return t.again(it, first, samePath)
 	}
+	if where, held := t.r.opt.Held.where(it.Path, it.Stat); held && !pseudo {
+		it.Kind, it.Detail = evidence.KindSkipped, "unchanged since "+where
+		return t.put(it, Held)
+	}
 	if size := dataSize(it.Stat); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
 		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
 		return t.put(it, Skipped)

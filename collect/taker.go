@@ -213,6 +213,9 @@ func (t *taker) add(ctx context.Context, it evidence.Item, c content, g *guarded
 		outcome = Empty
 	}
 	if g != nil && g.lost != nil {
+		if o := t.r.spent.Load(); o != nil && errors.Is(g.lost, context.Canceled) {
+			g.lost = o // which is why it was cancelled
+		}
 		code := reasonOf(g.lost)
 		outcome, out.Detail = Failed, reason(g.lost)
 		switch {

@@ -33,7 +33,7 @@ func newApp() *cli.App {
 	)
 	return &cli.App{
 		Name: "exhibit-collector", Usage: "collect this host into one sealed bundle",
-		UsageText: "exhibit-collector [flags]\n   exhibit-collector plan [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
+		UsageText: "exhibit-collector [flags]\n   exhibit-collector plan [flags]\n   exhibit-collector resume BUNDLE [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector --order /mnt/usb/EX-007 -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n" +
 			"   ./exhibit-collector plan                     (what it would read and write, without doing it)\n" +
@@ -49,6 +49,9 @@ func newApp() *cli.App {
 				}
 				return gathering.Plan(c, recipients, outOf(c, c.String("case-number")))
 			},
+		}, {
+			Name: "resume", Usage: gathering.ResumeUsage, ArgsUsage: "BUNDLE [EARLIER…]", Action: resume,
+			Description: "Example:\n   ./exhibit-collector resume host.exhibit.tar.zst.partial -o rest.exhibit.tar.zst\n\n" + gathering.ResumeText,
 		}},
 	}
 }
@@ -74,12 +77,31 @@ func run(c *cli.Context) error {
 	case c.NArg() > 0:
 		return command.Failf(command.Usage, "see: exhibit-collector --help", "unexpected argument %q", c.Args().First())
 	}
+	return collectHost(c, nil)
+}
+
+// resume finishes a collection that was interrupted.
+func resume(c *cli.Context) error {
+	list, done, err := gathering.OpenInterrupted(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	defer done()
+	resumed, err := gathering.Resume(c, list)
+	if err != nil {
+		return err
+	}
+	return collectHost(c, resumed)
+}
+
+func collectHost(c *cli.Context, resumed *gathering.Resumed) error {
 	recipients, err := gathering.Recipients(c, nil)
 	if err != nil {
 		return err
 	}
 	who := gathering.Who{
-		Case: c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
+		Resumed: resumed,
+		Case:    c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
 		Authority: c.String("authority"), Version: version, Recipients: recipients,
 	}
 	if err := who.TakeOrder(c); err != nil {

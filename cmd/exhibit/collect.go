@@ -46,7 +46,7 @@ func runCollect(c *cli.Context) error {
 	}
 	out := c.String("output")
 	if out != "" {
-		return collectAlone(c, out)
+		return collectAlone(c, out, nil)
 	}
 	cs, err := openCase(c)
 	if err != nil {
@@ -56,16 +56,16 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return collectExhibit(c, cs, id)
+	return collectExhibit(c, cs, id, nil)
 }
 
 // collectAlone writes a bundle outside of any case.
-func collectAlone(c *cli.Context, out string) error {
+func collectAlone(c *cli.Context, out string, resumed *gathering.Resumed) error {
 	recipients, err := recipients(c)
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients}
+	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients, Resumed: resumed}
 	if id, err := identity(c); err == nil {
 		who.Examiner, who.Identity = id.ID, id
 	}
@@ -99,12 +99,12 @@ func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
 
 // collectExhibit makes a new exhibit of the case and records each step in its
 // custody log.
-func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity) error {
+func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, resumed *gathering.Resumed) error {
 	recipients, err := recipients(c) // before a number is spent
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients}
+	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients, Resumed: resumed}
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		),
 		After: giveBack,
 		Commands: []*cli.Command{
-			collectCommand(), planCommand(), collectorsCommand(),
+			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
 			discloseCommand(), deriveCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),

@@ -57,6 +57,7 @@ type Who struct {
 	Version                 string
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
+	Resumed                 *Resumed                 // what an interrupted run left; nil: this is none's rest
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
 }
 
@@ -228,9 +229,13 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt.Case, opt.Exhibit, opt.Examiner, opt.Authority, opt.Version = who.Case, who.Exhibit, who.Examiner, who.Authority, who.Version
 	opt.Bind = Mandate(who.Identity, who.Exhibit, who.Order)
 	opt.Recipients, opt.Continues, opt.Key = envelope.Texts(who.Recipients), continues, key
+	if r := who.Resumed; r != nil {
+		opt.Held, opt.Continues = r.Held, r.Continues
+		opt.OwnFiles = append(opt.OwnFiles, r.Files...)
+	}
 	opt.Progress = func(p collect.Progress) { progress.Set(status(p)) }
 	// What this run itself writes would grow for as long as it is read.
-	opt.OwnFiles = regular(os.Stdout, os.Stderr)
+	opt.OwnFiles = append(opt.OwnFiles, regular(os.Stdout, os.Stderr)...)
 	ctx, done := untilHangup(c.Context)
 	defer done()
 	if who.Order != nil && who.Order.Key != nil {
@@ -243,7 +248,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		sum, err = toFile(ctx, opt, who.Recipients, EncryptedName(path, who.Recipients))
 	}
 	if sum != nil {
-		sum.Recipients, sum.Continues = opt.Recipients, continues
+		sum.Recipients, sum.Continues = opt.Recipients, opt.Continues
 	}
 	return sum, err
 }
@@ -425,7 +430,7 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 	fmt.Fprintf(w, "%d items, %s of content in a bundle of %s; %.1f s, %.1f CPU s, peak memory %s\n",
 		s.Items, term.Size(s.Content), term.Size(s.Written), s.Seconds, s.CPU, term.Size(s.PeakRSS))
 	var parts []string
-	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut, collect.OverBudget} {
+	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut, collect.OverBudget, collect.Held} {
 		if n := s.Outcomes[string(o)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}
