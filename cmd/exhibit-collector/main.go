@@ -36,17 +36,39 @@ func newApp() *cli.App {
 	)
 	return &cli.App{
 		Name: "exhibit-collector", Usage: "collect this host into one sealed bundle",
-		UsageText: "exhibit-collector [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
+		UsageText: "exhibit-collector [flags]\n   exhibit-collector plan [flags]\n   exhibit-collector resume BUNDLE [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector --order /mnt/usb/EX-007 -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n" +
+			"   ./exhibit-collector plan                     (what it would read and write, without doing it)\n" +
 			"   ./exhibit-collector --recipient age1pq1… -o /mnt/usb/host.exhibit.tar.zst.age  (only the recipient can read it)\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is. Write the seal code on paper.",
 		Flags: flags, Action: run,
+		Commands: []*cli.Command{{
+			Name: "plan", Usage: gathering.PlanUsage, ArgsUsage: " ",
+			Action: func(c *cli.Context) error {
+				recipients, err := gathering.Recipients(c, nil)
+				if err != nil {
+					return err
+				}
+				return gathering.Plan(c, recipients, outOf(c, c.String("case-number")))
+			},
+		}, {
+			Name: "resume", Usage: gathering.ResumeUsage, ArgsUsage: "BUNDLE [EARLIER…]", Action: resume,
+			Description: "Example:\n   ./exhibit-collector resume host.exhibit.tar.zst.partial -o rest.exhibit.tar.zst\n\n" + gathering.ResumeText,
+		}},
 	}
 }
 
 // errLeft ends a run that the other end of the connection wants to end.
 var errLeft = errors.New("whoever attends ended the run")
+
+// outOf is where the bundle goes.
+func outOf(c *cli.Context, caseID string) string {
+	if out := c.String("output"); out != "" {
+		return out
+	}
+	return gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now())
+}
 
 func run(c *cli.Context) error {
 	switch {
@@ -61,12 +83,31 @@ func run(c *cli.Context) error {
 	case c.NArg() > 0:
 		return command.Failf(command.Usage, "see: exhibit-collector --help", "unexpected argument %q", c.Args().First())
 	}
+	return collectHost(c, nil)
+}
+
+// resume finishes a collection that was interrupted.
+func resume(c *cli.Context) error {
+	list, done, err := gathering.OpenInterrupted(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	defer done()
+	resumed, err := gathering.Resume(c, list)
+	if err != nil {
+		return err
+	}
+	return collectHost(c, resumed)
+}
+
+func collectHost(c *cli.Context, resumed *gathering.Resumed) error {
 	recipients, err := gathering.Recipients(c, nil)
 	if err != nil {
 		return err
 	}
 	who := gathering.Who{
-		Case: c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
+		Resumed: resumed,
+		Case:    c.String("case-number"), Exhibit: c.String("exhibit"), Examiner: c.String("examiner"),
 		Authority: c.String("authority"), Version: version, Recipients: recipients,
 	}
 	if err := who.TakeOrder(c); err != nil {
@@ -78,10 +119,7 @@ func run(c *cli.Context) error {
 		c.Context = ctx
 		who.Attend = gathering.AskToAttend(os.Stdin, c.App.ErrWriter, func() { cancel(errLeft) })
 	}
-	out := c.String("output")
-	if out == "" {
-		out = gathering.FileName(who.Case, gathering.HostName(c.String("root")), time.Now())
-	}
+	out := outOf(c, who.Case)
 	sum, err := gathering.Run(c, who, out)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func collectHere(c *cli.Context, origin string) error {
 	}
 	out := c.String("output")
 	if out != "" {
-		return collectAlone(c, out, origin)
+		return collectAlone(c, out, gathering.Who{Origin: origin})
 	}
 	cs, err := openCase(c)
 	if err != nil {
@@ -79,16 +79,17 @@ func collectHere(c *cli.Context, origin string) error {
 	if err != nil {
 		return err
 	}
-	return collectExhibit(c, cs, id, origin)
+	return collectExhibit(c, cs, id, gathering.Who{Origin: origin})
 }
 
-// collectAlone writes a bundle outside of any case.
-func collectAlone(c *cli.Context, out, origin string) error {
+// collectAlone writes a bundle outside of any case. who says what is known of
+// the run beforehand.
+func collectAlone(c *cli.Context, out string, who gathering.Who) error {
 	recipients, err := recipients(c)
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Authority: c.String("authority"), Version: version, Origin: origin, Recipients: recipients}
+	who.Authority, who.Version, who.Recipients = c.String("authority"), version, recipients
 	if id, err := identity(c); err == nil {
 		who.Examiner, who.Identity = id.ID, id
 	}
@@ -122,12 +123,12 @@ func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
 
 // collectExhibit makes a new exhibit of the case and records each step in its
 // custody log.
-func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, origin string) error {
+func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, who gathering.Who) error {
 	recipients, err := recipients(c) // before a number is spent
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Version: version, Origin: origin, Identity: id, Examiner: id.ID, Recipients: recipients}
+	who.Version, who.Identity, who.Examiner, who.Recipients = version, id, id.ID, recipients
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
@@ -146,8 +147,8 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 	}
 	if who.Order == nil {
 		of := c.String("root")
-		if origin != "" {
-			of = term.Escape(origin)
+		if who.Origin != "" {
+			of = term.Escape(who.Origin)
 		}
 		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + of}); err != nil {
 			return err

@@ -20,7 +20,7 @@ import (
 func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "results as JSON on standard output"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain, json or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "results and errors only"},
 	}
 }
@@ -115,9 +115,9 @@ func Draws(c *cli.Context) bool {
 func Progress(c *cli.Context, what string) (*term.Progress, error) {
 	mode := term.Mode(c.String("progress"))
 	switch mode {
-	case term.Auto, term.Bar, term.Plain, term.None:
+	case term.Auto, term.Bar, term.Plain, term.Lines, term.None:
 	default:
-		return nil, command.Failf(command.Usage, "use auto, bar, plain or none", "unknown progress mode %q", string(mode))
+		return nil, command.Failf(command.Usage, "use auto, bar, plain, json or none", "unknown progress mode %q", string(mode))
 	}
 	if c.Bool("quiet") {
 		mode = term.None
