@@ -112,10 +112,12 @@ var inetProtocols = []struct {
 }{{protoTCP, "tcp"}, {protoUDP, "udp"}, {protoUDPLite, "udplite"}, {protoRaw, "raw"}, {protoSCTP, "sctp"}}
 
 // Sockets lists the sockets of the caller's network namespace: TCP, UDP,
-// UDP-Lite, raw and SCTP of both families, UNIX, packet and netlink. What the
-// kernel does not know (ENOENT) is left out without an error; other errors
-// are joined, and what was read is handed on all the same.
-func Sockets(yield func(Socket)) error {
+// UDP-Lite, raw and SCTP of both families, UNIX, packet, netlink and, when
+// vsock says so, those to virtual machines (vsock(7)), which the kernel would
+// load a module for. What the kernel does not know (ENOENT) is left out
+// without an error; other errors are joined, and what was read is handed on
+// all the same.
+func Sockets(vsock bool, yield func(Socket)) error {
 	var errs []error
 	ask := func(what string, body []byte, one func([]byte)) {
 		err := dump(unix.NETLINK_SOCK_DIAG, sockDiagRequest, 0, body, one)
@@ -142,6 +144,9 @@ func Sockets(yield func(Socket)) error {
 	ask("unix", unixRequest(), one(parseUnix))
 	ask("packet", packetRequest(), one(parsePacket))
 	ask("netlink", netlinkRequest(), one(parseNetlink))
+	if vsock {
+		ask("vsock", vsockRequest(), one(parseVsock))
+	}
 	return errors.Join(errs...)
 }
 
@@ -191,6 +196,22 @@ func Routes() ([]Route, error) {
 		all = append(all, list...)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s routes: %w", familyName(family), err))
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// Rules lists the rules by which both families choose a table (ip-rule(8)).
+func Rules() ([]Rule, error) {
+	var all []Rule
+	var errs []error
+	for _, family := range []byte{afInet, afInet6} {
+		body := make([]byte, ruleHdrSize)
+		body[0] = family
+		list, err := whole(unix.RTM_GETRULE, unix.RTM_NEWRULE, body, parseRule)
+		all = append(all, list...)
+		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EAFNOSUPPORT) { // built without
+			errs = append(errs, fmt.Errorf("%s rules: %w", familyName(family), err))
 		}
 	}
 	return all, errors.Join(errs...)

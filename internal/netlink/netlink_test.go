@@ -23,7 +23,7 @@ import (
 func sockets(t *testing.T) []Socket {
 	t.Helper()
 	var all []Socket
-	if err := Sockets(func(s Socket) { all = append(all, s) }); err != nil {
+	if err := Sockets(false, func(s Socket) { all = append(all, s) }); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -192,6 +192,9 @@ func FuzzDecoders(f *testing.F) {
 		parseAddress(b)
 		parseRoute(b)
 		parseNeighbour(b)
+		parseVsock(b)
+		parseRule(b)
+		FilterText(b)
 		_, _, _ = messages(b, 0, func([]byte) {})
 	})
 }
