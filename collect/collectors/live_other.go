@@ -40,3 +40,7 @@ func collectMounts(ctx context.Context, h *collect.Host, out collect.Taker) erro
 func collectSessions(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectBPF(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
