@@ -24,13 +24,20 @@ import (
 // skipped where the system does not let us.
 func loadFilter(t *testing.T, name string, result int32) int {
 	t.Helper()
-	const movImm, exit, progLoad, socketFilter = 0xb7, 0x95, 5, 1
+	const socketFilter = 1
+	return loadProgram(t, socketFilter, name, result)
+}
+
+// loadProgram does so for a program of any type (enum bpf_prog_type).
+func loadProgram(t *testing.T, kind uint32, name string, result int32) int {
+	t.Helper()
+	const movImm, exit, progLoad = 0xb7, 0x95, 5
 	insns := make([]byte, 16)
 	insns[0], insns[8] = movImm, exit
 	binary.NativeEndian.PutUint32(insns[4:], uint32(result))
 	licence := []byte("GPL\x00")
 	attr := make([]byte, 72) // union bpf_attr up to prog_ifindex
-	binary.NativeEndian.PutUint32(attr, socketFilter)
+	binary.NativeEndian.PutUint32(attr, kind)
 	binary.NativeEndian.PutUint32(attr[4:], uint32(len(insns)/8))
 	*(*unsafe.Pointer)(unsafe.Pointer(&attr[8])) = unsafe.Pointer(&insns[0])
 	*(*unsafe.Pointer)(unsafe.Pointer(&attr[16])) = unsafe.Pointer(&licence[0])
@@ -82,11 +89,7 @@ func TestAnUnpinnedProgramIsFoundWithItsInstructions(t *testing.T) {
 
 func TestPinsAreToldWithTheirProgram(t *testing.T) {
 	fd := loadFilter(t, "exhibit_test_2", 1)
-	dir := t.TempDir()
-	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
-		t.Skipf("skipped: mount a bpf file system: %v (needs CAP_SYS_ADMIN)", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	dir := bpfFileSystem(t)
 	sub := filepath.Join(dir, "a")
 	if err := os.Mkdir(sub, 0o700); err != nil {
 		t.Fatal(err)
@@ -96,6 +99,16 @@ func TestPinsAreToldWithTheirProgram(t *testing.T) {
 	if !ok || len(p.Pins) != 1 || string(p.Pins[0]) != filepath.Join(sub, "x y\xff") {
 		t.Errorf("got %+v", p)
 	}
+}
+
+func bpfFileSystem(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		t.Skipf("skipped: mount a bpf file system: %v (needs CAP_SYS_ADMIN)", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	return dir
 }
 
 func pin(t *testing.T, fd int, path string) {

@@ -44,3 +44,11 @@ func collectSessions(ctx context.Context, h *collect.Host, out collect.Taker) er
 func collectBPF(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

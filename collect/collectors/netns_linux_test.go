@@ -1,8 +1,10 @@
 package collectors
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collecttest"
@@ -178,13 +181,7 @@ func TestAPanicInAForeignNamespaceReachesTheCaller(t *testing.T) {
 }
 
 func TestANamespaceThatOnlyAMountKeepsIsEntered(t *testing.T) {
-	ip := testenv.Tool(t, "ip")
-	name := "exhibit-test-" + strconv.Itoa(os.Getpid())
-	if out, err := exec.Command(ip, "netns", "add", name).CombinedOutput(); err != nil {
-		t.Skipf("skipped: ip netns add: %v: %s", err, out)
-	}
-	t.Cleanup(func() { _ = exec.Command(ip, "netns", "del", name).Run() })
-	packettest.IP(t, "-n "+name+" link set lo up")
+	name, _ := namedNetns(t)
 	packettest.IP(t, "-n "+name+" route add blackhole 198.51.100.0/24 table 77")
 	packettest.IP(t, "-n "+name+" rule add from 192.0.2.0/24 lookup 77 priority 500")
 	got := live(t, linuxNetwork)
@@ -205,6 +202,38 @@ func TestANamespaceThatOnlyAMountKeepsIsEntered(t *testing.T) {
 	}
 	rulesAreThoseOfIP(t, name, ns, collecttest.Lines[record.RouteRule](t, got, record.RouteRules))
 	routesAreThoseOfIP(t, name, ns, collecttest.Lines[record.Route](t, got, record.Routes))
+}
+
+// namedNetns makes a namespace that a mount in /run/netns keeps, with lo up.
+// The test is skipped where the system does not let us.
+func namedNetns(t *testing.T) (name, ns string) {
+	t.Helper()
+	ip := testenv.Tool(t, "ip")
+	name = fmt.Sprintf("exhibit-test-%d-%d", os.Getpid(), time.Now().UnixNano()%1e6)
+	if out, err := exec.Command(ip, "netns", "add", name).CombinedOutput(); err != nil {
+		t.Skipf("skipped: ip netns add: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command(ip, "netns", "del", name).Run() })
+	packettest.IP(t, "-n "+name+" link set lo up")
+	var st unix.Stat_t
+	if err := unix.Stat("/run/netns/"+name, &st); err != nil {
+		t.Fatal(err)
+	}
+	return name, fmt.Sprintf("net:[%d]", st.Ino)
+}
+
+// inside runs a program in a named namespace.
+func inside(t *testing.T, name, program string, args ...string) ([]byte, error) {
+	t.Helper()
+	// Not by ip netns exec, which would run it in a mount namespace of its own.
+	cmd := exec.Command(testenv.Tool(t, "nsenter"), append([]string{"--net=/run/netns/" + name, testenv.Tool(t, program)}, args...)...)
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%s %q: %w: %s", program, args, err, complaint.Bytes())
+	}
+	return out, err
 }
 
 func ipJSON(t *testing.T, into any, args ...string) {

@@ -175,6 +175,8 @@ func FuzzDecoders(f *testing.F) {
 		{unix.NETLINK_SOCK_DIAG, sockDiagRequest, netlinkRequest()},
 		{unix.NETLINK_ROUTE, unix.RTM_GETLINK, make([]byte, ifInfoSize)},
 		{unix.NETLINK_ROUTE, unix.RTM_GETROUTE, make([]byte, rtMsgSize)},
+		{unix.NETLINK_ROUTE, unix.RTM_GETRULE, make([]byte, ruleHdrSize)},
+		{unix.NETLINK_ROUTE, unix.RTM_GETQDISC, make([]byte, tcMsgSize)},
 	} {
 		n := 0
 		_ = dump(seed.protocol, seed.kind, 0, seed.body, func(b []byte) { // seeds are welcome, not required
@@ -195,6 +197,9 @@ func FuzzDecoders(f *testing.F) {
 		parseVsock(b)
 		parseRule(b)
 		FilterText(b)
+		parseTraffic(b, "qdisc")
+		parseTraffic(b, "filter")
+		parseFlow(b)
 		_, _, _ = messages(b, 0, func([]byte) {})
 	})
 }
@@ -227,5 +232,34 @@ func TestADumpThatFailsAtItsEndIsNoGoodEnd(t *testing.T) {
 	}
 	if _, _, err := messages(message(unix.NLMSG_OVERRUN), 0, func([]byte) {}); err == nil {
 		t.Error("lost messages are not told")
+	}
+}
+
+// attr is one netlink attribute, padded.
+func attr(kind uint16, value ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
+	return append(b, make([]byte, align4(len(b))-len(b))...)
+}
+
+func TestActionsOfAFilterAreNamed(t *testing.T) {
+	options := slices.Concat(attr(8, 1, 0, 0, 0), attr(7, slices.Concat(
+		attr(1, attr(1, []byte("mirred\x00")...)...), attr(2, attr(1, []byte("gact\x00")...)...))...))
+	b := slices.Concat(make([]byte, tcMsgSize), attr(1, []byte("u32\x00")...), attr(2, options...))
+	f, ok := parseTraffic(b, "filter")
+	if !ok || f.Kind != "u32" || !slices.Equal(f.Actions, []string{"mirred", "gact"}) {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestVsockSocketsAreRead(t *testing.T) {
+	b := make([]byte, vsockMsgSize)
+	b[0], b[1], b[2] = afVsock, 1, 10
+	for at, v := range map[int]uint32{4: 3, 8: 1024, 12: 2, 16: 9999, 20: 77} {
+		binary.NativeEndian.PutUint32(b[at:], v)
+	}
+	s, ok := parseVsock(b)
+	if !ok || s.State != "LISTEN" || s.Proto != "stream" || s.SrcCID != 3 || s.SrcPort != 1024 || s.DstCID != 2 || s.DstPort != 9999 || s.Inode != 77 {
+		t.Errorf("got %+v", s)
 	}
 }

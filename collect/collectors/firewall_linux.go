@@ -1,0 +1,94 @@
+package collectors
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/netlink"
+)
+
+// leftOut records that a record set was not made because a module would have
+// had to be loaded for it.
+func leftOut(ctx context.Context, out collect.Taker, path, module string) error {
+	return out.Note(ctx, evidence.Item{
+		Kind: evidence.KindSkipped, Path: path, Source: "netlink",
+		Detail: "the kernel would have to load " + module + " to answer, so it was not asked",
+	})
+}
+
+// lostIn makes a problem of an error in a namespace. That the kernel does not
+// have what was asked for is none.
+func lostIn(out collect.Taker, ns *netns, path string, err error) {
+	if err != nil && !errors.Is(err, netlink.ErrNotThere) {
+		out.Problem(problemOf(fmt.Errorf("in %s: %w", ns.name, err), path))
+	}
+}
+
+// interfaceNames returns the interfaces of the calling thread's namespace.
+func interfaceNames(out collect.Taker, ns *netns, path string) *network {
+	links, err := netlink.Links()
+	lostIn(out, ns, path, err)
+	n := &network{names: map[uint32]string{}}
+	for _, l := range links {
+		n.names[l.Index] = l.Name
+	}
+	return n
+}
+
+func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	s := newSets(record.Traffic)
+	err := eachNetns(ctx, h, out, record.Traffic, func(ns *netns) error {
+		list, err := netlink.TrafficControl()
+		lostIn(out, ns, record.Traffic, err)
+		names := interfaceNames(out, ns, record.Traffic)
+		for _, t := range list {
+			s.put(record.Traffic, record.TrafficControl{
+				Netns: ns.name, Object: t.Object, Iface: names.iface(t.Iface), Block: int64(t.Block), Kind: t.Kind,
+				Handle: netlink.HandleText(t.Handle), Parent: netlink.HandleText(t.Parent), Priority: int64(t.Priority),
+				Protocol: int64(t.Protocol), Chain: int64(t.Chain), Actions: t.Actions, Prog: int64(t.Prog),
+				Name: record.Bytes(t.Name), Tag: t.Tag, Direct: t.Direct, Filter: netlink.FilterText(t.Filter),
+				Options: hex.EncodeToString(t.Options),
+			})
+		}
+		return nil
+	})
+	return errors.Join(err, s.write(context.WithoutCancel(ctx), out, "netlink"))
+}
+
+func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	if m := missingModule(h, "nf_conntrack", "nfnetlink", "nf_conntrack_netlink"); m != "" {
+		return leftOut(ctx, out, record.Conntrack, m)
+	}
+	before := moduleNames(h)
+	s := newSets(record.Conntrack)
+	err := eachNetns(ctx, h, out, record.Conntrack, func(ns *netns) error {
+		taken := time.Now().UnixNano()
+		lostIn(out, ns, record.Conntrack, netlink.Flows(func(f netlink.Flow) {
+			s.put(record.Conntrack, flowRecord(f, ns.name, taken))
+		}))
+		return nil
+	})
+	tellLoaded(h, out, before)
+	return errors.Join(err, s.write(context.WithoutCancel(ctx), out, "netlink"))
+}
+
+func flowRecord(f netlink.Flow, ns string, taken int64) record.Flow {
+	return record.Flow{
+		Taken: taken, Netns: ns, Family: f.Family, Proto: f.Proto, State: f.State, Orig: direction(f.Orig),
+		Reply: direction(f.Reply), Status: append([]string{}, f.Status...), Timeout: int64(f.Timeout), Mark: int64(f.Mark),
+		Zone: int64(f.Zone), Helper: f.Helper, ID: int64(f.ID), Start: int64(f.Start),
+	}
+}
+
+func direction(t netlink.Tuple) record.Direction {
+	return record.Direction{
+		SrcIP: textOf(t.Src), DstIP: textOf(t.Dst), SrcPort: int64(t.SPort), DstPort: int64(t.DPort),
+		ICMPID: int64(t.ID), Type: int64(t.Type), Code: int64(t.Code), Packets: t.Packets, Bytes: t.Bytes,
+	}
+}

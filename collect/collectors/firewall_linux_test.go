@@ -1,0 +1,153 @@
+package collectors
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/collect/collecttest"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
+)
+
+func TestProgramsInThePathOfPacketsAreFound(t *testing.T) {
+	const schedCls, xdp = 3, 6
+	pins := bpfFileSystem(t)
+	filter, link := filepath.Join(pins, "filter"), filepath.Join(pins, "link")
+	pin(t, loadProgram(t, schedCls, "exhibit_tc", 0), filter)
+	pin(t, loadProgram(t, xdp, "exhibit_xdp", 2), link)
+	name, ns := namedNetns(t)
+	must := func(program string, args ...string) []byte {
+		t.Helper()
+		out, err := inside(t, name, program, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if _, err := inside(t, name, "tc", "qdisc", "add", "dev", "lo", "clsact"); err != nil {
+		t.Skipf("skipped: the kernel has no clsact: %v", err)
+	}
+	must("tc", "filter", "add", "dev", "lo", "egress", "prio", "7", "bpf", "da", "pinned", filter)
+	must("tc", "filter", "add", "dev", "lo", "ingress", "protocol", "ip", "u32", "match", "ip", "dst", "192.0.2.1", "flowid", "1:1")
+	must("ip", "link", "set", "dev", "lo", "xdpgeneric", "pinned", link)
+	got := live(t, linuxNetwork, linuxTraffic, linuxBPF)
+	programs := collecttest.Lines[record.BPFProgram](t, got, record.BPFPrograms)
+	tc, _ := programNamed(programs, "exhibit_tc")
+	x, _ := programNamed(programs, "exhibit_xdp")
+	for _, i := range collecttest.Lines[record.Interface](t, got, record.Interfaces) {
+		if i.Netns == ns && i.Name == "lo" && !slices.Equal(i.XDP, []record.XDP{{Mode: "generic", Prog: x.ID}}) {
+			t.Errorf("interface %+v, want program %d", i, x.ID)
+		}
+	}
+	var ours []record.TrafficControl
+	for _, r := range collecttest.Lines[record.TrafficControl](t, got, record.Traffic) {
+		if r.Netns == ns {
+			ours = append(ours, r)
+		}
+	}
+	find := func(match func(record.TrafficControl) bool) record.TrafficControl {
+		t.Helper()
+		i := slices.IndexFunc(ours, match)
+		if i < 0 {
+			t.Fatalf("missing in %+v", ours)
+		}
+		return ours[i]
+	}
+	bpf := find(func(r record.TrafficControl) bool { return r.Kind == "bpf" && r.Handle != "" })
+	if bpf.Prog != tc.ID || bpf.Tag != tc.Tag || !bpf.Direct || bpf.Priority != 7 || bpf.Parent != "ffff:fff3" || bpf.Iface != "lo" {
+		t.Errorf("got %+v, want program %+v", bpf, tc)
+	}
+	u32 := find(func(r record.TrafficControl) bool { return r.Kind == "u32" && strings.Contains(r.Options, "c0000201") })
+	if u32.Parent != "ffff:fff2" || u32.Protocol != 0x0800 {
+		t.Errorf("got %+v", u32)
+	}
+	if q := find(func(r record.TrafficControl) bool { return r.Kind == "clsact" }); q.Object != "qdisc" || q.Handle != "ffff:" || q.Parent != "ffff:fff1" {
+		t.Errorf("got %+v", q)
+	}
+	// As many as tc has, of each kind and at each place.
+	for _, place := range []string{"ingress", "egress"} {
+		var theirs []struct {
+			Kind string
+			Pref int64
+		}
+		if err := json.Unmarshal(must("tc", "-j", "filter", "show", "dev", "lo", place), &theirs); err != nil {
+			t.Fatal(err)
+		}
+		parent, n := map[string]string{"ingress": "ffff:fff2", "egress": "ffff:fff3"}[place], 0
+		for _, r := range ours {
+			if r.Object == "filter" && r.Parent == parent {
+				n++
+				if !slices.ContainsFunc(theirs, func(w struct {
+					Kind string
+					Pref int64
+				},
+				) bool {
+					return w.Kind == r.Kind && w.Pref == r.Priority
+				}) {
+					t.Errorf("tc has no %+v", r)
+				}
+			}
+		}
+		if n != len(theirs) || n == 0 {
+			t.Errorf("%d filters at %s, tc has %d", n, place, len(theirs))
+		}
+	}
+}
+
+func TestTrackedConnectionsAreThoseOfConntrack(t *testing.T) {
+	name, ns := namedNetns(t)
+	for _, args := range []string{
+		"-I -p tcp --src 192.0.2.1 --dst 198.51.100.2 --sport 1234 --dport 443 --state ESTABLISHED --timeout 600 --mark 7 -u ASSURED,SEEN_REPLY",
+		"-I -p udp --src 2001:db8::1 --dst 2001:db8::2 --sport 53 --dport 4053 --timeout 600",
+		"-I -p udp --src 192.0.2.9 --dst 192.0.2.10 --sport 5 --dport 6 --timeout 600 --src-nat 203.0.113.5",
+	} {
+		if _, err := inside(t, name, "conntrack", strings.Fields(args)...); err != nil {
+			t.Skipf("skipped: the kernel tracks no connections: %v", err)
+		}
+	}
+	flows := map[string]record.Flow{}
+	for _, f := range collecttest.Lines[record.Flow](t, live(t, linuxConntrack), record.Conntrack) {
+		if f.Netns == ns {
+			flows[f.Orig.SrcIP] = f
+		}
+	}
+	if len(flows) != 3 {
+		t.Fatalf("got %+v", flows)
+	}
+	f := flows["192.0.2.1"]
+	if f.Family != "inet" || f.Proto != "tcp" || f.State != "ESTABLISHED" || f.Timeout < 500 || f.Timeout > 600 ||
+		f.Orig.DstIP != "198.51.100.2" || f.Orig.SrcPort != 1234 || f.Orig.DstPort != 443 || f.Reply.SrcIP != "198.51.100.2" ||
+		f.Reply.DstPort != 1234 || !slices.Contains(f.Status, "ASSURED") || f.ID == 0 || f.Taken == 0 {
+		t.Errorf("got %+v", f)
+	}
+	// The tool masks the mark it is given by rules of its own: what it lists counts.
+	list, err := inside(t, name, "conntrack", "-L", "-o", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Mark == 0 || !strings.Contains(string(list), fmt.Sprintf("mark=%d", f.Mark)) || !strings.Contains(string(list), fmt.Sprintf("id=%d", f.ID)) {
+		t.Errorf("conntrack lists %s, we have %+v", list, f)
+	}
+	if f := flows["2001:db8::1"]; f.Family != "inet6" || f.Proto != "udp" || f.Orig.DstPort != 4053 || f.Reply.SrcPort != 4053 {
+		t.Errorf("got %+v", f)
+	}
+	if f := flows["192.0.2.9"]; f.Reply.DstIP != "203.0.113.5" || !slices.Contains(f.Status, "SRC_NAT") {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestWhatWouldHaveToBeLoadedIsNotAskedFor(t *testing.T) {
+	loaded := map[string]bool{"nfnetlink": true}
+	builtin := []byte("kernel/net/netfilter/nf-conntrack.ko\nkernel/x.ko.zst\n\n/\n")
+	for want, modules := range map[string][]string{
+		"":          {"nfnetlink", "nf_conntrack", "x"},
+		"nf_tables": {"nfnetlink", "nf_tables", "y"},
+	} {
+		if got := missingOf(loaded, builtin, modules); got != want {
+			t.Errorf("%v: %q, want %q", modules, got, want)
+		}
+	}
+}
