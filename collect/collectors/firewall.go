@@ -27,6 +27,15 @@ var linuxConntrack = register(collect.Collector{
 	Run:  collectConntrack,
 })
 
+// linuxNFTables writes live/nftables.jsonl.
+var linuxNFTables = register(collect.Collector{
+	Name: "linux_nftables",
+	Doc:  "The nftables rule set of every network namespace: tables, chains, rules in words, sets and their elements",
+	Tier: collect.TierNetwork,
+	Live: true,
+	Run:  collectNFTables,
+})
+
 // missingModule returns the first of the kernel's modules that would have to
 // be loaded for an answer, "" when none would: it is loaded, or built in, or
 // the kernel can load none. Loading one would change the host, and what needs

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/collect"
@@ -91,4 +92,41 @@ func direction(t netlink.Tuple) record.Direction {
 		SrcIP: textOf(t.Src), DstIP: textOf(t.Dst), SrcPort: int64(t.SPort), DstPort: int64(t.DPort),
 		ICMPID: int64(t.ID), Type: int64(t.Type), Code: int64(t.Code), Packets: t.Packets, Bytes: t.Bytes,
 	}
+}
+
+func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	if m := missingModule(h, "nfnetlink", "nf_tables"); m != "" {
+		return leftOut(ctx, out, record.NFTables, m)
+	}
+	before := moduleNames(h)
+	s := newSets(record.NFTables)
+	err := eachNetns(ctx, h, out, record.NFTables, func(ns *netns) error {
+		lostIn(out, ns, record.NFTables, netlink.NFTables(func(o netlink.NFObject) {
+			s.put(record.NFTables, nfRecord(o, ns.name))
+		}))
+		return nil
+	})
+	tellLoaded(h, out, before)
+	return errors.Join(err, s.write(context.WithoutCancel(ctx), out, "netlink"))
+}
+
+func nfRecord(o netlink.NFObject, ns string) record.NFTable {
+	r := record.NFTable{
+		Netns: ns, Object: o.Object, Family: o.Family, Table: record.Bytes(o.Table), Chain: record.Bytes(o.Chain),
+		Name: record.Bytes(o.Name), Handle: o.Handle, Type: o.Type, Hook: o.Hook, Priority: int64(o.Priority), Policy: o.Policy,
+		Dev: record.Bytes(strings.Join(o.Dev, " ")), Comment: o.Comment, Flags: int64(o.Flags), KeyType: int64(o.KeyType),
+		KeyLen: int64(o.KeyLen), Key: hex.EncodeToString(o.Key), KeyEnd: hex.EncodeToString(o.KeyEnd),
+		Data: hex.EncodeToString(o.Data), Use: int64(o.Use), Text: record.Bytes(o.Verdict),
+	}
+	var words []string
+	for _, e := range o.Exprs {
+		r.Exprs = append(r.Exprs, record.NFExpr{Name: e.Name, Text: record.Bytes(e.Text), Data: hex.EncodeToString(e.Data)})
+		if e.Text != "" {
+			words = append(words, e.Text)
+		}
+	}
+	if len(words) > 0 {
+		r.Text = record.Bytes(strings.Join(words, " "))
+	}
+	return r
 }

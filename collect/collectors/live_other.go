@@ -52,3 +52,7 @@ func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) err
 func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

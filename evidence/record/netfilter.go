@@ -62,7 +62,7 @@ type Direction struct {
 }
 
 // NFTable is one object of nftables. Text is a rule in words, expression by
-// expression; JSON of nft(8) has the same facts in another shape.
+// expression, or the verdict of an element.
 type NFTable struct {
 	Netns  string `json:"netns"`
 	Object string `json:"object"` // table, chain, rule, set, element
@@ -86,6 +86,7 @@ type NFTable struct {
 	KeyType int64  `json:"key_type,omitempty"` // of a set, as nft(8) numbers them
 	KeyLen  int64  `json:"key_len,omitempty"`
 	Key     string `json:"key,omitempty"` // of an element, hexadecimal
+	KeyEnd  string `json:"key_end,omitempty"`
 	Data    string `json:"data,omitempty"`
 	Use     int64  `json:"use,omitempty"`
 }

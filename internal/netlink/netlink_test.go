@@ -200,6 +200,11 @@ func FuzzDecoders(f *testing.F) {
 		parseTraffic(b, "qdisc")
 		parseTraffic(b, "filter")
 		parseFlow(b)
+		parseNFTable(b)
+		parseNFChain(b)
+		parseNFRule(b)
+		parseNFSet(b)
+		parseNFElements(b, func(NFObject) {})
 		_, _, _ = messages(b, 0, func([]byte) {})
 	})
 }
@@ -235,12 +240,7 @@ func TestADumpThatFailsAtItsEndIsNoGoodEnd(t *testing.T) {
 	}
 }
 
-// attr is one netlink attribute, padded.
-func attr(kind uint16, value ...byte) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
-	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
-	return append(b, make([]byte, align4(len(b))-len(b))...)
-}
+func attr(kind uint16, value ...byte) []byte { return appendAttr(nil, kind, value) }
 
 func TestActionsOfAFilterAreNamed(t *testing.T) {
 	options := slices.Concat(attr(8, 1, 0, 0, 0), attr(7, slices.Concat(
