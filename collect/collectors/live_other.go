@@ -56,3 +56,7 @@ func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) e
 func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectAudit(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

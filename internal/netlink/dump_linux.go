@@ -24,6 +24,12 @@ var ErrInterrupted = errors.New("the table changed while it was read")
 // dump sends one NLM_F_DUMP request and hands on each answer of wanted type
 // (0: any).
 func dump(protocol int, kind uint16, wanted uint16, body []byte, yield func([]byte)) error {
+	return ask(protocol, kind, wanted, unix.NLM_F_DUMP, body, maxMessages, yield)
+}
+
+// ask sends one request and hands on the answers until the kernel says that
+// there are no more, or there are as many as it gives.
+func ask(protocol int, kind, wanted, flags uint16, body []byte, answers int, yield func([]byte)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return fmt.Errorf("open netlink socket: %w", err)
@@ -35,16 +41,16 @@ func dump(protocol int, kind uint16, wanted uint16, body []byte, yield func([]by
 	msg := make([]byte, headerSize, headerSize+len(body))
 	binary.NativeEndian.PutUint32(msg, uint32(headerSize+len(body)))
 	binary.NativeEndian.PutUint16(msg[4:], kind)
-	binary.NativeEndian.PutUint16(msg[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	binary.NativeEndian.PutUint16(msg[6:], unix.NLM_F_REQUEST|flags)
 	binary.NativeEndian.PutUint32(msg[8:], 1)
 	msg = append(msg, body...)
 	if err := unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("ask kernel: %w", err)
 	}
-	return receive(fd, wanted, yield)
+	return receive(fd, wanted, answers, yield)
 }
 
-func receive(fd int, wanted uint16, yield func([]byte)) error {
+func receive(fd int, wanted uint16, answers int, yield func([]byte)) error {
 	buf := make([]byte, receiveBuffer)
 	interrupted := false
 	for count := 0; count < maxMessages; {
@@ -70,6 +76,9 @@ func receive(fd int, wanted uint16, yield func([]byte)) error {
 			if interrupted {
 				return ErrInterrupted
 			}
+			return nil
+		}
+		if count == answers && answers < maxMessages {
 			return nil
 		}
 	}

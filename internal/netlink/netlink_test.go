@@ -185,6 +185,8 @@ func FuzzDecoders(f *testing.F) {
 			}
 		})
 	}
+	_ = AuditRules(func(b []byte) { f.Add(append([]byte(nil), b...)) })
+	f.Add(auditRule())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parseInet(b, "tcp")
 		parseUnix(b)
@@ -200,6 +202,8 @@ func FuzzDecoders(f *testing.F) {
 		parseTraffic(b, "qdisc")
 		parseTraffic(b, "filter")
 		parseFlow(b)
+		AuditRule(b)
+		parseAuditStatus(b)
 		parseNFTable(b)
 		parseNFChain(b)
 		parseNFRule(b)
@@ -261,5 +265,32 @@ func TestVsockSocketsAreRead(t *testing.T) {
 	s, ok := parseVsock(b)
 	if !ok || s.State != "LISTEN" || s.Proto != "stream" || s.SrcCID != 3 || s.SrcPort != 1024 || s.DstCID != 2 || s.DstPort != 9999 || s.Inode != 77 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// auditRule is a watch on /etc/shadow as auditctl -w /etc/shadow -p wa -k a -k b
+// makes it.
+func auditRule() []byte {
+	b := make([]byte, auditRuleSize)
+	put := func(at int, v uint32) { binary.NativeEndian.PutUint32(b[4*at:], v) }
+	put(0, 4)
+	put(1, 2)
+	put(2, 3)
+	for i := range auditWords {
+		put(3+i, 0xffffffff)
+	}
+	for i, f := range []struct{ field, value uint32 }{{105, 11}, {106, 2 | 8}, {210, 3}} {
+		put(3+auditWords+i, f.field)
+		put(3+2*auditWords+i, f.value)
+		put(3+3*auditWords+i, 0x40000000)
+	}
+	put(3+4*auditWords, 14)
+	return append(b, "/etc/shadowa\x01b"...)
+}
+
+func TestAnAuditRuleIsToldAsItWasGiven(t *testing.T) {
+	const want = "-a always,exit -S all -F path=/etc/shadow -F perm=wa -F key=a -F key=b"
+	if text, ok := AuditRule(auditRule()); !ok || text != want {
+		t.Errorf("got %q, want %q", text, want)
 	}
 }
