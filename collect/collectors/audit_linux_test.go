@@ -23,8 +23,8 @@ func TestAuditRulesAreThoseOfAuditctl(t *testing.T) {
 		return string(out)
 	}
 	before := status()
-	// Nothing matches it: there is no such file, and no process runs it.
-	rule := strings.Fields("always,exit -F arch=b64 -S 59,322 -F exe=/nonexistent/exhibit-" + strconv.Itoa(os.Getpid()) + " -F auid>=1000 -F auid!=-1 -F key=exhibit-test")
+	// Nothing matches it: there is no such file.
+	rule := strings.Fields("always,exit -F arch=b64 -S 59,322 -F path=/exhibit-" + strconv.Itoa(os.Getpid()) + " -F auid>=1000 -F auid!=-1 -F key=exhibit-test")
 	if out, err := exec.Command(auditctl, append([]string{"-a"}, rule...)...).CombinedOutput(); err != nil {
 		t.Skipf("skipped: auditctl -a: %v: %s", err, out)
 	}

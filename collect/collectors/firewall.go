@@ -36,6 +36,17 @@ var linuxNFTables = register(collect.Collector{
 	Run:  collectNFTables,
 })
 
+// linuxIPTables writes live/iptables.jsonl, and the entries of each table as
+// the kernel has them. Asked for are the tables in use only: by asking for one
+// that is not, it would be made.
+var linuxIPTables = register(collect.Collector{
+	Name: "linux_iptables",
+	Doc:  "The tables of legacy iptables and ip6tables in every network namespace, as they are and in words",
+	Tier: collect.TierNetwork,
+	Live: true,
+	Run:  collectIPTables,
+})
+
 // missingModule returns the first of the kernel's modules that would have to
 // be loaded for an answer, "" when none would: it is loaded, or built in, or
 // the kernel can load none. Loading one would change the host, and what needs

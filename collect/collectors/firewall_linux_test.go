@@ -151,3 +151,28 @@ func TestWhatWouldHaveToBeLoadedIsNotAskedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestLegacyTablesOfANamespaceAreTaken(t *testing.T) {
+	name, ns := namedNetns(t)
+	if _, err := inside(t, name, "iptables-legacy", "-A", "INPUT", "-s", "192.0.2.7/32", "-j", "DROP"); err != nil {
+		t.Skipf("skipped: the kernel has no legacy iptables: %v", err)
+	}
+	got := live(t, linuxIPTables)
+	var tables []string
+	for _, r := range collecttest.Lines[record.IPTable](t, got, record.IPTables) {
+		if r.Netns != ns {
+			continue
+		}
+		tables = append(tables, r.Family+" "+r.Table)
+		if !strings.Contains(string(r.Text), "-A INPUT -s 192.0.2.7/32 -j DROP\n") || len(got.Content(t, r.Content)) < 112 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if !slices.Equal(tables, []string{"ip filter"}) {
+		t.Errorf("tables %q", tables)
+	}
+	// The look made none: what was not in use is not now.
+	if names, err := inside(t, name, "cat", "/proc/thread-self/net/ip_tables_names"); err != nil || string(names) != "filter\n" {
+		t.Errorf("tables in use %q, %v", names, err)
+	}
+}

@@ -60,3 +60,7 @@ func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) er
 func collectAudit(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
