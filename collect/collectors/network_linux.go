@@ -89,6 +89,7 @@ type network struct {
 	sockets collect.Spool
 
 	netns string            // that of the look
+	other bool              // it is not the collector's own
 	names map[uint32]string // its interfaces by index
 }
 
@@ -105,7 +106,7 @@ func (n *network) lost(err error, path string) {
 // Sockets go first, because they go faster than the rest; their interfaces
 // are told by what is then still there.
 func (n *network) look(ns *netns) {
-	n.netns, n.names = ns.name, map[uint32]string{}
+	n.netns, n.other, n.names = ns.name, !ns.own, map[uint32]string{}
 	links, err := netlink.Links()
 	n.lost(err, record.Interfaces)
 	for _, l := range links {
@@ -185,7 +186,7 @@ func (n *network) writeSockets() error {
 
 func (n *network) socket(s netlink.Socket) record.Socket {
 	r := record.Socket{
-		Netns: n.netns, Family: s.Family, Proto: s.Proto, State: s.State, Inode: uint64(s.Inode),
+		Netns: n.netns, Foreign: n.other, Family: s.Family, Proto: s.Proto, State: s.State, Inode: uint64(s.Inode),
 		UID: -1, Iface: n.iface(s.Iface), Path: s.Path, Peer: uint64(s.Peer), From: "sock_diag",
 	}
 	if s.HasUID {

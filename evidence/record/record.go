@@ -154,8 +154,9 @@ type Map struct {
 type Socket struct {
 	Taken   int64  `json:"taken"`
 	Netns   string `json:"netns"`
-	Family  string `json:"family"` // inet, inet6, unix, packet, netlink, vsock
-	Proto   string `json:"proto"`  // tcp, udp, raw, stream, dgram, seqpacket
+	Foreign bool   `json:"foreign,omitempty"` // of another network namespace than the collector's
+	Family  string `json:"family"`            // inet, inet6, unix, packet, netlink, vsock
+	Proto   string `json:"proto"`             // tcp, udp, raw, stream, dgram, seqpacket
 	State   string `json:"state,omitempty"`
 	SrcIP   string `json:"src_ip,omitempty"`
 	SrcPort int64  `json:"src_port,omitempty"`
