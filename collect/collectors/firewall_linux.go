@@ -45,10 +45,8 @@ func interfaceNames(out collect.Taker, ns *netns, path string) *network {
 func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	s := newSets(record.Traffic)
 	err := eachNetns(ctx, h, out, record.Traffic, func(ns *netns) error {
-		list, err := netlink.TrafficControl()
-		lostIn(out, ns, record.Traffic, err)
 		names := interfaceNames(out, ns, record.Traffic)
-		for _, t := range list {
+		lostIn(out, ns, record.Traffic, netlink.TrafficControl(func(t netlink.Traffic) {
 			s.put(record.Traffic, record.TrafficControl{
 				Netns: ns.name, Object: t.Object, Iface: names.iface(t.Iface), Block: int64(t.Block), Kind: t.Kind,
 				Handle: netlink.HandleText(t.Handle), Parent: netlink.HandleText(t.Parent), Priority: int64(t.Priority),
@@ -56,7 +54,7 @@ func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) err
 				Name: record.Bytes(t.Name), Tag: t.Tag, Direct: t.Direct, Filter: netlink.FilterText(t.Filter),
 				Options: hex.EncodeToString(t.Options),
 			})
-		}
+		}))
 		return nil
 	})
 	return errors.Join(err, s.write(context.WithoutCancel(ctx), out, "netlink"))
@@ -115,12 +113,13 @@ func nfRecord(o netlink.NFObject, ns string) record.NFTable {
 		Netns: ns, Object: o.Object, Family: o.Family, Table: record.Bytes(o.Table), Chain: record.Bytes(o.Chain),
 		Name: record.Bytes(o.Name), Handle: o.Handle, Type: o.Type, Hook: o.Hook, Priority: int64(o.Priority), Policy: o.Policy,
 		Dev: record.Bytes(strings.Join(o.Dev, " ")), Comment: o.Comment, Flags: int64(o.Flags), KeyType: int64(o.KeyType),
-		KeyLen: int64(o.KeyLen), Key: hex.EncodeToString(o.Key), KeyEnd: hex.EncodeToString(o.KeyEnd),
-		Data: hex.EncodeToString(o.Data), Use: int64(o.Use), Text: record.Bytes(o.Verdict),
+		ValType: int64(o.DataType), KeyLen: int64(o.KeyLen), Key: hex.EncodeToString(o.Key), KeyEnd: hex.EncodeToString(o.KeyEnd),
+		Data: hex.EncodeToString(o.Data), Use: int64(o.Use), Text: record.Bytes(o.Text),
+		Timeout: o.Timeout, Expires: o.Expires, Raw: hex.EncodeToString(o.Raw),
 	}
 	var words []string
 	for _, e := range o.Exprs {
-		r.Exprs = append(r.Exprs, record.NFExpr{Name: e.Name, Text: record.Bytes(e.Text), Data: hex.EncodeToString(e.Data)})
+		r.Exprs = append(r.Exprs, record.NFExpr{Name: e.Name, Text: record.Bytes(e.Text)})
 		if e.Text != "" {
 			words = append(words, e.Text)
 		}

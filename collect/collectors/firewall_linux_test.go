@@ -33,6 +33,7 @@ func TestProgramsInThePathOfPacketsAreFound(t *testing.T) {
 	must("tc", "filter", "add", "dev", "lo", "egress", "prio", "7", "bpf", "da", "pinned", filter)
 	must("tc", "filter", "add", "dev", "lo", "ingress", "protocol", "ip", "u32", "match", "ip", "dst", "192.0.2.1", "flowid", "1:1")
 	must("ip", "link", "set", "dev", "lo", "xdpgeneric", "pinned", link)
+	shared := sharedBlock(t, name)
 	got := live(t, linuxNetwork, linuxTraffic, linuxBPF)
 	programs := collecttest.Lines[record.BPFProgram](t, got, record.BPFPrograms)
 	tc, _ := programNamed(programs, "exhibit_tc")
@@ -67,6 +68,17 @@ func TestProgramsInThePathOfPacketsAreFound(t *testing.T) {
 	if q := find(func(r record.TrafficControl) bool { return r.Kind == "clsact" }); q.Object != "qdisc" || q.Handle != "ffff:" || q.Parent != "ffff:fff1" {
 		t.Errorf("got %+v", q)
 	}
+	if shared {
+		var told []record.TrafficControl
+		for _, r := range ours {
+			if strings.Contains(r.Options, "c0000202") {
+				told = append(told, r)
+			}
+		}
+		if len(told) != 1 || told[0].Block != 7 || told[0].Iface != "" {
+			t.Errorf("a filter that two interfaces share: %+v", told)
+		}
+	}
 	// As many as tc has, of each kind and at each place.
 	for _, place := range []string{"ingress", "egress"} {
 		var theirs []struct {
@@ -95,6 +107,23 @@ func TestProgramsInThePathOfPacketsAreFound(t *testing.T) {
 			t.Errorf("%d filters at %s, tc has %d", n, place, len(theirs))
 		}
 	}
+}
+
+// sharedBlock has two interfaces share one filter; false where the kernel does
+// not have the kinds.
+func sharedBlock(t *testing.T, name string) bool {
+	t.Helper()
+	for _, args := range []string{
+		"ip link add s0 type veth peer name s1", "tc qdisc add dev s0 ingress_block 7 clsact",
+		"tc qdisc add dev s1 ingress_block 7 clsact", "tc filter add block 7 protocol ip u32 match ip dst 192.0.2.2 flowid 1:1",
+	} {
+		f := strings.Fields(args)
+		if _, err := inside(t, name, f[0], f[1:]...); err != nil {
+			t.Logf("no filter is shared: %v", err)
+			return false
+		}
+	}
+	return true
 }
 
 func TestTrackedConnectionsAreThoseOfConntrack(t *testing.T) {

@@ -217,26 +217,22 @@ func (n *network) iface(index uint32) string {
 }
 
 func (n *network) routes() {
-	routes, err := netlink.Routes()
-	n.lost(err, record.Routes)
-	for _, r := range routes {
+	n.lost(netlink.Routes(func(r netlink.Route) {
 		n.sets.put(record.Routes, record.Route{
 			Netns: n.netns, Family: r.Family, Table: int64(r.Table), Dst: prefixText(r.Dst, "default"), Gateway: textOf(r.Gateway),
 			Iface: n.iface(r.Iface), Source: textOf(r.Source), Priority: int64(r.Priority), Protocol: int64(r.Protocol),
 		})
-	}
+	}), record.Routes)
 }
 
 func (n *network) rules() {
-	rules, err := netlink.Rules()
-	n.lost(err, record.RouteRules)
-	for _, r := range rules {
+	n.lost(netlink.Rules(func(r netlink.Rule) {
 		n.sets.put(record.RouteRules, record.RouteRule{
 			Netns: n.netns, Family: r.Family, Priority: int64(r.Priority), Src: prefixText(r.Src, "all"), Dst: prefixText(r.Dst, ""),
 			In: r.In, Out: r.Out, Action: r.Action, Table: int64(r.Table), Goto: int64(r.Goto), Mark: int64(r.Mark),
 			Mask: int64(r.Mask), UIDs: r.UIDs, Protocol: int64(r.Protocol), Invert: r.Invert,
 		})
-	}
+	}), record.RouteRules)
 }
 
 func prefixText(p netip.Prefix, none string) string {
@@ -254,13 +250,11 @@ func textOf(a netip.Addr) string {
 }
 
 func (n *network) neighbours() {
-	list, err := netlink.Neighbours()
-	n.lost(err, record.Neighbours)
-	for _, e := range list {
+	n.lost(netlink.Neighbours(func(e netlink.Neighbour) {
 		n.sets.put(record.Neighbours, record.Neighbour{
 			Netns: n.netns, IP: e.IP.String(), MAC: e.MAC, Iface: n.iface(e.Iface), State: e.State,
 		})
-	}
+	}), record.Neighbours)
 }
 
 // maxNetnsFile bounds one file of a foreign namespace. What it cuts is in the

@@ -62,17 +62,17 @@ type Direction struct {
 }
 
 // NFTable is one object of nftables. Text is a rule in words, expression by
-// expression, or the verdict of an element.
+// expression, the verdict of an element, or the state of an object.
 type NFTable struct {
 	Netns  string `json:"netns"`
-	Object string `json:"object"` // table, chain, rule, set, element
+	Object string `json:"object"` // table, chain, rule, object, flowtable, set, element
 	Family string `json:"family"` // ip, ip6, inet, arp, bridge, netdev
 	Table  Bytes  `json:"table"`
 	Chain  Bytes  `json:"chain,omitempty"`
-	Name   Bytes  `json:"name,omitempty"` // of the table, chain or set
+	Name   Bytes  `json:"name,omitempty"` // of all but a rule; of an element, that of its set
 	Handle uint64 `json:"handle,omitempty"`
 
-	Type     string `json:"type,omitempty"` // of a base chain: filter, nat, route
+	Type     string `json:"type,omitempty"` // of a base chain: filter, nat, route; of an object: counter, quota …
 	Hook     string `json:"hook,omitempty"`
 	Priority int64  `json:"priority,omitempty"`
 	Policy   string `json:"policy,omitempty"`
@@ -84,19 +84,25 @@ type NFTable struct {
 
 	Flags   int64  `json:"flags,omitempty"`
 	KeyType int64  `json:"key_type,omitempty"` // of a set, as nft(8) numbers them
+	ValType int64  `json:"data_type,omitempty"`
 	KeyLen  int64  `json:"key_len,omitempty"`
 	Key     string `json:"key,omitempty"` // of an element, hexadecimal
 	KeyEnd  string `json:"key_end,omitempty"`
 	Data    string `json:"data,omitempty"`
+	Timeout uint64 `json:"timeout_ms,omitempty"`
+	Expires uint64 `json:"expires_ms,omitempty"`
 	Use     int64  `json:"use,omitempty"`
+
+	// Raw is all that the kernel says of it, hexadecimal: struct nfgenmsg and
+	// netlink attributes; of an element its attributes (NFTA_SET_ELEM_*).
+	Raw string `json:"raw"`
 }
 
-// NFExpr is one expression of an nftables rule. Data is all that the kernel
-// says of it (netlink attributes), hexadecimal.
+// NFExpr is one expression of an nftables rule. Text is "" where it only loads
+// what the text of another tells.
 type NFExpr struct {
 	Name string `json:"name"`
 	Text Bytes  `json:"text"`
-	Data string `json:"data"`
 }
 
 // IPTable is one table of legacy iptables. Text is what iptables-save(8)

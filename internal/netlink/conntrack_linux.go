@@ -15,12 +15,9 @@ var ErrNotThere = errors.New("the kernel does not have it")
 // network namespace. ErrInterrupted says that some may have been missed or
 // handed on twice: the table may be too large to be read again.
 func Flows(yield func(Flow)) error {
-	err := dump(unix.NETLINK_NETFILTER, conntrackGet, conntrackNew, nfRequest(unix.AF_UNSPEC), func(b []byte) {
-		if f, ok := parseFlow(b); ok {
-			yield(f)
-		}
-	})
-	return notThere(err)
+	unread := 0
+	err := dump(unix.NETLINK_NETFILTER, conntrackGet, conntrackNew, nfRequest(unix.AF_UNSPEC), reader(parseFlow, yield, &unread))
+	return errors.Join(notThere(err), unreadable(unread))
 }
 
 func notThere(err error) error {

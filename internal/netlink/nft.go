@@ -8,14 +8,14 @@ import (
 // NFObject is one object of nftables (nft(8)): of the fields, those that its
 // kind has are set.
 type NFObject struct {
-	Object string // table, chain, rule, set, element
+	Object string // table, chain, rule, object, flowtable, set, element
 	Family string
 	Table  string
 	Chain  string
 	Name   string
 	Handle uint64
 
-	Type     string // of a base chain
+	Type     string // of a base chain, or of a stateful object
 	Hook     string
 	Priority int32
 	Policy   string
@@ -24,19 +24,21 @@ type NFObject struct {
 	Exprs   []NFExpr
 	Comment []byte
 
-	Flags, KeyType, KeyLen, Use uint32
-	Key, KeyEnd, Data           []byte // of an element
-	Verdict                     string // of an element of a verdict map
+	Flags, KeyType, DataType, KeyLen, Use uint32
+	Key, KeyEnd, Data                     []byte // of an element
+	Timeout, Expires                      uint64 // of an element, ms
+	Text                                  string // the verdict of an element, the state of an object
+
+	// Raw is struct nfgenmsg and the attributes as the kernel sent them; of an
+	// element, which comes with others, its own attributes.
+	Raw []byte
 
 	family byte
 }
 
-// NFExpr is one expression of a rule.
-type NFExpr struct {
-	Name string
-	Text string
-	Data []byte // NFTA_EXPR_DATA as it is
-}
+// NFExpr is one expression of a rule. Text is "" for one that only loads a
+// register, which the expression that uses it tells.
+type NFExpr struct{ Name, Text string }
 
 // nfFamilies are NFPROTO_* of linux/netfilter.h.
 var nfFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
@@ -48,14 +50,23 @@ var (
 	devHooks = []string{"ingress", "egress"}
 )
 
-const maxExprs = 1024 // of a rule; the kernel allows 128
+// nfObjects are NFT_OBJECT_*.
+var nfObjects = []string{
+	"", "counter", "quota", "ct helper", "limit", "connlimit", "tunnel", "ct timeout", "secmark", "ct expectation", "synproxy",
+}
+
+// Types of the TLVs that nft(8) leaves with an object (libnftnl/udata.h).
+const (
+	userRule = 0 // a comment, of all but a set
+	userSet  = 7
+)
 
 // nfObject begins an object from struct nfgenmsg.
 func nfObject(b []byte, object string) (*NFObject, []byte, bool) {
 	if len(b) < nfGenSize {
 		return nil, nil, false
 	}
-	o := &NFObject{Object: object, family: b[0], Family: nfFamilies[b[0]]}
+	o := &NFObject{Object: object, family: b[0], Family: nfFamilies[b[0]], Raw: slices.Clone(b)}
 	if o.Family == "" {
 		o.Family = strconv.Itoa(int(b[0]))
 	}
@@ -80,7 +91,7 @@ func parseNFTable(b []byte) (NFObject, bool) {
 		case 4:
 			o.Handle = be64(value)
 		case 6:
-			o.Comment = userComment(value)
+			o.Comment = userComment(value, userRule)
 		}
 	})
 	return *o, true
@@ -111,7 +122,7 @@ func parseNFChain(b []byte) (NFObject, bool) {
 		case 10:
 			o.Flags = be32(value)
 		case 12:
-			o.Comment = userComment(value)
+			o.Comment = userComment(value, userRule)
 		}
 	})
 	return *o, true
@@ -159,35 +170,103 @@ func parseNFRule(b []byte) (NFObject, bool) {
 		case 4:
 			list = value
 		case 7:
-			o.Comment = userComment(value)
+			o.Comment = userComment(value, userRule)
 		}
 	})
-	m := machine{family: o.Family, regs: map[uint32]operand{}}
+	m := newMachine(o.Family)
 	attrs(list, func(_ uint16, value []byte) {
-		if len(o.Exprs) >= maxExprs {
-			return
+		name, data := nfExpr(value)
+		o.Exprs = append(o.Exprs, NFExpr{name, m.run(name, data)})
+	})
+	return *o, true
+}
+
+// nfExpr reads NFTA_EXPR_*.
+func nfExpr(b []byte) (name string, data []byte) {
+	attrs(b, func(kind uint16, value []byte) {
+		switch kind {
+		case 1:
+			name = text(value)
+		case 2:
+			data = value
 		}
-		var e NFExpr
-		attrs(value, func(kind uint16, value []byte) {
-			switch kind {
-			case 1:
-				e.Name = text(value)
-			case 2:
-				e.Data = slices.Clone(value)
-			}
-		})
-		e.Text = m.run(e.Name, e.Data)
-		o.Exprs = append(o.Exprs, e)
+	})
+	return name, data
+}
+
+// parseNFStateful reads NFTA_OBJ_*. The state of one has the attributes of the
+// expression of its name.
+func parseNFStateful(b []byte) (NFObject, bool) {
+	o, rest, ok := nfObject(b, "object")
+	if !ok {
+		return NFObject{}, false
+	}
+	var data []byte
+	attrs(rest, func(kind uint16, value []byte) {
+		switch kind {
+		case 1:
+			o.Table = text(value)
+		case 2:
+			o.Name = text(value)
+		case 3:
+			o.Type = nthName(nfObjects, int(be32(value)))
+		case 4:
+			data = value
+		case 5:
+			o.Use = be32(value)
+		case 6:
+			o.Handle = be64(value)
+		case 8:
+			o.Comment = userComment(value, userRule)
+		}
+	})
+	switch o.Type {
+	case "counter", "quota", "limit", "connlimit":
+		o.Text = newMachine(o.Family).run(o.Type, data)
+	}
+	return *o, true
+}
+
+// parseNFFlowtable reads NFTA_FLOWTABLE_* and NFTA_FLOWTABLE_HOOK_*.
+func parseNFFlowtable(b []byte) (NFObject, bool) {
+	o, rest, ok := nfObject(b, "flowtable")
+	if !ok {
+		return NFObject{}, false
+	}
+	attrs(rest, func(kind uint16, value []byte) {
+		switch kind {
+		case 1:
+			o.Table = text(value)
+		case 2:
+			o.Name = text(value)
+		case 3:
+			attrs(value, func(kind uint16, value []byte) {
+				switch kind {
+				case 1:
+					o.Hook = nthName(devHooks, int(be32(value)))
+				case 2:
+					o.Priority = int32(be32(value))
+				case 3:
+					attrs(value, func(_ uint16, value []byte) { o.Dev = append(o.Dev, text(value)) })
+				}
+			})
+		case 4:
+			o.Use = be32(value)
+		case 5:
+			o.Handle = be64(value)
+		case 7:
+			o.Flags = be32(value)
+		}
 	})
 	return *o, true
 }
 
 // userComment reads the comment that nft(8) leaves with an object: type 1,
-// length 1, value, of which type 0 is the comment.
-func userComment(b []byte) []byte {
+// length 1, value.
+func userComment(b []byte, kind byte) []byte {
 	for len(b) >= 2 && len(b) >= 2+int(b[1]) {
 		value := b[2 : 2+int(b[1])]
-		if b[0] == 0 {
+		if b[0] == kind {
 			return []byte(text(value))
 		}
 		b = b[2+len(value):]
@@ -213,6 +292,10 @@ func parseNFSet(b []byte) (NFObject, bool) {
 			o.KeyType = be32(value)
 		case 5:
 			o.KeyLen = be32(value)
+		case 6:
+			o.DataType = be32(value)
+		case 13:
+			o.Comment = userComment(value, userSet)
 		case 16:
 			o.Handle = be64(value)
 		}
@@ -221,10 +304,10 @@ func parseNFSet(b []byte) (NFObject, bool) {
 }
 
 // parseNFElements reads NFTA_SET_ELEM_LIST_*: many elements of one set.
-func parseNFElements(b []byte, yield func(NFObject)) {
+func parseNFElements(b []byte, yield func(NFObject)) bool {
 	o, rest, ok := nfObject(b, "element")
 	if !ok {
-		return
+		return false
 	}
 	attrs(rest, func(kind uint16, value []byte) {
 		switch kind {
@@ -235,16 +318,21 @@ func parseNFElements(b []byte, yield func(NFObject)) {
 		case 3:
 			attrs(value, func(_ uint16, value []byte) {
 				e := *o
+				e.Raw = slices.Clone(value)
 				attrs(value, func(kind uint16, value []byte) {
 					switch kind {
 					case 1:
 						e.Key, _ = nfData(value)
 					case 2:
-						e.Data, e.Verdict = nfData(value)
+						e.Data, e.Text = nfData(value)
 					case 3:
 						e.Flags = be32(value)
+					case 4:
+						e.Timeout = be64(value)
+					case 5:
+						e.Expires = be64(value)
 					case 6:
-						e.Comment = userComment(value)
+						e.Comment = userComment(value, userRule)
 					case 10:
 						e.KeyEnd, _ = nfData(value)
 					}
@@ -253,6 +341,7 @@ func parseNFElements(b []byte, yield func(NFObject)) {
 			})
 		}
 	})
+	return true
 }
 
 // nfData reads NFTA_DATA_*: a value or a verdict in words.

@@ -19,57 +19,62 @@ const (
 	nftGetSet   = nftNewTable + 10
 	nftNewElem  = nftNewTable + 12
 	nftGetElem  = nftNewTable + 13
-	maxSets     = 1 << 16
+
+	nftNewObj       = nftNewTable + 18
+	nftGetObj       = nftNewTable + 19
+	nftNewFlowtable = nftNewTable + 22
+	nftGetFlowtable = nftNewTable + 23
+
+	maxSets = 1 << 16
 )
 
+// nftDumps are the questions, in the order in which they are asked.
+var nftDumps = []struct {
+	what        string
+	get, wanted uint16
+	parse       func([]byte) (NFObject, bool)
+}{
+	{"tables", nftGetTable, nftNewTable, parseNFTable},
+	{"chains", nftGetChain, nftNewChain, parseNFChain},
+	{"rules", nftGetRule, nftNewRule, parseNFRule},
+	{"objects", nftGetObj, nftNewObj, parseNFStateful},
+	{"flow tables", nftGetFlowtable, nftNewFlowtable, parseNFFlowtable},
+	{"sets", nftGetSet, nftNewSet, parseNFSet},
+}
+
 // NFTables hands on the nftables rule set of the caller's network namespace:
-// tables, chains, rules in their order, sets and their elements. What was read
-// is handed on when there is an error, too.
+// tables, chains, rules in their order, stateful objects, flow tables, sets, and
+// the elements of these. What was read is handed on when there is an error,
+// too.
 func NFTables(yield func(NFObject)) error {
 	var errs []error
-	ask := func(what string, get, wanted uint16, parse func([]byte) (NFObject, bool)) []NFObject {
-		var list []NFObject
-		var err error
-		for range maxTries {
-			list = nil
-			err = dump(unix.NETLINK_NETFILTER, get, wanted, nfRequest(unix.AF_UNSPEC), func(b []byte) {
-				if o, ok := parse(b); ok {
-					list = append(list, o)
-				}
-			})
-			if !errors.Is(err, ErrInterrupted) {
-				break
+	var sets []NFObject
+	unread := 0
+	for i, q := range nftDumps {
+		err := notThere(whole(unix.NETLINK_NETFILTER, q.get, q.wanted, nfRequest(unix.AF_UNSPEC), q.parse, func(o NFObject) {
+			yield(o)
+			switch {
+			case o.Object == "set" && len(sets) < maxSets:
+				sets = append(sets, NFObject{family: o.family, Table: o.Table, Name: o.Name})
+			case o.Object == "set":
+				unread++
 			}
+		}))
+		switch {
+		case i == 0 && errors.Is(err, ErrNotThere):
+			return err
+		case err != nil && !errors.Is(err, ErrNotThere): // of an older kernel, which has fewer kinds
+			errs = append(errs, fmt.Errorf("%s: %w", q.what, err))
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", what, notThere(err)))
-		}
-		return list
 	}
-	tables := ask("tables", nftGetTable, nftNewTable, parseNFTable)
-	if len(errs) > 0 && errors.Is(errs[0], ErrNotThere) {
-		return errs[0]
-	}
-	for _, o := range tables {
-		yield(o)
-	}
-	for _, o := range ask("chains", nftGetChain, nftNewChain, parseNFChain) {
-		yield(o)
-	}
-	for _, o := range ask("rules", nftGetRule, nftNewRule, parseNFRule) {
-		yield(o)
-	}
-	sets := ask("sets", nftGetSet, nftNewSet, parseNFSet)
-	for i, s := range sets {
-		yield(s)
-		if i >= maxSets {
-			errs = append(errs, fmt.Errorf("the elements of %d sets were not read: %d are the most", len(sets)-i, maxSets))
-			break
-		}
+	for _, s := range sets {
 		err := elements(s, yield)
 		if err != nil && !errors.Is(err, unix.ENOENT) { // the set is gone
 			errs = append(errs, fmt.Errorf("elements of set %q: %w", s.Name, err))
 		}
+	}
+	if unread > 0 {
+		errs = append(errs, fmt.Errorf("the elements of %d sets were not read: %d sets are the most", unread, maxSets))
 	}
 	return errors.Join(errs...)
 }
@@ -79,5 +84,11 @@ func elements(s NFObject, yield func(NFObject)) error {
 	body := nfRequest(s.family)
 	body = appendAttr(body, 1, append([]byte(s.Table), 0))
 	body = appendAttr(body, 2, append([]byte(s.Name), 0))
-	return dump(unix.NETLINK_NETFILTER, nftGetElem, nftNewElem, body, func(b []byte) { parseNFElements(b, yield) })
+	unread := 0
+	err := dump(unix.NETLINK_NETFILTER, nftGetElem, nftNewElem, body, func(b []byte) {
+		if !parseNFElements(b, yield) {
+			unread++
+		}
+	})
+	return errors.Join(err, unreadable(unread))
 }

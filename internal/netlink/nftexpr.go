@@ -2,11 +2,10 @@ package netlink
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
+	"cmp"
 	"fmt"
-	"net/netip"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -14,9 +13,61 @@ import (
 // that a comparison can be told with what is compared: nf_tables has no
 // other notion of a match (linux/netfilter/nf_tables.h).
 type machine struct {
-	family string
-	proto  string // of the transport header, once it was compared
-	regs   map[uint32]operand
+	l3    string // ip, ip6, arp: of the network header, once it is known
+	proto string // of the transport header, once it was compared
+	regs  map[uint32]operand
+}
+
+func newMachine(family string) *machine {
+	m := &machine{regs: map[uint32]operand{}}
+	if family == "ip" || family == "ip6" || family == "arp" {
+		m.l3 = family
+	}
+	return m
+}
+
+// slot is where a register begins, in words of 4 bytes: NFT_REG_1 to 4 have
+// four of them, which are also NFT_REG32_00 to 15.
+func slot(reg uint32) uint32 {
+	if reg < 8 {
+		return 4 * reg
+	}
+	return reg - 4
+}
+
+func (m *machine) reg(b []byte) operand { return m.regs[slot(be32(b))] }
+
+func (m *machine) put(reg []byte, o operand) {
+	o.fresh = true
+	m.regs[slot(be32(reg))] = o
+}
+
+// take returns what a register holds, to be told.
+func (m *machine) take(reg []byte) operand {
+	o := m.reg(reg)
+	m.told()
+	return o
+}
+
+// key returns the names of what was put into a register and those behind it
+// since something was told last: the parts of a concatenation.
+func (m *machine) key(reg []byte) string {
+	from := slot(be32(reg))
+	names := []string{m.regs[from].name}
+	for _, at := range slices.Sorted(maps.Keys(m.regs)) {
+		if at > from && m.regs[at].fresh {
+			names = append(names, m.regs[at].name)
+		}
+	}
+	m.told()
+	return strings.Join(names, " . ")
+}
+
+func (m *machine) told() {
+	for at, o := range m.regs {
+		o.fresh = false
+		m.regs[at] = o
+	}
 }
 
 // operand is what a register holds.
@@ -25,6 +76,7 @@ type operand struct {
 	form  form
 	mask  []byte
 	value []byte // of a constant
+	fresh bool   // put there since something was told last
 }
 
 // form is how a value is spelt.
@@ -33,10 +85,11 @@ type form int
 const (
 	formHex form = iota
 	formAddress
-	formPort     // 2 bytes in network order
+	formNumber   // in network order
+	formHost     // in the host's order
 	formProtocol // 1 byte
+	formEther    // ETH_P_*
 	formName     // text up to a zero byte
-	formHost     // a number in the host's order
 	formState    // bits of a connection's state
 	formFamily   // NFPROTO_*
 )
@@ -53,7 +106,7 @@ var (
 		"iifname": formName, "oifname": formName, "ibrname": formName, "obrname": formName, "sdifname": formName,
 		"iifkind": formName, "oifkind": formName, "l4proto": formProtocol, "nfproto": formFamily, "length": formHost,
 		"iif": formHost, "oif": formHost, "skuid": formHost, "skgid": formHost, "cpu": formHost, "iifgroup": formHost,
-		"oifgroup": formHost, "cgroup": formHost, "mark": formHost,
+		"oifgroup": formHost, "cgroup": formHost, "mark": formHost, "protocol": formEther,
 	}
 	ctKeys = []string{
 		"state", "direction", "status", "mark", "secmark", "expiration", "helper", "l3proto", "saddr", "daddr", "protocol",
@@ -61,9 +114,10 @@ var (
 		"ip6 daddr", "id",
 	}
 	ctForms = map[string]form{
-		"state": formState, "mark": formHost, "helper": formName, "protocol": formProtocol, "proto-src": formPort,
-		"proto-dst": formPort, "ip saddr": formAddress, "ip daddr": formAddress, "ip6 saddr": formAddress, "ip6 daddr": formAddress,
+		"state": formState, "mark": formHost, "helper": formName, "protocol": formProtocol, "proto-src": formNumber,
+		"proto-dst": formNumber, "ip saddr": formAddress, "ip daddr": formAddress, "ip6 saddr": formAddress, "ip6 daddr": formAddress,
 	}
+	etherTypes = map[uint16]string{0x0800: "ip", 0x0806: "arp", 0x8100: "8021q", 0x86dd: "ip6", 0x88a8: "8021ad"}
 	ctStates   = []string{"invalid", "established", "related", "new", "", "", "untracked"}
 	cmpOps     = []string{"== ", "!= ", "< ", "<= ", "> ", ">= "}
 	limitUnits = map[uint64]string{1: "second", 60: "minute", 3600: "hour", 86400: "day", 604800: "week"}
@@ -76,6 +130,9 @@ func fields(b []byte) map[uint16][]byte {
 	return f
 }
 
+// loads says which attribute of an expression that only loads is the register.
+var loads = map[string]uint16{"fib": 1, "rt": 1, "numgen": 1, "exthdr": 1, "osf": 1, "xfrm": 1, "socket": 2, "hash": 2, "tunnel": 2}
+
 // run returns an expression in words; "" for one that only loads a register
 // that another will tell.
 func (m *machine) run(name string, data []byte) string {
@@ -84,31 +141,34 @@ func (m *machine) run(name string, data []byte) string {
 	case "meta":
 		return m.load("meta ", metaKeys, metaForms, f, f[3])
 	case "ct":
-		return m.load("ct ", ctKeys, ctForms, f, f[4])
+		prefix := "ct "
+		if d := f[3]; d != nil {
+			prefix += nthName([]string{"original", "reply"}, int(first(d))) + " "
+		}
+		return m.load(prefix, ctKeys, ctForms, f, f[4])
 	case "payload":
 		return m.payload(f)
 	case "bitwise":
-		o := m.regs[be32(f[1])]
-		mask, _ := nfData(f[4])
-		xor, _ := nfData(f[5])
-		if be32(f[6]) != 0 || len(bytes.Trim(xor, "\x00")) > 0 {
-			o = operand{name: "(" + o.name + " transformed)"}
-		} else {
-			o.mask = mask
+		m.bitwise(f)
+		return ""
+	case "byteorder":
+		o := m.reg(f[1])
+		if o.form == formHost {
+			o.form = formNumber
 		}
-		m.regs[be32(f[2])] = o
+		m.put(f[2], o)
 		return ""
 	case "cmp":
 		value, _ := nfData(f[3])
-		o := m.regs[be32(f[1])]
-		if o.form == formProtocol && be32(f[2]) == 0 && o.name == "meta l4proto" {
-			m.proto = protoName(first(value))
+		o := m.take(f[1])
+		if be32(f[2]) == 0 && o.mask == nil {
+			m.learn(o, value)
 		}
 		return o.is(comparison(be32(f[2])), value)
 	case "range":
 		from, _ := nfData(f[3])
 		to, _ := nfData(f[4])
-		o := m.regs[be32(f[1])]
+		o := m.take(f[1])
 		return o.name + " " + comparison(be32(f[2])&1) + o.spell(from) + "-" + o.spell(to)
 	case "lookup":
 		return m.lookup(f)
@@ -117,10 +177,42 @@ func (m *machine) run(name string, data []byte) string {
 		if verdict != "" {
 			return verdict
 		}
-		m.regs[be32(f[1])] = operand{value: value}
+		m.put(f[1], operand{value: value})
 		return ""
 	}
+	if at, ok := loads[name]; ok {
+		if f[at] != nil { // exthdr writes, when it has none
+			m.put(f[at], operand{name: name})
+			return ""
+		}
+		return name + " set"
+	}
 	return m.statement(name, f)
+}
+
+// learn notes which headers a packet has after it was compared.
+func (m *machine) learn(o operand, value []byte) {
+	switch o.name {
+	case "meta l4proto", "ip protocol", "ip6 nexthdr":
+		m.proto = protoName(first(value))
+	case "meta nfproto":
+		m.l3 = map[byte]string{2: "ip", 3: "arp", 10: "ip6"}[first(value)]
+	case "meta protocol", "ether type":
+		m.l3 = map[uint16]string{0x0800: "ip", 0x0806: "arp", 0x86dd: "ip6"}[be16(value)]
+	}
+}
+
+// bitwise reads NFTA_BITWISE_*: a mask, or what is told as a change.
+func (m *machine) bitwise(f map[uint16][]byte) {
+	o := m.reg(f[1])
+	mask, _ := nfData(f[4])
+	xor, _ := nfData(f[5])
+	if be32(f[6]) != 0 || o.mask != nil || len(bytes.Trim(xor, "\x00")) > 0 {
+		o = operand{name: "(" + o.name + " transformed)"}
+	} else {
+		o.mask = mask
+	}
+	m.put(f[2], o)
 }
 
 // comparison spells enum nft_cmp_ops with a blank; equality is not spelt.
@@ -137,223 +229,97 @@ func (m *machine) load(prefix string, names []string, forms map[string]form, f m
 	name := nthName(names, int(be32(f[2])))
 	o := operand{name: prefix + name, form: forms[name]}
 	if source != nil {
-		from := m.regs[be32(source)]
-		if from.value == nil {
-			return o.name + " set " + from.name
-		}
-		return o.name + " set " + o.spell(from.value)
+		return o.name + " set " + m.text(source, o.form)
 	}
-	m.regs[be32(f[1])] = o
+	m.put(f[1], o)
 	return ""
+}
+
+// text tells what a register holds where it is used as a value: a constant, or
+// what was loaded.
+func (m *machine) text(reg []byte, f form) string {
+	o := m.take(reg)
+	if o.value == nil {
+		return o.name
+	}
+	o.form = f
+	return o.spell(o.value)
+}
+
+// header is a field of a packet: bytes from an offset of one of its headers.
+type header struct{ base, at, size uint32 }
+
+// Fields by the protocol whose header they are in. A transport header of which
+// the protocol is not known has ports all the same, which begin all that have
+// some.
+var (
+	etherFields = map[header]operand{
+		{0, 0, 6}: {name: "ether daddr"}, {0, 6, 6}: {name: "ether saddr"}, {0, 12, 2}: {name: "ether type", form: formEther},
+	}
+	networkFields = map[string]map[header]operand{
+		"ip": {
+			{1, 9, 1}:  {name: "ip protocol", form: formProtocol},
+			{1, 12, 4}: {name: "ip saddr", form: formAddress}, {1, 16, 4}: {name: "ip daddr", form: formAddress},
+		},
+		"ip6": {
+			{1, 6, 1}:  {name: "ip6 nexthdr", form: formProtocol},
+			{1, 8, 16}: {name: "ip6 saddr", form: formAddress}, {1, 24, 16}: {name: "ip6 daddr", form: formAddress},
+		},
+	}
+	portProtocols = map[string]bool{"": true, "tcp": true, "udp": true, "udplite": true, "sctp": true, "dccp": true}
+)
+
+// field names bytes of a packet.
+func (m *machine) field(at header) operand {
+	whole := at // an address is compared in part where its prefix ends with a byte
+	switch {
+	case m.l3 == "ip" && at.base == 1 && (at.at == 12 || at.at == 16) && at.size > 0 && at.size < 4:
+		whole.size = 4
+	case m.l3 == "ip6" && at.base == 1 && (at.at == 8 || at.at == 24) && at.size > 4 && at.size < 16:
+		whole.size = 16
+	}
+	if o, ok := etherFields[at]; ok {
+		return o
+	}
+	if o, ok := networkFields[m.l3][whole]; ok {
+		return o
+	}
+	proto := cmp.Or(m.proto, "th")
+	switch {
+	case portProtocols[m.proto] && at == header{2, 0, 2}:
+		return operand{name: proto + " sport", form: formNumber}
+	case portProtocols[m.proto] && at == header{2, 2, 2}:
+		return operand{name: proto + " dport", form: formNumber}
+	case m.proto == "tcp" && at == header{2, 13, 1}:
+		return operand{name: "tcp flags"}
+	case (m.proto == "icmp" || m.proto == "icmpv6") && at == header{2, 0, 1}:
+		return operand{name: proto + " type", form: formNumber}
+	}
+	return operand{name: fmt.Sprintf("@%s,%d,%d", nthName([]string{"ll", "nh", "th", "ih"}, int(at.base)), uint64(at.at)*8, uint64(at.size)*8)}
 }
 
 // payload reads NFTA_PAYLOAD_*.
 func (m *machine) payload(f map[uint16][]byte) string {
-	base, at, size := be32(f[2]), be32(f[3]), be32(f[4])
-	o := operand{name: fmt.Sprintf("@%s,%d,%d", nthName([]string{"ll", "nh", "th", "ih"}, int(base)), uint64(at)*8, uint64(size)*8)}
-	whole := size // an address is compared in part where its prefix ends with a byte
-	switch {
-	case base == 1 && (at == 12 || at == 16) && size > 0 && size < 4:
-		whole = 4
-	case base == 1 && (at == 8 || at == 24) && size > 4 && size < 16:
-		whole = 16
-	}
-	type field struct{ base, at, size uint32 }
-	proto := m.proto
-	if proto == "" {
-		proto = "th"
-	}
-	for where, known := range map[field]operand{
-		{1, 12, 4}: {name: "ip saddr", form: formAddress}, {1, 16, 4}: {name: "ip daddr", form: formAddress},
-		{1, 9, 1}:  {name: "ip protocol", form: formProtocol},
-		{1, 8, 16}: {name: "ip6 saddr", form: formAddress}, {1, 24, 16}: {name: "ip6 daddr", form: formAddress},
-		{1, 6, 1}: {name: "ip6 nexthdr", form: formProtocol},
-		{2, 0, 2}: {name: proto + " sport", form: formPort}, {2, 2, 2}: {name: proto + " dport", form: formPort},
-		{0, 6, 6}: {name: "ether saddr"}, {0, 0, 6}: {name: "ether daddr"},
-	} {
-		if where == (field{base, at, whole}) && m.family != "arp" {
-			o = known
-		}
-	}
+	o := m.field(header{be32(f[2]), be32(f[3]), be32(f[4])})
 	if f[5] != nil { // NFTA_PAYLOAD_SREG: it is written
-		return o.name + " set " + o.spell(m.regs[be32(f[5])].value)
+		return o.name + " set " + m.text(f[5], o.form)
 	}
-	m.regs[be32(f[1])] = o
+	m.put(f[1], o)
 	return ""
 }
 
+// lookup reads NFTA_LOOKUP_*: in a set, or in a map whose value is a verdict
+// or goes into a register.
 func (m *machine) lookup(f map[uint16][]byte) string {
-	s := m.regs[be32(f[2])].name + " "
-	if be32(f[5])&1 != 0 {
-		s += "!= "
-	}
-	s += "@" + text(f[1])
-	if f[3] != nil {
-		if be32(f[3]) == 0 {
-			return s + " vmap"
-		}
-		m.regs[be32(f[3])] = operand{name: "(" + s + ")"}
-	}
-	return s
-}
-
-// statement tells what does something.
-func (m *machine) statement(name string, f map[uint16][]byte) string {
-	switch name {
-	case "counter":
-		return fmt.Sprintf("counter packets %d bytes %d", be64(f[2]), be64(f[1]))
-	case "log":
-		s := "log"
-		if p := text(f[2]); p != "" {
-			s += " prefix " + strconv.Quote(p)
-		}
-		if f[1] != nil {
-			s += fmt.Sprintf(" group %d", be16(f[1]))
-		}
-		return s
-	case "limit":
-		unit, known := limitUnits[be64(f[2])]
-		if !known {
-			unit = fmt.Sprintf("%d seconds", be64(f[2]))
-		}
-		s := "limit rate "
-		if be32(f[5])&1 != 0 {
-			s += "over "
-		}
-		s += strconv.FormatUint(be64(f[1]), 10)
-		if be32(f[4]) == 1 {
-			s += " bytes"
-		}
-		return fmt.Sprintf("%s/%s burst %d", s, unit, be32(f[3]))
-	case "nat":
-		return nthName([]string{"snat", "dnat"}, int(be32(f[1]))) + m.to(f[3], f[4], f[5], f[6])
-	case "masq":
-		return "masquerade" + m.to(nil, nil, f[2], f[3])
-	case "redir":
-		return "redirect" + m.to(nil, nil, f[1], f[2])
-	case "tproxy":
-		return "tproxy" + m.to(f[2], nil, f[3], nil)
-	case "dup", "fwd":
-		return name + m.to(f[1], nil, nil, nil)
-	case "reject":
-		return fmt.Sprintf("reject type %d code %d", be32(f[1]), first(f[2]))
-	case "queue":
-		return fmt.Sprintf("queue num %d", be16(f[1]))
-	case "match", "target": // of iptables, through nft_compat
-		return "xt " + name + " " + text(f[1])
-	case "objref":
-		return "objref " + text(f[2])
-	case "dynset":
-		return "add @" + text(f[1]) + " { " + m.regs[be32(f[4])].name + " }"
-	}
-	if d := f[1]; len(f) > 0 && d != nil && len(d) == 4 { // what loads a register has its number first, by custom
-		m.regs[be32(d)] = operand{name: name}
-	}
-	return name
-}
-
-// to tells where a translation leads: constants, or what else the registers
-// hold.
-func (m *machine) to(addr, addrMax, port, portMax []byte) string {
-	one := func(reg []byte, f form) string {
-		o := m.regs[be32(reg)]
-		if o.value == nil {
-			return o.name
-		}
-		o.form = f
-		return o.spell(o.value)
-	}
-	span := func(from, to []byte, f form) string {
-		if from == nil {
-			return ""
-		}
-		s := one(from, f)
-		if to != nil {
-			if t := one(to, f); t != s {
-				s += "-" + t
-			}
-		}
-		return s
-	}
-	s, p := span(addr, addrMax, formAddress), span(port, portMax, formPort)
+	key, set := m.key(f[2]), "@"+text(f[1])
 	switch {
-	case s == "" && p == "":
-		return ""
-	case p == "":
-		return " to " + s
+	case f[3] == nil && be32(f[5])&1 != 0:
+		return key + " != " + set
+	case f[3] == nil:
+		return key + " " + set
+	case be32(f[3]) == 0:
+		return key + " vmap " + set
 	}
-	return " to " + s + ":" + p
-}
-
-// is tells a comparison. A mask whose bits are at its front is a prefix, one
-// of which any bit counts is told as such.
-func (o operand) is(op string, value []byte) string {
-	if o.mask == nil {
-		return o.name + " " + op + o.spell(value)
-	}
-	if bits, ok := prefixBits(o.mask); ok && o.form == formAddress {
-		return fmt.Sprintf("%s %s%s/%d", o.name, op, o.spell(value), bits)
-	}
-	if op == "!= " && len(bytes.Trim(value, "\x00")) == 0 {
-		return o.name + " " + o.spell(o.mask)
-	}
-	return fmt.Sprintf("%s & %s %s%s", o.name, o.spell(o.mask), op, o.spell(value))
-}
-
-func prefixBits(mask []byte) (bits int, ok bool) {
-	ended := false
-	for _, c := range mask {
-		for i := 7; i >= 0; i-- {
-			set := c&(1<<i) != 0
-			if set && ended {
-				return 0, false
-			}
-			if set {
-				bits++
-			}
-			ended = !set
-		}
-	}
-	return bits, true
-}
-
-// spell writes a value.
-func (o operand) spell(b []byte) string {
-	switch {
-	case o.form == formAddress && (len(b) == 4 || len(b) == 16):
-		a, _ := netip.AddrFromSlice(b)
-		return a.String()
-	case o.form == formAddress && len(b) > 0 && len(b) < 4: // a prefix of whole bytes is compared shorter
-		a := netip.AddrFrom4([4]byte(append(bytes.Clone(b), 0, 0, 0)[:4]))
-		return fmt.Sprintf("%s/%d", a, 8*len(b))
-	case o.form == formAddress && len(b) > 4 && len(b) < 16:
-		a := netip.AddrFrom16([16]byte(append(bytes.Clone(b), make([]byte, 16)...)[:16]))
-		return fmt.Sprintf("%s/%d", a, 8*len(b))
-	case o.form == formPort && len(b) == 2:
-		return strconv.Itoa(int(be16(b)))
-	case o.form == formProtocol && len(b) == 1:
-		return protoName(b[0])
-	case o.form == formFamily && len(b) == 1 && b[0] == 2:
-		return "ipv4"
-	case o.form == formFamily && len(b) == 1 && b[0] == 10:
-		return "ipv6"
-	case o.form == formName:
-		if bytes.IndexByte(b, 0) < 0 && len(b) < 16 {
-			return strconv.Quote(string(b) + "*")
-		}
-		return strconv.Quote(text(b))
-	case o.form == formHost && len(b) == 4:
-		return strconv.FormatUint(uint64(binary.NativeEndian.Uint32(b)), 10)
-	case o.form == formState && len(b) == 4:
-		var names []string
-		for i := range 32 {
-			if u32(b)&(1<<i) != 0 {
-				names = append(names, nthName(ctStates, i))
-			}
-		}
-		if len(names) > 0 {
-			return strings.Join(names, ",")
-		}
-	}
-	return "0x" + hex.EncodeToString(b)
+	m.put(f[3], operand{name: key + " map " + set})
+	return ""
 }

@@ -19,7 +19,6 @@ type Link struct {
 	// IFF_PROMISC it also counts packet sockets.
 	Promiscuity uint32
 	XDP         []XDP
-	Netns       int32 // IFLA_LINK_NETNSID: where the other end of a veth is; -1: none
 }
 
 // XDP is one eBPF program on the receive path of an interface.
@@ -86,7 +85,7 @@ func parseLink(b []byte) (Link, bool) {
 	if len(b) < ifInfoSize {
 		return Link{}, false
 	}
-	l := Link{Index: u32(b[4:]), Flags: u32(b[8:]), Netns: -1}
+	l := Link{Index: u32(b[4:]), Flags: u32(b[8:])}
 	attrs(b[ifInfoSize:], func(kind uint16, value []byte) {
 		switch kind {
 		case 1: // IFLA_ADDRESS
@@ -103,8 +102,6 @@ func parseLink(b []byte) (Link, bool) {
 			})
 		case 30: // IFLA_PROMISCUITY
 			l.Promiscuity = u32(value)
-		case 37: // IFLA_LINK_NETNSID
-			l.Netns = int32(u32(value))
 		case 43: // IFLA_XDP
 			l.XDP = parseXDP(value)
 		}

@@ -34,14 +34,12 @@ type Traffic struct {
 const (
 	tcMsgSize = 20 // struct tcmsg, rtnetlink.h
 
-	tcRoot      = 0xffffffff
-	tcIngress   = 0xfffffff1
-	clsactIn    = 0xfffffff2 // TC_H_MIN_INGRESS of it
-	clsactOut   = 0xfffffff3
-	tcBlock     = 0xffffffff // TCM_IFINDEX_MAGIC_BLOCK
-	maxTraffic  = 1 << 20
-	tcActBPF    = 1 // TCA_BPF_FLAG_ACT_DIRECT
-	maxTcParent = 1 << 16
+	tcRoot    = 0xffffffff
+	tcIngress = 0xfffffff1
+	clsactIn  = 0xfffffff2 // TC_H_MIN_INGRESS of it
+	clsactOut = 0xfffffff3
+	tcBlock   = 0xffffffff // TCM_IFINDEX_MAGIC_BLOCK
+	tcActBPF  = 1          // TCA_BPF_FLAG_ACT_DIRECT
 )
 
 // HandleText spells a handle as tc(8) does.
