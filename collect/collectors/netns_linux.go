@@ -14,6 +14,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,10 +30,11 @@ type netns struct {
 	inode     uint64
 	own       bool
 	processes int64
-	pids      []int64  // the first of them, by number
-	tids      []int64  // threads that left the namespace of their process for this one
-	links     []string // below procfs, which lead to it: PID/ns/net
-	pins      []string // mounts that keep it (ip-netns(8) makes them in /run/netns)
+	pids      []int64          // the first of them, by number
+	tids      []int64          // threads that left the namespace of their process for this one
+	fds       []record.NetnsFD // descriptors that keep it: setns(2) needs no more to come back
+	links     []string         // below procfs, which lead to it: PID/ns/net
+	pins      []string         // mounts that keep it (ip-netns(8) makes them in /run/netns)
 }
 
 // netnsInode reads "net:[4026531840]".
@@ -46,8 +48,8 @@ func netnsInode(name string) (uint64, bool) {
 }
 
 // namespaces lists the network namespaces of all processes, of all their
-// threads, and of the mounts that the collector and process 1 see; the
-// collector's own comes first, the others by inode.
+// threads and descriptors, and of the mounts that the collector and process 1
+// see; the collector's own comes first, the others by inode.
 func namespaces(ctx context.Context, h *collect.Host) ([]*netns, error) {
 	all := map[string]*netns{}
 	get := func(name string) *netns {
@@ -135,6 +137,17 @@ func netnsOfProcess(p *process, get func(string) *netns) {
 		n.processes++
 		if len(n.pids) < maxNetnsOwners {
 			n.pids, n.links = append(n.pids, p.pid), append(n.links, pid+"/"+link)
+		}
+	}
+	fds, _ := listNumbers(p.fd, "fd") // ended, or not permitted: likewise
+	for _, fd := range fds {
+		in := "fd/" + strconv.FormatInt(fd, 10)
+		target, err := p.link(in)
+		if err != nil || !strings.HasPrefix(target, "net:[") {
+			continue
+		}
+		if n := get(target); n != nil && len(n.fds) < maxNetnsOwners {
+			n.fds, n.links = append(n.fds, record.NetnsFD{PID: p.pid, FD: fd}), append(n.links, pid+"/"+in)
 		}
 	}
 	tids, err := listNumbers(p.fd, "task")

@@ -337,6 +337,43 @@ func TestTheFilterOfAPacketSocketIsKept(t *testing.T) {
 	t.Errorf("packet socket %d is missing", st.Ino)
 }
 
+func TestANamespaceThatOnlyADescriptorKeepsIsEntered(t *testing.T) {
+	var port, kept int
+	name := make(chan string, 1)
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return errNoNamespace
+		}
+		if err := errors.Join(loopbackUp(), listen(t, &port)); err != nil {
+			return err
+		}
+		ns, err := os.Readlink("/proc/thread-self/ns/net")
+		name <- ns
+		if err == nil {
+			kept, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		}
+		return err
+	}) // and the thread is gone
+	if errors.Is(err, errNoNamespace) {
+		t.Skip("skipped: no network namespace for us (needs CAP_SYS_ADMIN)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(kept)
+	ns, got := <-name, live(t, linuxNetwork)
+	for _, n := range collecttest.Lines[record.Netns](t, got, record.Namespaces) {
+		if n.Netns == ns && (!n.Entered || n.Processes+int64(len(n.TIDs)+len(n.Pins)) != 0 || !slices.Contains(n.FDs, record.NetnsFD{PID: int64(os.Getpid()), FD: int64(kept)})) {
+			t.Errorf("got %+v", n)
+		}
+	}
+	if !slices.ContainsFunc(collecttest.Lines[record.Socket](t, got, record.Sockets), func(s record.Socket) bool {
+		return s.Netns == ns && s.Foreign && s.SrcPort == int64(port) && s.State == "LISTEN"
+	}) {
+		t.Errorf("no listener on port %d in %s", port, ns)
+	}
+}
+
 func TestNamespacesNamedByTheHostAreNotTrusted(t *testing.T) {
 	for _, name := range []string{"", "net:[", "net:[]", "net:[x]", "net:[0]", "mnt:[1]", "net:[18446744073709551616]"} {
 		if n, ok := netnsInode(name); ok {

@@ -4,7 +4,7 @@ import "github.com/exhibit-dfir/exhibit/collect"
 
 // linuxNetwork writes live/sockets.jsonl, interfaces.jsonl, routes.jsonl,
 // rules.jsonl and neighbours.jsonl of every network namespace that a process,
-// a thread or a mount keeps alive (live/netns.jsonl), and keeps the files of
+// a thread, a descriptor or a mount keeps alive (live/netns.jsonl), and keeps the files of
 // /proc/net they can be checked against: those of the own namespace as files,
 // the others in live/netns-files.jsonl. To answer sock_diag the kernel may load
 // its own diagnostics modules (tcp_diag and others); when it does, that is

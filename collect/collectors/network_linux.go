@@ -42,7 +42,7 @@ func collectNetwork(ctx context.Context, h *collect.Host, out collect.Taker) err
 	for _, ns := range list {
 		n.sets.put(record.Namespaces, record.Netns{
 			Netns: ns.name, Inode: ns.inode, Own: ns.own, Processes: ns.processes, PIDs: append([]int64{}, ns.pids...),
-			TIDs: ns.tids, Pins: bytesOf(ns.pins), Entered: entered[ns],
+			TIDs: ns.tids, FDs: ns.fds, Pins: bytesOf(ns.pins), Entered: entered[ns],
 		})
 	}
 	if err := n.writeSockets(); err != nil {

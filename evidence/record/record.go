@@ -197,14 +197,21 @@ type XDP struct {
 
 // Netns is one network namespace of the host.
 type Netns struct {
-	Netns     string  `json:"netns"` // net:[inode]
-	Inode     uint64  `json:"inode"`
-	Own       bool    `json:"own,omitempty"`  // the collector's
-	Processes int64   `json:"processes"`      // that live in it
-	PIDs      []int64 `json:"pids"`           // the first 16 of them
-	TIDs      []int64 `json:"tids,omitempty"` // threads in it whose process is elsewhere
-	Pins      []Bytes `json:"pins,omitempty"` // mounts that keep it
-	Entered   bool    `json:"entered"`
+	Netns     string    `json:"netns"` // net:[inode]
+	Inode     uint64    `json:"inode"`
+	Own       bool      `json:"own,omitempty"`  // the collector's
+	Processes int64     `json:"processes"`      // that live in it
+	PIDs      []int64   `json:"pids"`           // the first 16 of them
+	TIDs      []int64   `json:"tids,omitempty"` // threads in it whose process is elsewhere
+	FDs       []NetnsFD `json:"fds,omitempty"`  // the first descriptors that stand for it
+	Pins      []Bytes   `json:"pins,omitempty"` // mounts that keep it
+	Entered   bool      `json:"entered"`
+}
+
+// NetnsFD is a descriptor of a process that stands for a network namespace.
+type NetnsFD struct {
+	PID int64 `json:"pid"`
+	FD  int64 `json:"fd"`
 }
 
 // NetnsFile is one file of /proc as another network namespace than the
