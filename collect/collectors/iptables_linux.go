@@ -43,13 +43,16 @@ func takeIPTable(ctx context.Context, out collect.Taker, ns *netns, family xtabl
 		lostIn(out, ns, record.IPTables, fmt.Errorf("table %q of %s: %w", name, family.Name, err))
 		return nil
 	}
-	text, ok := family.Text(info, b)
+	text, partly := family.Text(info, b)
 	r := record.IPTable{
 		Netns: ns.name, Family: family.Name, Table: name, Entries: int64(info.Entries), Text: record.Bytes(text),
 		Content: "live/iptables/" + strconv.FormatUint(ns.inode, 10) + "-" + family.Name + "-" + name,
 	}
-	if !ok {
-		out.Problem(problemAt(evidence.Corrupt, r.Content, "the table is told in part only"))
+	switch {
+	case errors.Is(partly, xtables.ErrLong):
+		out.Problem(problemAt(evidence.TooBig, r.Content, partly.Error()))
+	case partly != nil:
+		out.Problem(problemAt(evidence.Corrupt, r.Content, partly.Error()))
 	}
 	it := evidence.Item{Kind: evidence.KindStream, Path: r.Content, Source: "getsockopt", Size: -1, Rule: "iptables entries"}
 	if err := out.Stream(ctx, it, bytes.NewReader(b)); err != nil {

@@ -8,9 +8,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -31,8 +33,13 @@ type Family struct {
 // The families (linux/netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h).
 var (
 	IPv4 = Family{Name: "ip", Names: "ip_tables_names", domain: 2, level: 0, ip: 4, ifaces: 16, proto: 80, flags: 82, next: 88, counters: 96, header: 112, gone: 2}
-	IPv6 = Family{Name: "ip6", Names: "ip6_tables_names", domain: 10, level: 41, ip: 16, ifaces: 64, proto: 128, flags: 131, next: 140, counters: 152, header: 168, gone: 4}
+	IPv6 = Family{Name: "ip6", Names: "ip6_tables_names", domain: 10, level: 41, ip: 16, ifaces: 64, proto: 128, flags: 131, next: 140, counters: counters6, header: counters6 + 16, gone: 4}
 )
+
+// counters6 is where struct ip6t_entry has its counters: 64-bit numbers, which
+// the compilers for 386 align to 4 bytes and all others to 8. (In struct
+// ipt_entry they are aligned either way.)
+var counters6 = map[bool]int{true: 148, false: 152}[runtime.GOARCH == "386"]
 
 // Info is struct ipt_getinfo: where the chains of a table begin and end.
 type Info struct {
@@ -49,8 +56,14 @@ const (
 	headSize    = 40 // struct ipt_get_entries up to its entries
 	targetSize  = 32 // struct xt_entry_target and xt_entry_match
 	nameSize    = 29
-	maxSize     = 256 << 20
+	maxSize     = 64 << 20 // some 300,000 rules: a table is read at once, or not at all
 	maxTextSize = 8 << 20
+)
+
+// Why a table is told in part only.
+var (
+	ErrFormat = errors.New("an entry breaks the format: what follows it is not told")
+	ErrLong   = fmt.Errorf("more than %d MiB of rules: the rest is not told", maxTextSize>>20)
 )
 
 // hookNames are the built-in chains by number of their hook.
@@ -112,9 +125,9 @@ type chain struct {
 
 // Text tells a table as iptables-save -c does: chains with their policies,
 // then the rules with their counters. What is not decoded of a match or target
-// is its bytes in hexadecimal after its name. ok is false when the table breaks
-// its format, or is longer than is told.
-func (f Family) Text(info Info, b []byte) (s string, ok bool) {
+// is its bytes in hexadecimal after its name. What could be told is returned
+// with ErrFormat or ErrLong.
+func (f Family) Text(info Info, b []byte) (string, error) {
 	list, ok := f.entries(b)
 	chains := f.chains(info, list)
 	names := map[int]string{}
@@ -129,14 +142,17 @@ func (f Family) Text(info Info, b []byte) (s string, ok bool) {
 	for _, c := range chains {
 		for _, e := range c.rules {
 			if out.Len() > maxTextSize {
-				return out.String(), false
+				return out.String(), ErrLong
 			}
 			n := f.counts(e)
 			fmt.Fprintf(&out, "[%d:%d] -A %s%s%s%s\n", n[0], n[1], quote(c.name), f.header4(e), f.matches(e), f.jump(e, names))
 		}
 	}
 	out.WriteString("COMMIT\n")
-	return out.String(), ok
+	if !ok {
+		return out.String(), ErrFormat
+	}
+	return out.String(), nil
 }
 
 func (f Family) counts(e entry) [2]uint64 {
