@@ -20,6 +20,7 @@ func collectAudit(ctx context.Context, _ *collect.Host, out collect.Taker) error
 			BacklogLimit: int64(st.BacklogLimit), Lost: int64(st.Lost), Backlog: int64(st.Backlog), Features: int64(st.Features),
 		})
 	case errors.Is(err, netlink.ErrNotThere): // a kernel without CONFIG_AUDIT
+		s.absent[record.Audit], s.absent[record.AuditRules] = err, err
 		return s.write(ctx, out, "netlink")
 	default:
 		out.Problem(problemOf(err, record.Audit))

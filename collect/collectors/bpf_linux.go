@@ -69,7 +69,10 @@ func collectBPF(ctx context.Context, h *collect.Host, out collect.Taker) error {
 }
 
 func (b *bpfLook) lost(err error, path string) {
-	if err != nil && !errors.Is(err, bpf.ErrUnsupported) {
+	switch {
+	case errors.Is(err, bpf.ErrUnsupported):
+		b.sets.absent[path] = err
+	case err != nil:
 		b.out.Problem(problemOf(err, path))
 	}
 }
@@ -295,7 +298,7 @@ func (b *bpfLook) tellHidden(symbols map[string]bool) {
 		return
 	}
 	again := &bpfLook{
-		ctx: b.ctx, h: b.h, out: b.out, owners: map[bpfObject][]record.BPFHolder{}, pins: map[bpfObject][]record.Bytes{},
+		ctx: b.ctx, h: b.h, out: b.out, sets: b.sets, owners: map[bpfObject][]record.BPFHolder{}, pins: map[bpfObject][]record.Bytes{},
 	}
 	if again.readOwners() != nil {
 		return // the run ends

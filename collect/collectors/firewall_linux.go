@@ -24,17 +24,20 @@ func leftOut(ctx context.Context, out collect.Taker, path, module string) error 
 }
 
 // lostIn makes a problem of an error in a namespace. That the kernel does not
-// have what was asked for is none.
-func lostIn(out collect.Taker, ns *netns, path string, err error) {
-	if err != nil && !errors.Is(err, netlink.ErrNotThere) {
+// have what was asked for is none, and the same in all of them.
+func (s *sets) lostIn(out collect.Taker, ns *netns, path string, err error) {
+	switch {
+	case errors.Is(err, netlink.ErrNotThere):
+		s.absent[path] = err
+	case err != nil:
 		out.Problem(problemOf(fmt.Errorf("in %s: %w", ns.name, err), path))
 	}
 }
 
 // interfaceNames returns the interfaces of the calling thread's namespace.
-func interfaceNames(out collect.Taker, ns *netns, path string) *network {
+func interfaceNames(s *sets, out collect.Taker, ns *netns, path string) *network {
 	links, err := netlink.Links()
-	lostIn(out, ns, path, err)
+	s.lostIn(out, ns, path, err)
 	n := &network{names: map[uint32]string{}}
 	for _, l := range links {
 		n.names[l.Index] = l.Name
@@ -45,8 +48,8 @@ func interfaceNames(out collect.Taker, ns *netns, path string) *network {
 func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	s := newSets(record.Traffic)
 	err := eachNetns(ctx, h, out, record.Traffic, func(ns *netns) error {
-		names := interfaceNames(out, ns, record.Traffic)
-		lostIn(out, ns, record.Traffic, netlink.TrafficControl(func(t netlink.Traffic) {
+		names := interfaceNames(s, out, ns, record.Traffic)
+		s.lostIn(out, ns, record.Traffic, netlink.TrafficControl(func(t netlink.Traffic) {
 			s.put(record.Traffic, record.TrafficControl{
 				Netns: ns.name, Object: t.Object, Iface: names.iface(t.Iface), Block: int64(t.Block), Kind: t.Kind,
 				Handle: netlink.HandleText(t.Handle), Parent: netlink.HandleText(t.Parent), Priority: int64(t.Priority),
@@ -68,7 +71,7 @@ func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) e
 	s := newSets(record.Conntrack)
 	err := eachNetns(ctx, h, out, record.Conntrack, func(ns *netns) error {
 		taken := time.Now().UnixNano()
-		lostIn(out, ns, record.Conntrack, netlink.Flows(func(f netlink.Flow) {
+		s.lostIn(out, ns, record.Conntrack, netlink.Flows(func(f netlink.Flow) {
 			s.put(record.Conntrack, flowRecord(f, ns.name, taken))
 		}))
 		return nil
@@ -99,7 +102,7 @@ func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) er
 	before := moduleNames(h)
 	s := newSets(record.NFTables)
 	err := eachNetns(ctx, h, out, record.NFTables, func(ns *netns) error {
-		lostIn(out, ns, record.NFTables, netlink.NFTables(func(o netlink.NFObject) {
+		s.lostIn(out, ns, record.NFTables, netlink.NFTables(func(o netlink.NFObject) {
 			s.put(record.NFTables, nfRecord(o, ns.name))
 		}))
 		return nil

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -8,8 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collecttest"
+	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/netlink"
 )
 
 func TestProgramsInThePathOfPacketsAreFound(t *testing.T) {
@@ -203,5 +207,26 @@ func TestLegacyTablesOfANamespaceAreTaken(t *testing.T) {
 	// The look made none: what was not in use is not now.
 	if names, err := inside(t, name, "cat", "/proc/thread-self/net/ip_tables_names"); err != nil || string(names) != "filter\n" {
 		t.Errorf("tables in use %q, %v", names, err)
+	}
+}
+
+func TestWhatTheKernelDoesNotHaveIsSaid(t *testing.T) {
+	got := live(t, collect.Collector{Name: "x", Doc: "x", Tier: collect.TierNetwork, Live: true, Run: func(ctx context.Context, _ *collect.Host, out collect.Taker) error {
+		s := newSets(record.NFTables, record.Conntrack, record.Traffic)
+		ns := &netns{name: "net:[1]"}
+		s.lostIn(out, ns, record.NFTables, netlink.ErrNotThere)
+		s.lostIn(out, ns, record.Conntrack, netlink.ErrNotThere)
+		s.put(record.Conntrack, record.Flow{Netns: ns.name}) // all the same
+		s.lostIn(out, ns, record.Traffic, netlink.ErrInterrupted)
+		return s.write(ctx, out, "netlink")
+	}})
+	if it := got.Find(record.NFTables); it.Kind != evidence.KindAbsent || it.Detail == "" {
+		t.Errorf("got %+v", it)
+	}
+	if n := len(collecttest.Lines[record.Flow](t, got, record.Conntrack)); n != 1 {
+		t.Errorf("%d flows", n)
+	}
+	if n := len(got.Content(t, record.Traffic)); n != 0 || got.Result.ProblemCount != 1 {
+		t.Errorf("%d bytes, %d problems", n, got.Result.ProblemCount)
 	}
 }

@@ -24,7 +24,7 @@ func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) er
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // not loaded
 			}
-			lostIn(out, ns, record.IPTables, err)
+			s.lostIn(out, ns, record.IPTables, err)
 			for name := range strings.FieldsSeq(string(names[:size])) {
 				if err := takeIPTable(ctx, out, ns, family, name, s); err != nil {
 					return err
@@ -40,7 +40,7 @@ func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) er
 func takeIPTable(ctx context.Context, out collect.Taker, ns *netns, family xtables.Family, name string, s *sets) error {
 	info, b, err := family.Table(name)
 	if err != nil {
-		lostIn(out, ns, record.IPTables, fmt.Errorf("table %q of %s: %w", name, family.Name, err))
+		s.lostIn(out, ns, record.IPTables, fmt.Errorf("table %q of %s: %w", name, family.Name, err))
 		return nil
 	}
 	text, partly := family.Text(info, b)

@@ -61,7 +61,7 @@ func TrafficControl(yield func(Traffic)) error {
 		yield(q)
 	})
 	if errors.Is(err, unix.EOPNOTSUPP) { // a kernel without CONFIG_NET_SCHED
-		return nil
+		return notThere(err)
 	}
 	errs := []error{err}
 	for _, i := range ifaces.list {
