@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -39,8 +40,10 @@ func loadProgram(t *testing.T, kind uint32, name string, result int32) int {
 	attr := make([]byte, 72) // union bpf_attr up to prog_ifindex
 	binary.NativeEndian.PutUint32(attr, kind)
 	binary.NativeEndian.PutUint32(attr[4:], uint32(len(insns)/8))
-	*(*unsafe.Pointer)(unsafe.Pointer(&attr[8])) = unsafe.Pointer(&insns[0])
-	*(*unsafe.Pointer)(unsafe.Pointer(&attr[16])) = unsafe.Pointer(&licence[0])
+	var pins runtime.Pinner
+	defer pins.Unpin()
+	putAddress(&pins, attr[8:], insns)
+	putAddress(&pins, attr[16:], licence)
 	copy(attr[48:63], name)
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, progLoad, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr)))
 	if errno != 0 {
@@ -48,6 +51,12 @@ func loadProgram(t *testing.T, kind uint32, name string, result int32) int {
 	}
 	t.Cleanup(func() { unix.Close(int(fd)) })
 	return int(fd)
+}
+
+// putAddress writes where memory is, which stays there until it is unpinned.
+func putAddress(pins *runtime.Pinner, attr, memory []byte) {
+	pins.Pin(&memory[0])
+	binary.NativeEndian.PutUint64(attr, uint64(uintptr(unsafe.Pointer(&memory[0]))))
 }
 
 func programNamed(list []record.BPFProgram, name string) (record.BPFProgram, bool) {
@@ -116,7 +125,9 @@ func pin(t *testing.T, fd int, path string) {
 	const objPin = 6
 	text := append([]byte(path), 0)
 	attr := make([]byte, 16)
-	*(*unsafe.Pointer)(unsafe.Pointer(&attr[0])) = unsafe.Pointer(&text[0])
+	var pins runtime.Pinner
+	defer pins.Unpin()
+	putAddress(&pins, attr, text)
 	binary.NativeEndian.PutUint32(attr[8:], uint32(fd))
 	if _, _, errno := unix.Syscall(unix.SYS_BPF, objPin, uintptr(unsafe.Pointer(&attr[0])), uintptr(len(attr))); errno != 0 {
 		t.Fatal(errno)
