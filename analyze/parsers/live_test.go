@@ -57,10 +57,11 @@ func sampleProcesses() []any {
 
 func sampleSockets() []any {
 	return []any{
-		record.Socket{Taken: taken, Netns: "4026531840", Family: "inet", Proto: "tcp", State: "ESTAB", SrcIP: "10.0.0.5", SrcPort: 22, DstIP: "203.0.113.7", DstPort: 40022, Inode: 12345, PID: 812, Exe: record.Bytes("/usr/sbin/sshd"), From: "sock_diag"},
-		record.Socket{Taken: taken, Netns: "4026531840", Family: "inet6", Proto: "udp", SrcIP: "::", SrcPort: 5353, Inode: 3, UID: 1000, Iface: "eth0", From: "sock_diag"},
-		record.Socket{Taken: taken, Netns: "4026531840", Family: "unix", Proto: "stream", State: "LISTEN", Inode: 9, Peer: 10, Path: record.Bytes("@\xff/run"), From: "sock_diag"},
-		record.Socket{Taken: taken, Netns: "4026531840", Family: "packet", Proto: "raw", Inode: 77, PID: 5, Exe: record.Bytes("/usr/bin/tcpdump"), From: "/proc/net/packet"},
+		record.Socket{Taken: taken, Netns: "net:[4026531840]", Family: "inet", Proto: "tcp", State: "ESTAB", SrcIP: "10.0.0.5", SrcPort: 22, DstIP: "203.0.113.7", DstPort: 40022, Inode: 12345, PID: 812, Exe: record.Bytes("/usr/sbin/sshd"), From: "sock_diag"},
+		record.Socket{Taken: taken, Netns: "net:[4026531840]", Family: "inet6", Proto: "udp", SrcIP: "::", SrcPort: 5353, Inode: 3, UID: 1000, Iface: "eth0", From: "sock_diag"},
+		record.Socket{Taken: taken, Netns: "net:[4026531840]", Family: "unix", Proto: "stream", State: "LISTEN", Inode: 9, Peer: 10, Path: record.Bytes("@\xff/run"), From: "sock_diag"},
+		record.Socket{Taken: taken, Netns: "net:[4026532290]", Foreign: true, Family: "inet", Proto: "tcp", State: "LISTEN", SrcIP: "0.0.0.0", SrcPort: 8080, Inode: 78, PID: 6, Exe: record.Bytes("/usr/bin/nginx"), From: "sock_diag"},
+		record.Socket{Taken: taken, Netns: "net:[4026531840]", Family: "packet", Proto: "raw", Inode: 77, PID: 5, Exe: record.Bytes("/usr/bin/tcpdump"), From: "/proc/net/packet"},
 	}
 }
 

@@ -13,11 +13,13 @@ import (
 
 // liveSockets reads the sockets that were open when the collector looked. One
 // event per socket at that time: source is the local end, destination the
-// remote one; pid and exe are one owner. A Unix socket's path is file.
+// remote one; pid and exe are one owner. A Unix socket's path is file. netns is
+// the network namespace; the message names it when it is not the collector's
+// own, because addresses and ports mean something else there.
 var liveSockets = register(analyze.Parser{
 	Name:    "live_sockets",
 	Doc:     "sockets that were open during collection",
-	Version: 1,
+	Version: 2,
 	Family:  "live",
 	Types:   []string{"linux:socket:state"},
 	Match: func(it *evidence.Item, head []byte) bool {
@@ -78,6 +80,9 @@ func socketMessage(out *timeline.Appender, ev *timeline.Event, s *record.Socket,
 	}
 	if s.PID > 0 {
 		m = out.Join(m, " of process ", out.Int(s.PID), " ", ev.Exe)
+	}
+	if s.Foreign {
+		m = out.Join(m, " in network namespace ", out.Str(s.Netns))
 	}
 	return m
 }

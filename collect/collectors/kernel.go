@@ -148,21 +148,34 @@ func mergeModules(proc []record.Module, sysfs, symbols map[string]bool) []record
 }
 
 // kernelFiles are kept as they are. Nothing below /sys/kernel/debug/tracing is
-// asked for: the look would mount tracefs there. /dev/kmsg is read by the journal; reading
-// it here would need a device to be opened.
+// asked for: the look would mount tracefs there. The log buffer is asked for by
+// syslog(2): /dev/kmsg is a device, which would have to be opened.
 var kernelFiles = []string{
 	"/proc/version", "/proc/version_signature", "/proc/cmdline", "/proc/bootconfig", "/proc/modules", "/proc/kallsyms",
 	"/proc/sys/kernel/tainted", "/proc/cpuinfo", "/proc/meminfo", "/proc/vmstat", "/proc/loadavg", "/proc/iomem", "/proc/ioports",
 	"/proc/interrupts", "/proc/softirqs", "/proc/devices", "/proc/misc", "/proc/filesystems", "/proc/keys",
 	"/proc/key-users", "/proc/crypto", "/proc/locks", "/proc/timer_list", "/proc/swaps", "/proc/partitions",
-	"/proc/consoles", "/proc/config.gz", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg", "/proc/buddyinfo",
+	"/proc/consoles", "/proc/config.gz", "/proc/vmallocinfo", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg", "/proc/buddyinfo",
 	"/sys/kernel/security/lockdown", "/sys/kernel/security/lsm", "/sys/kernel/security/ima/ascii_runtime_measurements",
+	"/sys/kernel/security/ima/binary_runtime_measurements", "/sys/kernel/security/ima/violations",
+	"/sys/kernel/security/ima/policy", "/sys/kernel/security/tpm0/binary_bios_measurements",
+	"/sys/kernel/security/integrity/evm/evm", "/sys/kernel/security/tomoyo/profile",
 	"/sys/kernel/security/apparmor/profiles", "/sys/fs/selinux/enforce",
 	"/sys/kernel/tracing/enabled_functions",
+	"/sys/kernel/tracing/touched_functions", "/sys/kernel/tracing/dynamic_events",
+	"/sys/kernel/tracing/set_ftrace_filter", "/sys/kernel/debug/kprobes/list", "/sys/kernel/debug/kprobes/enabled",
 	"/sys/kernel/tracing/kprobe_events", "/sys/kernel/tracing/uprobe_events", "/sys/kernel/tracing/current_tracer",
 	"/sys/kernel/kexec_loaded", "/sys/kernel/kexec_crash_loaded", "/sys/kernel/uevent_helper",
 	"/sys/firmware/efi/fw_platform_size",
+	"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+	"/sys/firmware/efi/efivars/SetupMode-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+	"/sys/firmware/efi/mok-variables/MokListRT", "/sys/firmware/efi/mok-variables/MokListXRT",
+	"/sys/firmware/efi/mok-variables/SbatLevelRT",
 }
+
+// KernelLog is the name of the item with the kernel's log buffer, as
+// dmesg --raw shows it.
+const KernelLog = "live/kmsg"
 
 // sysctlTrees are taken whole: they are small, and what an intruder changes
 // (core_pattern, modprobe, randomize_va_space, forwarding …) is in them.

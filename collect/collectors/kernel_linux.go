@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +24,15 @@ func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	if err := collectTaint(ctx, h, out); err != nil {
 		return err
 	}
-	if err := takeFiles(ctx, out, "kernel files", kernelFiles); err != nil {
+	if err := collectKernelLog(ctx, out); err != nil {
+		return err
+	}
+	files := kernelFiles
+	if release, err := h.ReadFile("/proc/sys/kernel/osrelease", 256); err == nil {
+		r := strings.TrimSpace(string(release))
+		files = append(slices.Clone(files), "/boot/config-"+r, "/lib/modules/"+r+"/config", "/lib/modules/"+r+"/modules.builtin")
+	}
+	if err := takeFiles(ctx, out, "kernel files", files); err != nil {
 		return err
 	}
 	return collectSysctl(ctx, h, out)
@@ -104,6 +114,30 @@ func collectTaint(ctx context.Context, h *collect.Host, out collect.Taker) error
 	}
 	lines := collect.NewRecords(ctx, out, evidence.Item{Path: Taint, Source: "proc"})
 	return errors.Join(lines.Write(decodeTaint(value)), lines.Close())
+}
+
+// maxKernelLog bounds the buffer that is asked for; CONFIG_LOG_BUF_SHIFT allows
+// 32 MiB, the usual is less than one.
+const maxKernelLog = 32 << 20
+
+// collectKernelLog takes what is in the kernel's log buffer and leaves it
+// there (SYSLOG_ACTION_READ_ALL of syslog(2)).
+func collectKernelLog(ctx context.Context, out collect.Taker) error {
+	size, err := unix.Klogctl(unix.SYSLOG_ACTION_SIZE_BUFFER, nil)
+	var text []byte
+	if err == nil && size > 0 {
+		text = make([]byte, min(size, maxKernelLog))
+		var n int
+		if n, err = unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, text); err == nil {
+			text = text[:n]
+		}
+	}
+	if err != nil {
+		out.Problem(problemOf(os.NewSyscallError("syslog", err), KernelLog))
+		return nil
+	}
+	it := evidence.Item{Kind: evidence.KindStream, Path: KernelLog, Source: "syslog", Size: -1, Rule: "kernel log"}
+	return out.Stream(ctx, it, bytes.NewReader(text))
 }
 
 func collectSysctl(ctx context.Context, h *collect.Host, out collect.Taker) error {

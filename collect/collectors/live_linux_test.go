@@ -470,6 +470,12 @@ func TestKernelStateIsKept(t *testing.T) {
 	if got.Find("/proc/modules").Kind != evidence.KindAbsent { // a kernel may have no modules at all
 		proc = parseModules(got.Content(t, "/proc/modules"))
 	}
+	if !bytes.Contains(got.Content(t, "/proc/config.gz"), []byte{0x1f, 0x8b}) && got.Find("/proc/config.gz").Kind != evidence.KindAbsent {
+		t.Error("no configuration")
+	}
+	if os.Getuid() == 0 && !bytes.HasPrefix(got.Content(t, KernelLog), []byte("<")) {
+		t.Error("no kernel log")
+	}
 	named := 0
 	for _, m := range collecttest.Lines[record.Module](t, got, record.Modules) {
 		if m.InProc {

@@ -44,3 +44,27 @@ func collectMounts(ctx context.Context, h *collect.Host, out collect.Taker) erro
 func collectSessions(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectBPF(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectTraffic(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectConntrack(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectNFTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectAudit(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

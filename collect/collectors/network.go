@@ -2,14 +2,16 @@ package collectors
 
 import "github.com/exhibit-dfir/exhibit/collect"
 
-// linuxNetwork writes live/sockets.jsonl, interfaces.jsonl, routes.jsonl and
-// neighbours.jsonl of the collector's own network namespace, and keeps the
-// files of /proc/net they can be checked against. To answer sock_diag the
-// kernel may load its own diagnostics modules (tcp_diag and others); when it
-// does, that is recorded as a problem, because it is a trace of ours.
+// linuxNetwork writes live/sockets.jsonl, interfaces.jsonl, routes.jsonl,
+// rules.jsonl and neighbours.jsonl of every network namespace that a process,
+// a thread, a descriptor or a mount keeps alive (live/netns.jsonl), and keeps the files of
+// /proc/net they can be checked against: those of the own namespace as files,
+// the others in live/netns-files.jsonl. To answer sock_diag the kernel may load
+// its own diagnostics modules (tcp_diag and others); when it does, that is
+// recorded as a problem, because it is a trace of ours.
 var linuxNetwork = register(collect.Collector{
 	Name: "linux_network",
-	Doc:  "Sockets with their processes, interfaces, addresses, routes of all tables and neighbours of the own network namespace",
+	Doc:  "Sockets with their processes, interfaces, addresses, routes of all tables and neighbours, rules and XDP programs of every network namespace",
 	Tier: collect.TierNetwork,
 	Live: true,
 	Run:  collectNetwork,

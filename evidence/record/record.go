@@ -16,15 +16,18 @@ import (
 
 // Names of the record sets (evidence.Item.Path).
 const (
-	Self       = "live/self.jsonl"       // one Self line: the run and its clocks
-	Processes  = "live/processes.jsonl"  // Process lines
-	Sockets    = "live/sockets.jsonl"    // Socket lines
-	Interfaces = "live/interfaces.jsonl" // Interface lines
-	Routes     = "live/routes.jsonl"     // Route lines
-	Neighbours = "live/neighbours.jsonl" // Neighbour lines
-	Modules    = "live/modules.jsonl"    // Module lines
-	Mounts     = "live/mounts.jsonl"     // Mount lines
-	Files      = "filesystem/walk.jsonl" // File lines
+	Self       = "live/self.jsonl"        // one Self line: the run and its clocks
+	Processes  = "live/processes.jsonl"   // Process lines
+	Sockets    = "live/sockets.jsonl"     // Socket lines
+	Interfaces = "live/interfaces.jsonl"  // Interface lines
+	Routes     = "live/routes.jsonl"      // Route lines
+	Neighbours = "live/neighbours.jsonl"  // Neighbour lines
+	RouteRules = "live/rules.jsonl"       // RouteRule lines
+	Namespaces = "live/netns.jsonl"       // Netns lines
+	NetnsFiles = "live/netns-files.jsonl" // NetnsFile lines
+	Modules    = "live/modules.jsonl"     // Module lines
+	Mounts     = "live/mounts.jsonl"      // Mount lines
+	Files      = "filesystem/walk.jsonl"  // File lines
 	Capture    = "network/capture.pcapng"
 )
 
@@ -151,8 +154,9 @@ type Map struct {
 type Socket struct {
 	Taken   int64  `json:"taken"`
 	Netns   string `json:"netns"`
-	Family  string `json:"family"` // inet, inet6, unix, packet, netlink
-	Proto   string `json:"proto"`  // tcp, udp, raw, stream, dgram, seqpacket
+	Foreign bool   `json:"foreign,omitempty"` // of another network namespace than the collector's
+	Family  string `json:"family"`            // inet, inet6, unix, packet, netlink, vsock
+	Proto   string `json:"proto"`             // tcp, udp, raw, stream, dgram, seqpacket
 	State   string `json:"state,omitempty"`
 	SrcIP   string `json:"src_ip,omitempty"`
 	SrcPort int64  `json:"src_port,omitempty"`
@@ -161,11 +165,14 @@ type Socket struct {
 	Inode   uint64 `json:"inode"`
 	UID     int64  `json:"uid"`
 	Iface   string `json:"iface,omitempty"`
-	Path    Bytes  `json:"path,omitempty"` // unix
-	Peer    uint64 `json:"peer,omitempty"` // unix: inode of the other end
-	PID     int64  `json:"pid,omitempty"`  // one owner; 0 unknown
-	Exe     Bytes  `json:"exe,omitempty"`  // of that owner
-	From    string `json:"from"`           // sock_diag or the /proc/net file
+	Path    Bytes  `json:"path,omitempty"`    // unix
+	Peer    uint64 `json:"peer,omitempty"`    // unix: inode of the other end
+	PID     int64  `json:"pid,omitempty"`     // one owner; 0 unknown
+	Exe     Bytes  `json:"exe,omitempty"`     // of that owner
+	From    string `json:"from"`              // sock_diag or the /proc/net file
+	Filter  string `json:"filter,omitempty"`  // packet: attached classic BPF, as tcpdump -ddd spells it
+	SrcCID  int64  `json:"src_cid,omitempty"` // vsock: context ids; the ports are src_port and dst_port
+	DstCID  int64  `json:"dst_cid,omitempty"`
 }
 
 // Interface is one network interface.
@@ -179,6 +186,61 @@ type Interface struct {
 	Promisc   bool     `json:"promisc,omitempty"`
 	Kind      string   `json:"kind,omitempty"`
 	Addresses []string `json:"addresses"`
+	XDP       []XDP    `json:"xdp,omitempty"`
+}
+
+// XDP is an eBPF program that sees an interface's packets before the kernel.
+type XDP struct {
+	Mode string `json:"mode"` // driver, generic, hardware
+	Prog int64  `json:"prog"` // BPFProgram.ID
+}
+
+// Netns is one network namespace of the host.
+type Netns struct {
+	Netns     string    `json:"netns"` // net:[inode]
+	Inode     uint64    `json:"inode"`
+	Own       bool      `json:"own,omitempty"`  // the collector's
+	Processes int64     `json:"processes"`      // that live in it
+	PIDs      []int64   `json:"pids"`           // the first 16 of them
+	TIDs      []int64   `json:"tids,omitempty"` // threads in it whose process is elsewhere
+	FDs       []NetnsFD `json:"fds,omitempty"`  // the first descriptors that stand for it
+	Pins      []Bytes   `json:"pins,omitempty"` // mounts that keep it
+	Entered   bool      `json:"entered"`
+}
+
+// NetnsFD is a descriptor of a process that stands for a network namespace.
+type NetnsFD struct {
+	PID int64 `json:"pid"`
+	FD  int64 `json:"fd"`
+}
+
+// NetnsFile is one file of /proc as another network namespace than the
+// collector's sees it.
+type NetnsFile struct {
+	Netns string `json:"netns"`
+	Path  string `json:"path"`
+	Data  Bytes  `json:"data"`
+	Cut   bool   `json:"cut,omitempty"` // longer than 1 MiB
+	Error string `json:"error,omitempty"`
+}
+
+// RouteRule is one rule that chooses a routing table (ip-rule(8)).
+type RouteRule struct {
+	Netns    string `json:"netns"`
+	Family   string `json:"family"`
+	Priority int64  `json:"priority"`
+	Src      string `json:"src"` // CIDR, "all"
+	Dst      string `json:"dst,omitempty"`
+	In       string `json:"iif,omitempty"`
+	Out      string `json:"oif,omitempty"`
+	Action   string `json:"action"` // lookup, goto, blackhole …
+	Table    int64  `json:"table,omitempty"`
+	Goto     int64  `json:"goto,omitempty"`
+	Mark     int64  `json:"fwmark,omitempty"`
+	Mask     int64  `json:"fwmask,omitempty"`
+	UIDs     string `json:"uids,omitempty"`
+	Protocol int64  `json:"protocol,omitempty"`
+	Invert   bool   `json:"not,omitempty"`
 }
 
 // Route is one route of one table.

@@ -47,3 +47,10 @@ func address(b []byte) netip.Addr {
 	a, _ := netip.AddrFromSlice(b)
 	return a
 }
+
+// appendAttr adds one attribute to a request, padded.
+func appendAttr(b []byte, kind uint16, value []byte) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(4+len(value)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
+	return append(b, make([]byte, align4(len(b))-len(b))...)
+}

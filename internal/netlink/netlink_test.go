@@ -23,7 +23,7 @@ import (
 func sockets(t *testing.T) []Socket {
 	t.Helper()
 	var all []Socket
-	if err := Sockets(func(s Socket) { all = append(all, s) }); err != nil {
+	if err := Sockets(false, func(s Socket) { all = append(all, s) }); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -148,8 +148,8 @@ func TestLoopbackIsThere(t *testing.T) {
 }
 
 func TestRoutesOfTheLocalTableAreThere(t *testing.T) {
-	routes, err := Routes()
-	if err != nil {
+	var routes []Route
+	if err := Routes(func(r Route) { routes = append(routes, r) }); err != nil {
 		t.Fatal(err)
 	}
 	const local = 255
@@ -158,7 +158,7 @@ func TestRoutesOfTheLocalTableAreThere(t *testing.T) {
 	}) {
 		t.Errorf("no loopback route in table local: %+v", routes)
 	}
-	if _, err := Neighbours(); err != nil {
+	if err := Neighbours(func(Neighbour) {}); err != nil {
 		t.Error(err)
 	}
 }
@@ -175,6 +175,8 @@ func FuzzDecoders(f *testing.F) {
 		{unix.NETLINK_SOCK_DIAG, sockDiagRequest, netlinkRequest()},
 		{unix.NETLINK_ROUTE, unix.RTM_GETLINK, make([]byte, ifInfoSize)},
 		{unix.NETLINK_ROUTE, unix.RTM_GETROUTE, make([]byte, rtMsgSize)},
+		{unix.NETLINK_ROUTE, unix.RTM_GETRULE, make([]byte, ruleHdrSize)},
+		{unix.NETLINK_ROUTE, unix.RTM_GETQDISC, make([]byte, tcMsgSize)},
 	} {
 		n := 0
 		_ = dump(seed.protocol, seed.kind, 0, seed.body, func(b []byte) { // seeds are welcome, not required
@@ -183,6 +185,8 @@ func FuzzDecoders(f *testing.F) {
 			}
 		})
 	}
+	_ = AuditRules(func(b []byte) { f.Add(append([]byte(nil), b...)) })
+	f.Add(auditRule())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parseInet(b, "tcp")
 		parseUnix(b)
@@ -192,6 +196,21 @@ func FuzzDecoders(f *testing.F) {
 		parseAddress(b)
 		parseRoute(b)
 		parseNeighbour(b)
+		parseVsock(b)
+		parseRule(b)
+		FilterText(b)
+		parseTraffic(b, "qdisc")
+		parseTraffic(b, "filter")
+		parseFlow(b)
+		AuditRule(b)
+		parseAuditStatus(b)
+		parseNFTable(b)
+		parseNFChain(b)
+		parseNFRule(b)
+		parseNFSet(b)
+		parseNFStateful(b)
+		parseNFFlowtable(b)
+		parseNFElements(b, func(NFObject) {})
 		_, _, _ = messages(b, 0, func([]byte) {})
 	})
 }
@@ -224,5 +243,159 @@ func TestADumpThatFailsAtItsEndIsNoGoodEnd(t *testing.T) {
 	}
 	if _, _, err := messages(message(unix.NLMSG_OVERRUN), 0, func([]byte) {}); err == nil {
 		t.Error("lost messages are not told")
+	}
+}
+
+func attr(kind uint16, value ...byte) []byte { return appendAttr(nil, kind, value) }
+
+func TestActionsOfAFilterAreNamed(t *testing.T) {
+	options := slices.Concat(attr(8, 1, 0, 0, 0), attr(7, slices.Concat(
+		attr(1, attr(1, []byte("mirred\x00")...)...), attr(2, attr(1, []byte("gact\x00")...)...))...))
+	b := slices.Concat(make([]byte, tcMsgSize), attr(1, []byte("u32\x00")...), attr(2, options...))
+	f, ok := parseTraffic(b, "filter")
+	if !ok || f.Kind != "u32" || !slices.Equal(f.Actions, []string{"mirred", "gact"}) {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestATableThatChangesIsReadAgain(t *testing.T) {
+	// Each round says what the kernel answers, and whether the table changed.
+	type round struct {
+		answers []string
+		err     error
+	}
+	large := strings.Repeat("x", maxHeld/2)
+	for _, c := range []struct {
+		name   string
+		rounds []round
+		want   []string
+		err    error
+	}{
+		{"steady", []round{{[]string{"a", "b"}, nil}}, []string{"a", "b"}, nil},
+		{"changed once", []round{{[]string{"a", "b"}, ErrInterrupted}, {[]string{"a", "c"}, nil}}, []string{"a", "c"}, nil},
+		{"failed", []round{{[]string{"a"}, unix.ENOBUFS}, {[]string{"b"}, nil}}, []string{"a"}, unix.ENOBUFS},
+		{
+			"never at rest",
+			[]round{{[]string{"a"}, ErrInterrupted}, {[]string{"b"}, ErrInterrupted}, {[]string{"c"}, ErrInterrupted}, {[]string{"d"}, ErrInterrupted}},
+			[]string{"d"},
+			ErrInterrupted,
+		},
+		{"too large to be held", []round{{[]string{large, large, "b"}, ErrInterrupted}, {[]string{"c"}, nil}}, []string{large, large, "b"}, ErrInterrupted},
+	} {
+		asked := 0
+		var got []string
+		err := steady(func(yield func([]byte)) error {
+			r := c.rounds[asked]
+			asked++
+			buf := make([]byte, len(large)) // which the kernel's next answer overwrites
+			for _, a := range r.answers {
+				yield(buf[:copy(buf, a)])
+			}
+			return r.err
+		}, func(b []byte) { got = append(got, string(b)) })
+		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
+			t.Errorf("%s: %d answers, %v", c.name, len(got), err)
+		}
+	}
+}
+
+func TestAnswersThatCannotBeReadAreCounted(t *testing.T) {
+	unread := 0
+	var got []Rule
+	read := reader(parseRule, func(r Rule) { got = append(got, r) }, &unread)
+	read(make([]byte, ruleHdrSize-1))
+	read(make([]byte, ruleHdrSize))
+	if unread != 1 || len(got) != 1 || unreadable(unread) == nil || unreadable(0) != nil {
+		t.Errorf("%d unread, %+v", unread, got)
+	}
+}
+
+func TestAFlowTableIsRead(t *testing.T) {
+	device := func(name string) []byte { return attr(1, append([]byte(name), 0)...) }
+	b := slices.Concat([]byte{1, 0, 0, 0}, attr(1, []byte("guard\x00")...), attr(2, []byte("fast\x00")...),
+		attr(3, slices.Concat(attr(1, 0, 0, 0, 0), attr(2, 0xff, 0xff, 0xff, 0xfd), attr(3, slices.Concat(device("eth0"), device("eth1"))...))...),
+		attr(4, 0, 0, 0, 2), attr(5, 0, 0, 0, 0, 0, 0, 0, 9), attr(7, 0, 0, 0, 1))
+	o, ok := parseNFFlowtable(b)
+	if !ok || o.Family != "inet" || o.Table != "guard" || o.Name != "fast" || o.Hook != "ingress" || o.Priority != -3 ||
+		!slices.Equal(o.Dev, []string{"eth0", "eth1"}) || o.Use != 2 || o.Handle != 9 || o.Flags != 1 || string(o.Raw) != string(b) {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestWhatARegisterHoldsIsToldWithIt(t *testing.T) {
+	reg := func(n byte) []byte { return []byte{0, 0, 0, n} }
+	value := func(b ...byte) []byte { return attr(1, b...) }
+	payload := func(dst, base, at, size byte) []byte {
+		return slices.Concat(attr(1, reg(dst)...), attr(2, reg(base)...), attr(3, reg(at)...), attr(4, reg(size)...))
+	}
+	type expr struct {
+		name string
+		data []byte
+	}
+	for _, c := range []struct {
+		family string
+		exprs  []expr
+		want   []string
+	}{
+		// The same bytes are another field in another protocol's header.
+		{"ip", []expr{{"payload", payload(1, 1, 12, 4)}, {"cmp", slices.Concat(attr(1, reg(1)...), attr(2, reg(0)...), attr(3, value(192, 0, 2, 1)...))}}, []string{"", "ip saddr 192.0.2.1"}},
+		{"ip6", []expr{{"payload", payload(1, 1, 12, 4)}, {"cmp", slices.Concat(attr(1, reg(1)...), attr(2, reg(0)...), attr(3, value(192, 0, 2, 1)...))}}, []string{"", "@nh,96,32 0xc0000201"}},
+		{"inet", []expr{{"payload", payload(1, 1, 12, 4)}, {"cmp", slices.Concat(attr(1, reg(1)...), attr(2, reg(1)...), attr(3, value(192, 0, 2, 1)...))}}, []string{"", "@nh,96,32 != 0xc0000201"}},
+		// NFT_REG_1 has the words of NFT_REG32_00 to 03.
+		{"ip", []expr{{"payload", payload(1, 1, 12, 4)}, {"payload", payload(9, 2, 2, 2)}, {"lookup", slices.Concat(attr(1, []byte("s\x00")...), attr(2, reg(8)...))}}, []string{"", "", "ip saddr . th dport @s"}},
+		// What was told before is no part of a key.
+		{"ip", []expr{
+			{"payload", payload(9, 2, 2, 2)},
+			{"cmp", slices.Concat(attr(1, reg(9)...), attr(2, reg(4)...), attr(3, value(0, 22)...))},
+			{"payload", payload(1, 1, 16, 4)},
+			{"lookup", slices.Concat(attr(1, []byte("s\x00")...), attr(2, reg(1)...), attr(5, reg(1)...))},
+		}, []string{"", "th dport > 22", "", "ip daddr != @s"}},
+		{"ip", []expr{{"frobnicate", attr(1, reg(1)...)}}, []string{"frobnicate"}},
+	} {
+		m := newMachine(c.family)
+		for i, e := range c.exprs {
+			if got := m.run(e.name, e.data); got != c.want[i] {
+				t.Errorf("%s %s: got %q, want %q", c.family, e.name, got, c.want[i])
+			}
+		}
+	}
+}
+
+func TestVsockSocketsAreRead(t *testing.T) {
+	b := make([]byte, vsockMsgSize)
+	b[0], b[1], b[2] = afVsock, 1, 10
+	for at, v := range map[int]uint32{4: 3, 8: 1024, 12: 2, 16: 9999, 20: 77} {
+		binary.NativeEndian.PutUint32(b[at:], v)
+	}
+	s, ok := parseVsock(b)
+	if !ok || s.State != "LISTEN" || s.Proto != "stream" || s.SrcCID != 3 || s.SrcPort != 1024 || s.DstCID != 2 || s.DstPort != 9999 || s.Inode != 77 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// auditRule is a watch on /etc/shadow as auditctl -w /etc/shadow -p wa -k a -k b
+// makes it.
+func auditRule() []byte {
+	b := make([]byte, auditRuleSize)
+	put := func(at int, v uint32) { binary.NativeEndian.PutUint32(b[4*at:], v) }
+	put(0, 4)
+	put(1, 2)
+	put(2, 3)
+	for i := range auditWords {
+		put(3+i, 0xffffffff)
+	}
+	for i, f := range []struct{ field, value uint32 }{{105, 11}, {106, 2 | 8}, {210, 3}} {
+		put(3+auditWords+i, f.field)
+		put(3+2*auditWords+i, f.value)
+		put(3+3*auditWords+i, 0x40000000)
+	}
+	put(3+4*auditWords, 14)
+	return append(b, "/etc/shadowa\x01b"...)
+}
+
+func TestAnAuditRuleIsToldAsItWasGiven(t *testing.T) {
+	const want = "-a always,exit -S all -F path=/etc/shadow -F perm=wa -F key=a -F key=b"
+	if text, ok := AuditRule(auditRule()); !ok || text != want {
+		t.Errorf("got %q, want %q", text, want)
 	}
 }

@@ -18,6 +18,29 @@ type Link struct {
 	// Promiscuity counts who asked for all packets; unlike the flag
 	// IFF_PROMISC it also counts packet sockets.
 	Promiscuity uint32
+	XDP         []XDP
+}
+
+// XDP is one eBPF program on the receive path of an interface.
+type XDP struct {
+	Mode string // driver, generic, hardware
+	Prog uint32 // its id
+}
+
+// Rule is one rule that chooses a routing table (ip-rule(8)).
+type Rule struct {
+	Family   string
+	Priority uint32
+	Src, Dst netip.Prefix // invalid: any
+	In, Out  string       // interfaces
+	Table    uint32
+	Action   string // lookup, goto, blackhole …
+	Goto     uint32
+	Mark     uint32
+	Mask     uint32
+	UIDs     string // "0-1000"; "" any
+	Protocol byte   // who made it: RTPROT_*
+	Invert   bool
 }
 
 // Address is one address of an interface.
@@ -53,6 +76,8 @@ const (
 	ifAddrSize = 8
 	rtMsgSize  = 12
 	ndMsgSize  = 12
+
+	ruleHdrSize = 12 // struct fib_rule_hdr, fib_rules.h
 )
 
 // parseLink reads struct ifinfomsg and its attributes.
@@ -77,9 +102,36 @@ func parseLink(b []byte) (Link, bool) {
 			})
 		case 30: // IFLA_PROMISCUITY
 			l.Promiscuity = u32(value)
+		case 43: // IFLA_XDP
+			l.XDP = parseXDP(value)
 		}
 	})
 	return l, true
+}
+
+// xdpModes are XDP_ATTACHED_* of linux/if_link.h.
+var xdpModes = [...]string{"", "driver", "generic", "hardware"}
+
+// parseXDP reads IFLA_XDP_*: the id of the program of each mode or, from
+// kernels that knew but one, IFLA_XDP_PROG_ID and what IFLA_XDP_ATTACHED says.
+func parseXDP(b []byte) []XDP {
+	var list []XDP
+	var one XDP
+	attrs(b, func(kind uint16, value []byte) {
+		if mode, ok := map[uint16]string{5: "driver", 6: "generic", 7: "hardware"}[kind]; ok && u32(value) != 0 {
+			list = append(list, XDP{mode, u32(value)})
+		}
+		switch {
+		case kind == 2 && len(value) > 0 && int(value[0]) < len(xdpModes):
+			one.Mode = xdpModes[value[0]]
+		case kind == 4:
+			one.Prog = u32(value)
+		}
+	})
+	if len(list) == 0 && one.Prog != 0 {
+		list = append(list, one)
+	}
+	return list
 }
 
 func hardware(b []byte) string {
@@ -176,6 +228,52 @@ func (r *Route) firstHop(b []byte) {
 			r.Gateway = address(value)
 		}
 	})
+}
+
+// ruleActions are FR_ACT_* of linux/fib_rules.h.
+var ruleActions = map[byte]string{1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+
+// parseRule reads struct fib_rule_hdr and FRA_*.
+func parseRule(b []byte) (Rule, bool) {
+	if len(b) < ruleHdrSize {
+		return Rule{}, false
+	}
+	r := Rule{Family: familyName(b[0]), Table: uint32(b[4]), Invert: u32(b[8:])&2 != 0} // FIB_RULE_INVERT
+	var known bool
+	if r.Action, known = ruleActions[b[7]]; !known {
+		r.Action = strconv.Itoa(int(b[7]))
+	}
+	attrs(b[ruleHdrSize:], func(kind uint16, value []byte) {
+		switch kind {
+		case 1:
+			r.Dst = netip.PrefixFrom(address(value), int(b[1]))
+		case 2:
+			r.Src = netip.PrefixFrom(address(value), int(b[2]))
+		case 3:
+			r.In = text(value)
+		case 4:
+			r.Goto = u32(value)
+		case 6:
+			r.Priority = u32(value)
+		case 10:
+			r.Mark = u32(value)
+		case 15:
+			r.Table = u32(value)
+		case 16:
+			r.Mask = u32(value)
+		case 17:
+			r.Out = text(value)
+		case 20: // struct fib_rule_uid_range
+			if len(value) >= 8 {
+				r.UIDs = strconv.FormatUint(uint64(u32(value)), 10) + "-" + strconv.FormatUint(uint64(u32(value[4:])), 10)
+			}
+		case 21:
+			if len(value) > 0 {
+				r.Protocol = value[0]
+			}
+		}
+	})
+	return r, true
 }
 
 // neighbourStates are the bits NUD_* of linux/neighbour.h.

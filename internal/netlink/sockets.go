@@ -2,13 +2,16 @@ package netlink
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Socket is one socket as sock_diag tells it.
 type Socket struct {
-	Family   string // inet, inet6, unix, packet, netlink
+	Family   string // inet, inet6, unix, packet, netlink, vsock
 	Proto    string // tcp, udp, raw …; stream, dgram, seqpacket; netlink protocol
 	State    string // of TCP and UNIX sockets, as ss(8) spells it
 	Src, Dst netip.AddrPort
@@ -19,6 +22,9 @@ type Socket struct {
 	Peer     uint32 // UNIX: inode of the other end
 	Path     []byte // UNIX: name; an abstract one begins with a zero byte
 	Port     uint32 // netlink: port id, by default the owner's process id
+	Filter   []byte // packet: the classic BPF program that is attached, struct sock_filter each
+
+	SrcCID, DstCID, SrcPort, DstPort uint32 // vsock: context ids and ports
 }
 
 // Address families and protocols (linux/socket.h, linux/in.h).
@@ -28,6 +34,7 @@ const (
 	afInet6   = 10
 	afNetlink = 16
 	afPacket  = 17
+	afVsock   = 40
 
 	protoTCP     = 6
 	protoUDP     = 17
@@ -61,12 +68,13 @@ func familyName(n byte) string {
 }
 
 // Sizes of the fixed parts (linux/inet_diag.h, unix_diag.h, packet_diag.h,
-// netlink_diag.h).
+// netlink_diag.h, vm_sockets_diag.h).
 const (
 	inetReqSize, inetMsgSize       = 56, 72
 	unixReqSize, unixMsgSize       = 24, 16
 	packetReqSize, packetMsgSize   = 20, 16
 	netlinkReqSize, netlinkMsgSize = 20, 28
+	vsockReqSize, vsockMsgSize     = 24, 32
 )
 
 // inetRequest is struct inet_diag_req_v2 for all states.
@@ -146,15 +154,16 @@ func trimName(b []byte) []byte {
 	return append([]byte(nil), b...)
 }
 
-// packetRequest is struct packet_diag_req with the interface and the owner.
+// packetRequest is struct packet_diag_req with interface, owner and filter.
 func packetRequest() []byte {
 	b := make([]byte, packetReqSize)
 	b[0] = afPacket
-	binary.NativeEndian.PutUint32(b[8:], 0x1) // PACKET_SHOW_INFO
+	binary.NativeEndian.PutUint32(b[8:], 0x1|0x20) // PACKET_SHOW_INFO, _FILTER
 	return b
 }
 
-// parsePacket reads struct packet_diag_msg and PACKET_DIAG_INFO, _UID.
+// parsePacket reads struct packet_diag_msg and PACKET_DIAG_INFO, _UID and
+// _FILTER, which the kernel tells to who may administer the network.
 func parsePacket(b []byte) (Socket, bool) {
 	if len(b) < packetMsgSize {
 		return Socket{}, false
@@ -166,9 +175,26 @@ func parsePacket(b []byte) (Socket, bool) {
 			s.Iface = u32(value)
 		case 5:
 			s.UID, s.HasUID = u32(value), true
+		case 7:
+			s.Filter = slices.Clone(value)
 		}
 	})
 	return s, true
+}
+
+// FilterText spells a classic BPF program as tcpdump -ddd and xt_bpf do: the
+// number of instructions, then "code jt jf k" of each (struct sock_filter),
+// separated by commas. "" for no program.
+func FilterText(program []byte) string {
+	if len(program) < 8 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(len(program) / 8))
+	for ; len(program) >= 8; program = program[8:] {
+		fmt.Fprintf(&b, ",%d %d %d %d", binary.NativeEndian.Uint16(program), program[2], program[3], u32(program[4:]))
+	}
+	return b.String()
 }
 
 // netlinkRequest is struct netlink_diag_req for all protocols.
@@ -195,4 +221,23 @@ func parseNetlink(b []byte) (Socket, bool) {
 		name = strconv.Itoa(int(b[2]))
 	}
 	return Socket{Family: "netlink", Proto: name, Inode: u32(b[16:]), Port: u32(b[4:])}, true
+}
+
+// vsockRequest is struct vsock_diag_req for all states.
+func vsockRequest() []byte {
+	b := make([]byte, vsockReqSize)
+	b[0] = afVsock
+	binary.NativeEndian.PutUint32(b[4:], 0xffffffff)
+	return b
+}
+
+// parseVsock reads struct vsock_diag_msg.
+func parseVsock(b []byte) (Socket, bool) {
+	if len(b) < vsockMsgSize {
+		return Socket{}, false
+	}
+	return Socket{
+		Family: "vsock", Proto: socketType(b[1]), State: stateName(b[2]), Inode: u32(b[20:]),
+		SrcCID: u32(b[4:]), SrcPort: u32(b[8:]), DstCID: u32(b[12:]), DstPort: u32(b[16:]),
+	}, true
 }

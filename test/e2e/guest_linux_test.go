@@ -183,7 +183,8 @@ type truth struct {
 	Facts    []fact
 	Deleted  map[string]string // SHA-256 of what runs or is held without a name, by the name it had
 	Setuid   []string
-	Listen   []int64 // TCP ports with a listener
+	Listen   []int64   // TCP ports with a listener
+	Networks [2]string // net:[inode] of the guest's own and of the attacker's namespace
 	Holes    map[string]int64
 	Xattrs   map[string]string // of file odd, in base64 as JSON has it
 	Flags    bool              // the file system took the immutable flag

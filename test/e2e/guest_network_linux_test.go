@@ -108,6 +108,11 @@ func (g *guest) connect() error {
 	if _, err := g.attacker.ask("quiet"); err != nil {
 		return err
 	}
+	for i, pid := range []int{os.Getpid(), cmd.Process.Pid} {
+		if g.truth.Networks[i], err = os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil {
+			return err
+		}
+	}
 	if err := ip(fmt.Sprintf("link add v0 address %s type veth peer name v1 address %s netns %d", guestMAC, otherMAC, cmd.Process.Pid)); err != nil {
 		return err
 	}
@@ -137,6 +142,7 @@ func (g *guest) connect() error {
 	g.fact("a listener", fmt.Sprintf(`parser:live_sockets AND state:LISTEN AND src_port:%d AND src_ip:%s AND pid:1`, backdoor, guestIP), 1, time.Time{}, fmt.Sprintf(`"src_port":%d`, backdoor), `"pid":1`)
 	g.fact("a listener on the loopback interface", `parser:live_sockets AND state:LISTEN AND src_port:4444 AND src_ip:127.0.0.1`, 1, time.Time{}, `"src_port":4444`)
 	g.fact("a connection", fmt.Sprintf(`parser:live_sockets AND state:ESTAB AND src_port:%d AND dst_ip:%s AND dst_port:%d`, backdoor, attackerIP, fixedPort), 1, time.Time{}, fmt.Sprintf(`"dst_port":%d`, fixedPort), `"pid":1`)
+	g.fact("a listener in another network namespace", `parser:live_sockets AND state:LISTEN AND src_port:8080 AND netns:"`+g.truth.Networks[1]+`"`, 1, time.Time{}, `"foreign":true`, `"src_port":8080`)
 	return nil
 }
 

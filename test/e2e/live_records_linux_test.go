@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -151,19 +152,45 @@ func nothingElse(t *testing.T, r *bundle.Reader, v *visit) {
 		}
 	}
 	want(t, "setuid files", slices.Equal(setuid, v.Setuid), setuid)
-	var listen []int64
-	established := 0
+	networksAreThose(t, r, v)
+}
+
+// networksAreThose checks the network namespaces, and that each has its own
+// sockets: the attacker's end of a connection is not the guest's.
+func networksAreThose(t *testing.T, r *bundle.Reader, v *visit) {
+	t.Helper()
+	var named []string
+	for _, n := range linesOf[record.Netns](t, r, record.Namespaces) {
+		want(t, n.Netns+" was entered", n.Entered && n.Own == (n.Netns == v.Networks[0]) && n.Processes > 0, n)
+		named = append(named, n.Netns)
+	}
+	want(t, "network namespaces", slices.Equal(named, v.Networks[:]), named)
+	listen, ends, seen := map[string][]int64{}, map[string][]string{}, map[uint64]int{}
 	for _, s := range linesOf[record.Socket](t, r, record.Sockets) {
+		if s.Inode != 0 {
+			seen[s.Inode]++
+		}
+		want(t, "whose a socket is", slices.Contains(named, s.Netns) && s.Foreign == (s.Netns != v.Networks[0]), s)
 		if s.Proto == "tcp" && s.State == "LISTEN" {
-			listen = append(listen, s.SrcPort)
+			listen[s.Netns] = append(listen[s.Netns], s.SrcPort)
 		}
 		if s.Proto == "tcp" && s.State == "ESTAB" {
-			established++
+			ends[s.Netns] = append(ends[s.Netns], fmt.Sprintf("%s:%d %s:%d", s.SrcIP, s.SrcPort, s.DstIP, s.DstPort))
+			ends["other of "+s.Netns] = append(ends["other of "+s.Netns], fmt.Sprintf("%s:%d %s:%d", s.DstIP, s.DstPort, s.SrcIP, s.SrcPort))
 		}
 	}
-	slices.Sort(listen)
-	want(t, "listeners", slices.Equal(listen, v.Listen), listen)
-	want(t, "connections", established == 2, established)
+	for inode, n := range seen {
+		want(t, fmt.Sprint("socket ", inode, " is told once"), n == 1, n)
+	}
+	for _, list := range listen {
+		slices.Sort(list)
+	}
+	for _, list := range ends {
+		slices.Sort(list)
+	}
+	guest, attacker := v.Networks[0], v.Networks[1]
+	want(t, "listeners", slices.Equal(listen[guest], v.Listen) && slices.Equal(listen[attacker], []int64{8080}), listen)
+	want(t, "connections", len(ends[guest]) == 2 && slices.Equal(ends[guest], ends["other of "+attacker]), ends)
 }
 
 // captureAgrees compares the capture with what the kernel counted.

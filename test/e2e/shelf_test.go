@@ -141,7 +141,7 @@ func lastLogin(tty, host string, at uint32) []byte {
 func manySockets() []byte {
 	var b bytes.Buffer
 	for i := range 50_000 {
-		fmt.Fprintf(&b, `{"taken":%d,"netns":"4026531840","family":"inet","proto":"tcp","state":"ESTAB","src_ip":"10.0.0.5","src_port":%d,`+
+		fmt.Fprintf(&b, `{"taken":%d,"netns":"net:[4026531840]","family":"inet","proto":"tcp","state":"ESTAB","src_ip":"10.0.0.5","src_port":%d,`+
 			`"dst_ip":"203.0.113.%d","dst_port":443,"inode":%d,"uid":0,"from":"sock_diag"}`+"\n", 1_763_900_000_000_000_000+int64(i), i%60000+1024, i%250+1, 10_000+i)
 	}
 	return b.Bytes()

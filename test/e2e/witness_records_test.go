@@ -65,6 +65,9 @@ func socketWitness(r row) error {
 	if family, _ := r.ev.Attr("family"); family != s.Family {
 		return fmt.Errorf("its family is %s", s.Family)
 	}
+	if netns, _ := r.ev.Attr("netns"); netns != s.Netns || strings.HasSuffix(r.ev.Message, " in network namespace "+s.Netns) != s.Foreign {
+		return fmt.Errorf("it is of %s, foreign: %v", s.Netns, s.Foreign)
+	}
 	if s.Family != "inet" && s.Family != "inet6" {
 		return r.is("path", r.ev.File, s.Path)
 	}
