@@ -47,9 +47,22 @@ func (c *conclusion) draw() {
 	c.count()
 	c.contentsLayer()
 	c.orders()
-	c.trust()
+	c.settle()
 	if len(r.AlteredList) > listLimit {
 		r.AlteredList = r.AlteredList[:listLimit]
+	}
+}
+
+// settle draws the verdict, again where the caller has more to go by then: all
+// that it rests on stands, and the file is not read twice.
+func (c *conclusion) settle() {
+	r := c.report
+	before := *r
+	before.Layers, before.Sentences = slices.Clip(r.Layers), slices.Clip(r.Sentences)
+	c.trust()
+	for c.opt.Reconsider != nil && c.opt.Reconsider(r, &c.opt) {
+		*r, c.confirmed, c.stolen = before, false, false
+		c.trust()
 	}
 }
 

@@ -27,6 +27,10 @@ type VerifyOptions struct {
 	Confirmed func(Seal) (by string, ok bool)
 	// TimeProof gives a time before which the seal existed, by outside proof.
 	TimeProof func(Seal) (t time.Time, by string, ok bool)
+	// Reconsider is called with every verdict drawn. Where it sets Trusted,
+	// Confirmed or TimeProof to something else and returns true, the verdict is
+	// drawn again, without reading the bundle again.
+	Reconsider func(*Report, *VerifyOptions) bool
 	// Held are checkpoints (signed notes) that were kept elsewhere while the
 	// bundle was written. A bundle that they are not of is altered.
 	Held [][]byte

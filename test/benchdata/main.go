@@ -17,6 +17,7 @@
 // and measures:
 //
 //	benchdata parse BUNDLE   reads a bundle with every parser and keeps nothing
+//	benchdata verify BUNDLE  verifies a bundle, as the programs do
 //	benchdata measure FILE COMMAND...   appends a command's "user system KiB wall" to FILE
 //
 // What has no DIR goes to standard output.
@@ -50,7 +51,7 @@ func main() {
 // start is the first moment of all records.
 var start = time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
 
-var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | measure FILE COMMAND... | parse BUNDLE")
+var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | measure FILE COMMAND... | parse BUNDLE | verify BUNDLE")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) < 2 {
@@ -63,6 +64,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return seal(ctx, args[1], args[2:])
 	case "parse":
 		return parse(ctx, args[1], stdout)
+	case "verify":
+		return verify(ctx, args[1], stdout)
 	case "measure":
 		if len(args) < 3 {
 			return errUsage

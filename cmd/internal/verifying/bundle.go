@@ -63,17 +63,19 @@ func Bundle(ctx context.Context, r io.ReaderAt, size int64, o BundleOptions) (*b
 		}
 		by = func(s bundle.Seal) (string, bool) { return "the seal code given", s.Code() == want }
 	}
-	rep, err := bundle.Verify(ctx, r, size, opt)
-	if err == nil && rep.Verdict == bundle.SignerUnknown && by != nil {
-		opt.Confirmed = by
-		rep, err = bundle.Verify(ctx, r, size, opt)
-	}
-	if err == nil && rep.Verdict == bundle.TimeUnproven {
-		if receipt := o.receipt(); receipt != nil {
-			opt.TimeProof = receipt
-			rep, err = bundle.Verify(ctx, r, size, opt)
+	receipt := o.receipt()
+	opt.Reconsider = func(rep *bundle.Report, opt *bundle.VerifyOptions) bool {
+		switch {
+		case rep.Verdict == bundle.SignerUnknown && by != nil:
+			opt.Confirmed, by = by, nil
+		case rep.Verdict == bundle.TimeUnproven && receipt != nil:
+			opt.TimeProof, receipt = receipt, nil
+		default:
+			return false
 		}
+		return true
 	}
+	rep, err := bundle.Verify(ctx, r, size, opt)
 	if err != nil {
 		return nil, err
 	}
