@@ -12,7 +12,7 @@ import (
 type Budget struct {
 	CPU       int           // percent of one core, all threads together
 	IORate    int64         // bytes of evidence read a second
-	MaxSize   int64         // bytes of bundle
+	MaxSize   int64         // bytes of bundle, of all together where there are several
 	MaxTime   time.Duration // of collecting; sealing comes after it
 	MaxMemory int64         // bytes of resident memory
 	// Polite gives way to the host's own work: idle priority for the disk,
@@ -140,8 +140,16 @@ func (r *run) standBehind(tier Tier) {
 	r.log.Info("priority lowered", "nice", niceness, "ioprio", "idle")
 }
 
-// length is how long the bundle would be if the run ended now, at most.
+// length is how long all bundles would be if the run ended now, at most.
 func (r *run) length() int64 {
+	r.parts.mu.Lock()
+	defer r.parts.mu.Unlock()
+	return r.parts.before + r.ending()
+}
+
+// ending is how long the present bundle would be if it ended now, at most.
+// Called with parts.mu held.
+func (r *run) ending() int64 {
 	n := r.sink.length() + r.ledger.lines.Held() + r.ledger.problems.Held() + r.logged.Held() + r.ledger.trailerSize() + 64<<10
 	if len(r.opt.Recipients) > 0 {
 		n += n/4096 + 16<<10 // 16 bytes for every 64 KiB, and a header of the envelope

@@ -28,12 +28,16 @@ type Options struct {
 	Continues                                   string   // seal id of the bundle this one continues
 	Origin                                      string   // what is mounted at Root, and how: "" where nobody knows
 
-	Root              string         // "" or "/": the running host; else a folder where one is mounted
-	Collectors        []Collector    // in any order
-	Deadline          time.Duration  // of every collector; 0: what it states itself, else DefaultDeadline
-	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
-	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
-	Held              *HeldBefore    // files that are left out because an earlier bundle has them as they are; nil: none
+	Root        string        // "" or "/": the running host; else a folder where one is mounted
+	Collectors  []Collector   // in any order
+	Deadline    time.Duration // of every collector; 0: what it states itself, else DefaultDeadline
+	MaxFileSize int64         // bytes of data; larger files are recorded as skipped; 0: no limit
+	HashMD5SHA1 bool          // MD5 and SHA-1 of everything, not only of small files
+	Held        *HeldBefore   // files that are left out because an earlier bundle has them as they are; nil: none
+	Split       int64         // bytes of a bundle, after which the run goes on in another; 0: no limit
+	// NextPart gives the place of the next bundle, once one is sealed because of
+	// Split or because it takes no more records; nil: a run has one bundle.
+	NextPart          func(Part) (*Next, error)
 	Budget            Budget         // what the run may cost
 	CaptureFor        time.Duration  // see Host
 	CaptureInterfaces []string       // see Host
@@ -101,6 +105,7 @@ type Result struct {
 	ProblemCount int64
 	Problems     []evidence.Problem // the first thousand; the bundle has them all
 	Footprint    Footprint
+	Parts        []Part // bundles before the one that Seal is of
 	Started      time.Time
 	Finished     time.Time
 
@@ -124,15 +129,17 @@ type run struct {
 	failMu  sync.Mutex
 	sinkErr error
 
-	taken     taken
-	atimes    atimes
-	sockets   map[string]int64 // of this process before the run
-	writingMu sync.Mutex
-	writing   map[string]bool      // names of what was open for writing
-	limit     *sizeLimit           // nil: none
-	spent     atomic.Pointer[over] // the budget that ended the run
-	short     atomic.Bool          // something was left out for want of budget
-	squeezes  atomic.Int64         // pauses for others
+	taken       taken
+	atimes      atimes
+	sockets     map[string]int64 // of this process before the run
+	writingMu   sync.Mutex
+	writing     map[string]bool // names of what was open for writing
+	parts       parts
+	bundleBegan time.Time
+	limit       *sizeLimit           // nil: none
+	spent       atomic.Pointer[over] // the budget that ended the run
+	short       atomic.Bool          // something was left out for want of budget
+	squeezes    atomic.Int64         // pauses for others
 
 	items, bytes atomic.Int64
 	spoke        atomic.Int64           // ns of the last progress
@@ -166,7 +173,10 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 
 // execute collects into an open bundle and seals it.
 func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
-	r.sink = w
+	r.sink, r.parts.number = w, 1
+	if b, ok := w.(*bundleSink); ok {
+		r.parts.ids = []string{b.w.Header().Bundle}
+	}
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.cancel = cancel
@@ -188,7 +198,7 @@ func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
 	case r.short.Load():
 		res.Partial, res.Reason = true, limitSize
 	}
-	if err := r.finish(context.WithoutCancel(ctx), w, res); err != nil {
+	if err := r.finish(context.WithoutCancel(ctx), res); err != nil {
 		res.Partial, res.Reason = true, "sink"
 		return res, fmt.Errorf("write bundle: %w", err)
 	}
@@ -220,8 +230,9 @@ func prepare(opt Options) (*run, error) {
 		}
 		host.Exclude(st.Dev, st.Inode)
 	}
+	now := time.Now()
 	r := &run{
-		opt: opt, host: host, source: "file", started: time.Now(),
+		opt: opt, host: host, source: "file", started: now, bundleBegan: now,
 		of: len(opt.Collectors), sockets: footprint.Sockets(),
 	}
 	if !live {
@@ -259,7 +270,7 @@ func (r *run) failure() error {
 // took counts a record and tells the progress.
 func (r *run) took(collector string, it evidence.Item) {
 	if it.Kind == evidence.KindFile && it.Index >= 0 {
-		r.taken.add(it)
+		r.taken.add(it, r.here())
 	}
 	growMemory(r.items.Add(1), r.opt.Budget.MaxMemory)
 	r.bytes.Add(it.Stored)
@@ -282,14 +293,24 @@ func (r *run) progress(p Progress) {
 	r.opt.Progress(p)
 }
 
-// counter counts what goes out.
+// counter counts what goes out, of all bundles together.
 type counter struct {
-	w io.Writer
-	n atomic.Int64
+	mu sync.Mutex
+	w  io.Writer
+	n  atomic.Int64
+}
+
+func (c *counter) redirect(w io.Writer) {
+	c.mu.Lock()
+	c.w = w
+	c.mu.Unlock()
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
+	c.mu.Lock()
+	w := c.w
+	c.mu.Unlock()
+	n, err := w.Write(p)
 	c.n.Add(int64(n))
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -196,26 +197,46 @@ func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, te
 	r.took("engine", it)
 }
 
+// set is a record set of the engine itself.
+type set struct {
+	kind  evidence.Kind
+	path  string
+	lines *Spool
+}
+
+// sets are those that every bundle of a run has, in the order in which they
+// are written.
+func (r *run) sets() []set {
+	return []set{
+		{evidence.KindStream, ProblemSet, &r.ledger.problems},
+		{evidence.KindStream, LedgerSet, &r.ledger.lines},
+		{evidence.KindLog, RunLog, &r.logged},
+	}
+}
+
 // finish writes what the run knows about itself and seals.
-func (r *run) finish(ctx context.Context, w sealer, res *Result) error {
+func (r *run) finish(ctx context.Context, res *Result) error {
+	w, ok := r.sink.(sealer)
+	if !ok { // it always is one
+		return errors.New("the sink cannot be sealed")
+	}
 	if p, set := clockSet(r.began, r.clock(ctx, ClockEnd)); set {
 		r.ledger.problem(p)
 	}
 	res.Footprint = r.footprint()
 	r.own(ctx, evidence.KindStream, FootprintAt, marshalLine(res.Footprint))
-	text, size := r.ledger.problems.Take()
-	r.ownStream(ctx, evidence.KindStream, ProblemSet, text, size)
-	text, size = r.ledger.lines.Take()
-	r.ownStream(ctx, evidence.KindStream, LedgerSet, text, size)
 	r.log.Info("run ends", "records", r.items.Load(), "bytes", r.bytes.Load(), "partial", res.Partial)
-	text, size = r.logged.Take()
-	r.ownStream(ctx, evidence.KindLog, RunLog, text, size)
+	for _, set := range r.sets() {
+		text, size := set.lines.Take()
+		r.ownStream(ctx, set.kind, set.path, text, size)
+	}
 	r.ledger.summary(res)
 	res.Items, res.Bytes = r.items.Load(), r.bytes.Load()
 	err := r.failure()
 	if err == nil {
 		res.Seal, err = w.seal(res)
 	}
+	res.Parts = r.parts.done
 	res.Finished, res.Written = time.Now(), r.out.n.Load()
 	return err
 }

@@ -291,7 +291,7 @@ func (t *planTaker) content(path, rule string, st *evidence.Stat) int64 {
 	if _, _, again := t.r.taken.find(it); again {
 		return 0
 	}
-	t.r.taken.add(it)
+	t.r.taken.add(it, 0)
 	size := dataSize(st)
 	if limit := t.r.opt.MaxFileSize; limit > 0 && size > limit {
 		t.gap(path, rule, fmt.Sprintf("%d bytes, over the limit of %d", size, limit))

@@ -36,7 +36,7 @@ func (r *run) openBundle() (*bundleSink, error) {
 		Workers: packers, FrameSize: frameSize, SegmentSize: segmentSize,
 		Sync: r.opt.Sync, MD5: r.opt.HashMD5SHA1, SHA1: r.opt.HashMD5SHA1,
 	}
-	if r.opt.Budget.MaxSize > 0 {
+	if r.opt.Budget.MaxSize > 0 || r.opt.Split > 0 {
 		// Records that wait for a checkpoint count as if they did not compress.
 		wo.CheckpointItems = 256
 	}
@@ -67,18 +67,21 @@ func (r *run) header() bundle.Header {
 		Recipients: r.opt.Recipients, Continues: r.opt.Continues,
 		Host:    r.hostFacts(),
 		Tool:    bundle.Tool{Name: "exhibit", Version: r.opt.Version, Revision: r.opt.Revision},
-		Started: r.started, Clock: clockOf(ReadClock()), Argv: r.opt.Command,
+		Started: r.bundleBegan, Clock: clockOf(ReadClock()), Argv: r.opt.Command,
 		Options: map[string]string{
 			"root": r.opt.Root, "max_file_size": strconv.FormatInt(r.opt.MaxFileSize, 10),
 			"deadline": r.opt.Deadline.String(), "md5_sha1": strconv.FormatBool(r.opt.HashMD5SHA1),
 			"capture_for": r.opt.CaptureFor.String(), "capture_interfaces": strings.Join(r.opt.CaptureInterfaces, ","),
 		},
 	}
+	r.opt.Budget.describe(h.Options)
+	r.opt.Held.describe(h.Options)
+	if r.opt.Split > 0 || r.parts.number > 1 {
+		h.Options["split"], h.Options["part"] = strconv.FormatInt(r.opt.Split, 10), strconv.Itoa(max(r.parts.number, 1))
+	}
 	if r.opt.Origin != "" {
 		h.Options["origin"] = r.opt.Origin
 	}
-	r.opt.Budget.describe(h.Options)
-	r.opt.Held.describe(h.Options)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)
@@ -152,6 +155,8 @@ func (b *bundleSink) note(it evidence.Item) error {
 	}
 	return err
 }
+
+func (b *bundleSink) room() int64 { return b.w.Room() }
 
 func (b *bundleSink) length() int64 { return b.w.Length() }
 

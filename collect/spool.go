@@ -87,6 +87,15 @@ func (s *Spool) Take() (io.Reader, int64) {
 	return &spoolReader{packed: s.packed, last: s.open}, s.size
 }
 
+// Cut is Take for lines that go on: what is written after it begins anew.
+func (s *Spool) Cut() (io.Reader, int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, size := &spoolReader{packed: s.packed, last: s.open}, s.size
+	s.packed, s.open, s.held, s.size = nil, nil, 0, 0
+	return r, size
+}
+
 // spoolReader unpacks chunk by chunk.
 type spoolReader struct {
 	packed [][]byte

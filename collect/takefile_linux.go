@@ -93,7 +93,7 @@ func (t *taker) xattrsOf(path string) map[string][]byte {
 // regular takes the content of a regular file.
 func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) error {
 	if first, samePath, again := t.r.taken.find(it); again {
-		return t.again(it, first, samePath)
+		return t.again(ctx, it, first, samePath)
 	}
 	if where, held := t.r.opt.Held.where(it.Path, it.Stat); held && !pseudo {
 		it.Kind, it.Detail = evidence.KindSkipped, "unchanged since "+where
@@ -132,16 +132,21 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 
 // again records a second name or a second definition of a file whose content
 // is in the bundle.
-func (t *taker) again(it evidence.Item, first int64, samePath bool) error {
-	if samePath {
-		it.Detail = fmt.Sprintf("already taken as item %d", first)
-		it.Index, it.Size = first, it.Stat.Size
+func (t *taker) again(ctx context.Context, it evidence.Item, first takenFile, samePath bool) error {
+	leave, err := t.r.enter(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	name := t.r.itemIn(int64(first.index), first.part)
+	if samePath && first.part == t.r.here() {
+		it.Detail = "already taken as " + name
+		it.Index, it.Size = int64(first.index), it.Stat.Size
 		t.account(it, Collected)
 		return nil
 	}
-	it.Kind = evidence.KindSkipped
-	it.Detail = fmt.Sprintf("the same file as item %d", first)
-	return t.put(it, Skipped)
+	it.Kind, it.Detail = evidence.KindSkipped, "the same file as "+name
+	return t.putHere(it, Skipped)
 }
 
 // pseudo takes a file that the kernel makes while it is read: it has no size

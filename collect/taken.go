@@ -32,6 +32,7 @@ type takenKey struct {
 // takenFile is the item that has the content.
 type takenFile struct {
 	index uint32
+	part  uint32 // the bundle among those of the run
 	name  uint32 // hash of its path: only to word the ledger, never to leave out content
 }
 
@@ -59,25 +60,25 @@ func (t *taken) key(it evidence.Item) takenKey {
 	return k
 }
 
-// find returns the index of the item that has the content of this file
-// already, and whether it was reached by the same path.
-func (t *taken) find(it evidence.Item) (index int64, samePath, ok bool) {
+// find returns the item that has the content of this file already, and
+// whether it was reached by the same path.
+func (t *taken) find(it evidence.Item) (first takenFile, samePath, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.key(it)
-	first, ok := t.files[k]
+	first, ok = t.files[k]
 	if fromKernel(it) {
 		first, ok = t.pseudo[it.Path]
 	}
-	return int64(first.index), ok && first.name == t.nameOf(it), ok
+	return first, ok && first.name == t.nameOf(it), ok
 }
 
 // add notes an item with content; the first of a file counts.
-func (t *taken) add(it evidence.Item) {
+func (t *taken) add(it evidence.Item, part uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.key(it)
-	file := takenFile{index: uint32(it.Index), name: t.nameOf(it)}
+	file := takenFile{index: uint32(it.Index), part: part, name: t.nameOf(it)}
 	if fromKernel(it) {
 		t.pseudo[it.Path] = file
 	} else if _, again := t.files[k]; !again {

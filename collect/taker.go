@@ -110,6 +110,16 @@ func (t *taker) failed(it evidence.Item, err error) error {
 
 // put writes an item without content.
 func (t *taker) put(it evidence.Item, outcome Outcome) error {
+	leave, err := t.r.enter(t.hard, 0)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return t.putHere(it, outcome)
+}
+
+// putHere is put for who has entered the bundle.
+func (t *taker) putHere(it evidence.Item, outcome Outcome) error {
 	it.Index = -1
 	if it.Started.IsZero() {
 		it.Started = time.Now()
@@ -204,6 +214,15 @@ func (t *taker) Stream(ctx context.Context, it evidence.Item, r io.Reader) error
 // add hands content to the sink and judges what came back.
 func (t *taker) add(ctx context.Context, it evidence.Item, c content, g *guarded) error {
 	it.Index = -1
+	size := it.Size
+	for _, h := range it.Holes {
+		size -= h.Length
+	}
+	leave, err := t.r.enter(t.hard, size)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	out, err := t.r.sink.add(context.WithoutCancel(ctx), it, c)
 	if err != nil {
 		return t.r.fail(err)

@@ -36,7 +36,7 @@ func TestAKilledCollectionAndItsRestAreTheWhole(t *testing.T) {
 		}
 	}
 	held := 0
-	for i, at := range []int64{64 << 10, 128<<10 + rand.Int64N(2<<20), 1<<20 + rand.Int64N(3<<20), 3<<20 + rand.Int64N(2<<20)} {
+	for i, at := range []int64{64 << 10, 128<<10 + rand.Int64N(2<<20), 1<<20 + rand.Int64N(1<<20), 2<<20 + rand.Int64N(2<<20)} {
 		t.Run(strconv.FormatInt(at, 10), func(t *testing.T) {
 			first, second := filepath.Join(dir, fmt.Sprintf("a%d.exhibit.tar.zst", i)), filepath.Join(dir, fmt.Sprintf("b%d.exhibit.tar.zst", i))
 			cut := killed(t, at, first+gathering.Unfinished, "--root", root, "-o", first, "-c", "linux_logs", "--io-rate", "4M", "--max-size", "1G")

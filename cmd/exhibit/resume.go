@@ -32,8 +32,9 @@ func runResume(c *cli.Context) error {
 	if err := gathering.Check(c); err != nil {
 		return err
 	}
+	who := gathering.Who{Resumed: resumed, Origin: resumed.Header.Options["origin"]}
 	if out := c.String("output"); out != "" {
-		return collectAlone(c, out, gathering.Who{Resumed: resumed})
+		return collectAlone(c, out, who)
 	}
 	cs, err := openCase(c)
 	if err != nil {
@@ -43,5 +44,5 @@ func runResume(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return collectExhibit(c, cs, id, gathering.Who{Resumed: resumed})
+	return collectExhibit(c, cs, id, who)
 }

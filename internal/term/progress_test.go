@@ -87,7 +87,7 @@ func TestEventsAreLinesForPrograms(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, got[key], want)
 		}
 	}
-	if s, _ := got["current"].(string); !strings.HasPrefix(s, "/a") || strings.ContainsAny(s, "\x1b\xff") {
+	if s, _ := got["current"].(string); !strings.HasPrefix(s, "/a") || strings.ContainsAny(s, "\x1b\ufffd") {
 		t.Errorf("current is %q", s)
 	}
 }

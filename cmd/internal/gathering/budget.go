@@ -17,6 +17,7 @@ func budgetFlags() []cli.Flag {
 		&cli.IntFlag{Name: "cpu", Usage: "at most this `PERCENT` of one processor core", DefaultText: "no bound"},
 		&cli.StringFlag{Name: "io-rate", Usage: "read at most this `SIZE` of evidence a second, for example 20M"},
 		&cli.StringFlag{Name: "max-size", Usage: "end the bundle before it is longer than this `SIZE`, for example 2G"},
+		&cli.StringFlag{Name: "split", Usage: "go on in another bundle, which continues the first, after this `SIZE`, 16M or more"},
 		&cli.DurationFlag{Name: "max-time", Usage: "end the collection after this `TIME` and seal what there is, for example 9m", DefaultText: "no bound"},
 		&cli.StringFlag{Name: "max-memory", Usage: "use at most this `SIZE` of memory, 56M or more"},
 		&cli.BoolFlag{Name: "polite", Usage: "give way to the host's own work once what is volatile is taken", DefaultText: "on a running host; --polite=false"},

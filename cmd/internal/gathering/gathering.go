@@ -82,7 +82,7 @@ type Summary struct {
 	Reason     string           `json:"reason,omitempty"`
 	Items      int64            `json:"items"`
 	Content    int64            `json:"content_bytes"`
-	Written    int64            `json:"bundle_bytes"`
+	Written    int64            `json:"bundle_bytes"` // of the last bundle, as are seal and code
 	Outcomes   map[string]int64 `json:"outcomes"`
 	Problems   int64            `json:"problems"`
 	Seconds    float64          `json:"seconds"`
@@ -93,6 +93,8 @@ type Summary struct {
 	Recipients []string          `json:"recipients,omitempty"` // whom it is encrypted to
 	Continues  string            `json:"continues,omitempty"`  // seal id of the bundle before it
 	SealFiles  map[string]string `json:"seal_files,omitempty"` // the seal, where the bundle cannot be opened to read it
+
+	Before []Sealed `json:"bundles_before,omitempty"` // those of this run that Bundle continues, in order
 
 	Result *collect.Result `json:"-"`
 }
@@ -181,6 +183,9 @@ func Check(c *cli.Context) error {
 	if _, err := budget(c); err != nil {
 		return err
 	}
+	if _, err := splitSize(c); err != nil {
+		return err
+	}
 	root := c.String("root")
 	st, err := os.Stat(root)
 	if err == nil && !st.IsDir() {
@@ -206,8 +211,17 @@ func what(c *cli.Context) (collect.Options, error) {
 		return collect.Options{}, err
 	}
 	spend, err := budget(c)
+	if err != nil {
+		return collect.Options{}, err
+	}
+	split, err := splitSize(c)
+	if err != nil {
+		return collect.Options{}, err
+	}
+	root, err := filepath.Abs(c.String("root")) // a later resume may run elsewhere
 	return collect.Options{
-		Root: c.String("root"), Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
+		Split: split,
+		Root:  root, Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"),
 	}, err
 }
@@ -254,13 +268,19 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		opt.Key = who.Order.Key
 	}
 	var sum *Summary
+	if err := mayContinue(c, who, path); err != nil {
+		return nil, err
+	}
 	if path == "-" {
 		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
 	} else {
-		sum, err = toFile(ctx, opt, who.Recipients, EncryptedName(path, who.Recipients))
+		sum, err = toFile(ctx, opt, who, EncryptedName(path, who.Recipients))
 	}
 	if sum != nil {
 		sum.Recipients, sum.Continues = opt.Recipients, opt.Continues
+		if n := len(sum.Before); n > 0 {
+			sum.Continues = sum.Before[n-1].Seal
+		}
 	}
 	return sum, err
 }
@@ -319,62 +339,6 @@ func profileName(c *cli.Context) string {
 		return list
 	}
 	return "all"
-}
-
-// toFile writes the bundle durably and gives it its name when it is sealed.
-func toFile(ctx context.Context, opt collect.Options, recipients []envelope.Recipient, path string) (*Summary, error) {
-	beside := []string{path}
-	if len(recipients) > 0 {
-		beside = append(beside, path+bundle.SealFolder)
-	}
-	for _, p := range beside {
-		if _, err := os.Lstat(p); err == nil {
-			return nil, command.Failf(command.Failure, "choose another name: evidence is never overwritten", "%s exists", p)
-		}
-	}
-	f, err := os.OpenFile(path+Unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil, command.Fail(command.Failure, "an earlier run left it: exhibit recover saves what it holds", err)
-	}
-	if err != nil {
-		return nil, fileError(err)
-	}
-	out := &counted{w: f}
-	var end func() error
-	if opt.Out, end, err = Sealing(out, recipients); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path+Unfinished))
-	}
-	opt.Sync, opt.OwnFiles = f.Sync, append(opt.OwnFiles, f)
-	res, err := collect.Run(ctx, opt)
-	if err != nil {
-		// The last chunk of an envelope is what a recovery would miss.
-		_ = end() //nolint:errcheck // the first error is the one that matters
-		f.Close()
-		return nil, kept(err, path+Unfinished)
-	}
-	if err := errors.Join(end(), f.Sync(), f.Close()); err != nil {
-		return nil, kept(err, path+Unfinished)
-	}
-	if err := os.Rename(path+Unfinished, path); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o400); err != nil {
-		return nil, err
-	}
-	sum := summarise(path, res)
-	sum.Written = out.n
-	if len(recipients) > 0 {
-		files, err := bundle.SealFiles(res.Seal, opt.Key.PublicKey())
-		if err != nil {
-			return nil, err
-		}
-		if err := WriteSealFolder(path, files); err != nil {
-			return nil, err
-		}
-		sum.SealFiles = sealTexts(files)
-	}
-	syncFolder(filepath.Dir(path))
-	return sum, nil
 }
 
 // kept says where a run that failed left what it had.
@@ -439,8 +403,15 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 		}
 		fmt.Fprintf(w, "  %s %-20s %7d items %10s %6.1f s  %s\n", word, k.Name, k.Items, term.Size(k.Bytes), k.Seconds, term.Escape(k.Detail))
 	}
-	fmt.Fprintf(w, "%d items, %s of content in a bundle of %s; %.1f s, %.1f CPU s, peak memory %s\n",
-		s.Items, term.Size(s.Content), term.Size(s.Written), s.Seconds, s.CPU, term.Size(s.PeakRSS))
+	bundles, written := "a bundle", s.Written
+	if n := len(s.Before); n > 0 {
+		bundles = fmt.Sprintf("%d bundles", n+1)
+	}
+	for _, b := range s.Before {
+		written += b.Written
+	}
+	fmt.Fprintf(w, "%d items, %s of content in %s of %s; %.1f s, %.1f CPU s, peak memory %s\n",
+		s.Items, term.Size(s.Content), bundles, term.Size(written), s.Seconds, s.CPU, term.Size(s.PeakRSS))
 	var parts []string
 	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut, collect.OverBudget, collect.Held} {
 		if n := s.Outcomes[string(o)]; n > 0 {
@@ -450,6 +421,9 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 	fmt.Fprintf(w, "paths: %s; %d problems (all of it is in the bundle)\n", strings.Join(parts, ", "), s.Problems)
 	if s.Partial {
 		fmt.Fprintf(w, "%s: the run ended early (%s); the bundle is sealed and says so\n", pal.Warn("PARTIAL"), s.Reason)
+	}
+	for _, b := range s.Before {
+		fmt.Fprintf(w, "bundle     %s (%s)\nseal code  %s   write it on paper now\n", term.Escape(b.Bundle), term.Size(b.Written), pal.Bold(b.Code))
 	}
 	fmt.Fprintf(w, "bundle     %s\nseal code  %s   write it on paper now\n", term.Escape(s.Bundle), pal.Bold(s.Code))
 	if len(s.Recipients) > 0 {

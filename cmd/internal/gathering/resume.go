@@ -126,6 +126,9 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 	if h.Order != "" && c.String("order") == "" {
 		return command.Failf(command.Usage, "an order is good for one bundle: give a new one with --order", "%s was collected under an order", name)
 	}
+	if h.Options["origin"] != "" && !c.IsSet("root") {
+		return command.Failf(command.Usage, "mount it again, read-only, and give --root DIR", "%s is of %s, which is no longer mounted", name, term.Escape(h.Options["origin"]))
+	}
 	var names []string
 	for name := range strings.SplitSeq(h.Options["collectors"], ",") {
 		if name != "packet_capture" { // --capture brings it
