@@ -26,16 +26,17 @@ type Options struct {
 	Recipients                                  []string // whom Out encrypts to, for the record
 	Continues                                   string   // seal id of the bundle this one continues
 
-	Root              string         // "" or "/": the running host; else a folder where one is mounted
-	Collectors        []Collector    // in any order
-	Deadline          time.Duration  // of every collector; 0: what it states itself, else DefaultDeadline
-	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
-	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
-	CaptureFor        time.Duration  // see Host
-	CaptureInterfaces []string       // see Host
-	Log               *slog.Logger   // besides the log in the bundle; nil: none
-	Progress          func(Progress) // called from any goroutine, at most ten times a second, plus once for each collector
-	Command           []string       // argv, for the record; nil: os.Args
+	Root              string            // "" or "/": the running host; else a folder where one is mounted
+	Collectors        []Collector       // in any order
+	Deadline          time.Duration     // of every collector; 0: what it states itself, else DefaultDeadline
+	MaxFileSize       int64             // bytes of data; larger files are recorded as skipped; 0: no limit
+	HashMD5SHA1       bool              // MD5 and SHA-1 of everything, not only of small files
+	CaptureFor        time.Duration     // see Host
+	CaptureInterfaces []string          // see Host
+	Log               *slog.Logger      // besides the log in the bundle; nil: none
+	Progress          func(Progress)    // called from any goroutine, at most ten times a second, plus once for each collector
+	Command           []string          // argv, for the record; nil: os.Args
+	Facts             map[string]string // what else the header's options state: where the bundle goes
 
 	Out      io.Writer    // where the bundle goes
 	Sync     func() error // makes what was written durable; nil: nothing to do

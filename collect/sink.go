@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
 	"strings"
@@ -70,6 +71,7 @@ func (r *run) header() bundle.Header {
 			"capture_for": r.opt.CaptureFor.String(), "capture_interfaces": strings.Join(r.opt.CaptureInterfaces, ","),
 		},
 	}
+	maps.Copy(h.Options, r.opt.Facts)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)

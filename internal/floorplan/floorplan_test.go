@@ -36,6 +36,7 @@ var plan = map[string][]string{
 	"bundle/envelope":         {},
 	"bundle/envelope/agekeys": {"bundle/envelope"},
 	"collect":                 {"evidence", "evidence/record", "bundle", "chainofcustody"},
+	"collect/sink":            {"evidence", "chainofcustody", "collect"},
 	"collect/collectors":      {"evidence", "evidence/record", "collect"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
@@ -53,9 +54,9 @@ var plan = map[string][]string{
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
-	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
 	"cmd/exhibit-verify":      {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command", "cmd/internal/verifying"},
-	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
 }
 
 func matches(pattern, pkg string) bool {

@@ -47,7 +47,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, RecipientFlags()...)
+	}, append(placeFlags(), RecipientFlags()...)...)
 }
 
 // Who says in whose name a collection runs.
@@ -77,9 +77,10 @@ type Summary struct {
 	PeakRSS    int64            `json:"peak_rss_bytes"`
 	Collectors []Line           `json:"collectors"`
 
-	Recipients []string          `json:"recipients,omitempty"` // whom it is encrypted to
-	Continues  string            `json:"continues,omitempty"`  // seal id of the bundle before it
-	SealFiles  map[string]string `json:"seal_files,omitempty"` // the seal, where the bundle cannot be opened to read it
+	Recipients []string          `json:"recipients,omitempty"`      // whom it is encrypted to
+	Continues  string            `json:"continues,omitempty"`       // seal id of the bundle before it
+	Place      string            `json:"evidence_volume,omitempty"` // the bundle lies on a file system that was collected: which, by whose leave
+	SealFiles  map[string]string `json:"seal_files,omitempty"`      // the seal, where the bundle cannot be opened to read it
 
 	Result *collect.Result `json:"-"`
 }
@@ -228,9 +229,14 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if path == "-" {
 		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
 	} else {
-		sum, err = toFile(ctx, opt, who.Recipients, EncryptedName(path, who.Recipients))
+		path = EncryptedName(path, who.Recipients)
+		if err := place(c, &opt, path); err != nil {
+			return nil, err
+		}
+		sum, err = toFile(ctx, opt, who.Recipients, path)
 	}
 	if sum != nil {
+		sum.Place = opt.Facts[factVolume]
 		sum.Recipients, sum.Continues = opt.Recipients, continues
 	}
 	return sum, err
