@@ -18,11 +18,13 @@ func recoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
 		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n" +
-			"   exhibit recover host.exhibit.tar.zst.age.partial --identity age.key --recipient age1pq1… -o saved.exhibit.tar.zst.age\n\n" +
+			"   exhibit recover host.exhibit.tar.zst.age.partial --identity age.key --recipient age1pq1… -o saved.exhibit.tar.zst.age\n" +
+			"   exhibit recover web01.exhibit.tar.zst.partial --tail fallback -o web01.exhibit.tar.zst\n\n" +
 			"The original is never changed. What was encrypted is encrypted again to the --recipient given, or, with\n" +
 			"--plain, written so that anybody can read it.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"},
+			&cli.StringFlag{Name: "tail", Usage: "BUNDLE is only the beginning, the rest is in the fallback `FILE` of its collection"},
 			&cli.BoolFlag{Name: "plain", Usage: "write an encrypted bundle unencrypted"},
 		}, gathering.RecipientFlags()...),
 		Action: runRecover,
@@ -52,6 +54,9 @@ func runRecover(c *cli.Context) error {
 	arg, err := oneArgument(c, "BUNDLE")
 	if err != nil {
 		return err
+	}
+	if tail := c.String("tail"); tail != "" {
+		return runJoin(c, arg, tail)
 	}
 	path, record, err := recorder(c, arg)
 	if err != nil {

@@ -1,0 +1,149 @@
+package gathering
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/bundle/envelope"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
+	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
+	"github.com/exhibit-dfir/exhibit/internal/term"
+)
+
+const factUnsent = "output_refused" // option of a bundle's header
+
+func sendFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "fallback", Usage: "write to `FILE` what a broken link to another machine does not take"},
+		&cli.DurationFlag{Name: "patience", Value: sink.DefaultPatience, Usage: "`TIME` for which a broken link is taken up again"},
+		&cli.StringFlag{Name: "ssh-key", Usage: "sftp: private key `FILE`", DefaultText: "the agent, then ~/.ssh/id_*"},
+		&cli.StringSliceFlag{Name: "known-hosts", Usage: "sftp: `FILE` with the server's key (repeatable)", DefaultText: "those of OpenSSH"},
+	}
+}
+
+func sinkOptions(c *cli.Context) sink.Options {
+	return sink.Options{
+		Fallback: c.String("fallback"), Patience: c.Duration("patience"),
+		SSHKey: c.String("ssh-key"), KnownHosts: c.StringSlice("known-hosts"),
+	}
+}
+
+// checkSending refuses what contradicts itself before anything else happens.
+func checkSending(c *cli.Context) error {
+	fallback, out := c.String("fallback"), c.String("output")
+	if fallback != "" && !sink.IsURL(out) {
+		return command.Failf(command.Usage, "give it with -o URL, or leave it out", "--fallback is for a bundle that is sent to another machine")
+	}
+	return nil
+}
+
+// toSink sends the bundle to another machine. The link is tried before
+// anything is collected; where it cannot be begun, the fallback takes all.
+func toSink(ctx context.Context, c *cli.Context, opt collect.Options, recipients []envelope.Recipient, address string) (*Summary, error) {
+	so := sinkOptions(c)
+	if so.Fallback != "" {
+		so.Fallback = EncryptedName(so.Fallback, recipients)
+		if err := place(c, &opt, so.Fallback); err != nil {
+			return nil, err
+		}
+	}
+	to, err := sink.Open(ctx, address, so)
+	switch {
+	case err == nil:
+	case so.Fallback == "" || errors.Is(err, sink.ErrURL) || errors.Is(err, sink.ErrFallback) || ctx.Err() != nil:
+		return nil, sendError(err)
+	default:
+		fmt.Fprintf(c.App.ErrWriter, "%s\nAll of the bundle goes to %s instead.\n", term.Escape(err.Error()), term.Escape(so.Fallback))
+		addFacts(&opt, map[string]string{factUnsent: err.Error()})
+		return toFile(ctx, opt, recipients, so.Fallback)
+	}
+	return send(ctx, opt, recipients, to)
+}
+
+func addFacts(opt *collect.Options, more map[string]string) {
+	if opt.Facts == nil {
+		opt.Facts = map[string]string{}
+	}
+	maps.Copy(opt.Facts, more)
+}
+
+// send collects into an open sink, which is closed in the end.
+func send(ctx context.Context, opt collect.Options, recipients []envelope.Recipient, to sink.Sink) (*Summary, error) {
+	addFacts(&opt, to.Facts())
+	opt.OwnFiles = append(opt.OwnFiles, to.OwnFiles()...)
+	var end func() error
+	var err error
+	if opt.Out, end, err = Sealing(to, recipients); err != nil {
+		to.Abort()
+		return nil, err
+	}
+	opt.Sync = to.Sync
+	res, err := collect.Run(ctx, opt)
+	if ended := end(); err == nil { // the last chunk of an envelope is what a recovery would miss
+		err = ended
+	}
+	var sent *sink.Result
+	if err != nil {
+		sent = to.Abort()
+	} else {
+		sent, err = to.Commit()
+	}
+	if err != nil {
+		return nil, unfinished(err, sent)
+	}
+	files, err := bundle.SealFiles(res.Seal, opt.Key.PublicKey())
+	if err != nil {
+		return nil, err
+	}
+	sum := summarise(sent.URL, res)
+	sum.Written, sum.Sent = sent.Size, sent
+	if len(recipients) > 0 {
+		sum.SealFiles = sealTexts(files)
+	}
+	return sum, nil
+}
+
+func sendError(err error) error {
+	hint := "try another way, for example -o FILE on a medium; --fallback FILE takes the bundle where a link fails"
+	code := command.Failure
+	switch {
+	case errors.Is(err, sink.ErrURL):
+		code, hint = command.Usage, "write for example -o sftp://me@lab/in/web01"+Suffix+", or ./NAME for a file of that name"
+	case errors.Is(err, sink.ErrKey):
+		code, hint = command.WrongKey, "bring the server's key from the laboratory: sftp takes --known-hosts FILE; what the network says of itself proves nothing"
+	}
+	return command.Fail(code, hint, err)
+}
+
+// unfinished says where what was sent until a failure lies.
+func unfinished(err error, sent *sink.Result) error {
+	if sent.Fallback != nil {
+		return command.Fail(command.Failure, fmt.Sprintf("the beginning is %d bytes of %s, the rest in %s: exhibit recover --tail joins them",
+			sent.Fallback.HeadBytes, sent.Location, sent.Fallback.Tail), err)
+	}
+	return command.Fail(command.Failure, fmt.Sprintf("%d bytes are at %s: exhibit recover saves what they prove", sent.Sent, sent.Location), err)
+}
+
+// sentLines say what became of a bundle that was sent.
+func (s *Summary) sentLines() []string {
+	r := s.Sent
+	if r == nil {
+		return nil
+	}
+	lines := []string{fmt.Sprintf("sent       %s, SHA-256 %s", r.URL, r.SHA256)}
+	if r.Breaks > 0 {
+		lines = append(lines, fmt.Sprintf("           the link broke and was taken up again %d times", r.Breaks))
+	}
+	if f := r.Fallback; f != nil {
+		lines[0] = fmt.Sprintf("NOT ALL WAS SENT: %s", f.Why)
+		lines = append(lines, fmt.Sprintf("           the first %d bytes are at %s", f.HeadBytes, f.Head),
+			fmt.Sprintf("           the other %d bytes are in %s: exhibit recover HEAD --tail %s -o NEW", f.TailBytes, f.Tail, f.Tail))
+	}
+	return lines
+}
