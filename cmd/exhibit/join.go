@@ -19,8 +19,8 @@ type joined struct {
 	Complete bool   `json:"complete"` // the sums of the whole were stated, and are right
 }
 
-// runJoin puts a bundle together of which a dead link took only the beginning.
-func runJoin(c *cli.Context, headPath, tailPath string) error {
+// runJoin puts a bundle together of which a dead link took only the beginning, a file that is known to people as name.
+func runJoin(c *cli.Context, headPath, name, tailPath string) error {
 	split, err := sink.ReadSplit(tailPath)
 	if err != nil {
 		hint := "the file FILE" + sink.JoinSuffix + " must lie beside the fallback FILE, as the collector wrote it"
@@ -43,7 +43,7 @@ func runJoin(c *cli.Context, headPath, tailPath string) error {
 	_, err = sink.Join(split, untilDone{c.Context, head}, untilDone{c.Context, tail}, out)
 	if err = out.finish(err, nil); err != nil {
 		if errors.Is(err, sink.ErrShortHead) || errors.Is(err, sink.ErrNotJoined) {
-			return command.Fail(command.Integrity, "fetch both halves again; exhibit recover "+headPath+" saves what the beginning proves alone", err)
+			return command.Fail(command.Integrity, "fetch both halves again; exhibit recover "+name+" saves what the beginning proves alone", err)
 		}
 		return err
 	}
@@ -51,7 +51,7 @@ func runJoin(c *cli.Context, headPath, tailPath string) error {
 	if c.Bool("json") {
 		err = command.JSON(c.App.Writer, j)
 	} else {
-		fmt.Fprintf(c.App.Writer, "joined %s and %s\nwritten to %s (%s), SHA-256 %s\n", term.Escape(headPath), term.Escape(tailPath),
+		fmt.Fprintf(c.App.Writer, "joined %s and %s\nwritten to %s (%s), SHA-256 %s\n", term.Escape(name), term.Escape(tailPath),
 			term.Escape(j.Bundle), term.Size(j.Bytes), j.SHA256)
 	}
 	if err == nil && !split.Complete {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/collect/sink/sinktest"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
@@ -67,10 +68,15 @@ func mustHold(t *testing.T, path string, want []byte) {
 	}
 }
 
+func sshOptions(t *testing.T, srv *sinktest.SSHD, addr string) Options {
+	t.Helper()
+	return Options{KnownHosts: []string{srv.KnownHosts(t, addr)}, SSHKey: srv.Key, Patience: 20 * time.Second, Stall: 2 * time.Second}
+}
+
 func TestSFTPGivesTheFileItsNameWhenItIsWhole(t *testing.T) {
-	srv := newSSHD(t)
+	srv := sinktest.NewSSHD(t)
 	data := noise(9 << 20)
-	s, err := Open(t.Context(), srv.url(srv.addr, "x"), srv.options(t, srv.addr))
+	s, err := Open(t.Context(), srv.URL(srv.Addr, "x"), sshOptions(t, srv, srv.Addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +86,8 @@ func TestSFTPGivesTheFileItsNameWhenItIsWhole(t *testing.T) {
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	mustHold(t, filepath.Join(srv.folder, "x"+PartSuffix), data)
-	if _, err := os.Stat(filepath.Join(srv.folder, "x")); err == nil {
+	mustHold(t, filepath.Join(srv.Folder, "x"+PartSuffix), data)
+	if _, err := os.Stat(filepath.Join(srv.Folder, "x")); err == nil {
 		t.Error("a file that is not whole has its name")
 	}
 	if f := s.Facts(); f["output_free"] == "" || !strings.Contains(f["output"], "sftp://") {
@@ -91,61 +97,61 @@ func TestSFTPGivesTheFileItsNameWhenItIsWhole(t *testing.T) {
 	if err != nil || res.Sent != int64(len(data)) || res.Location != res.URL || res.Fallback != nil {
 		t.Fatalf("%+v, %v", res, err)
 	}
-	mustHold(t, filepath.Join(srv.folder, "x"), data)
+	mustHold(t, filepath.Join(srv.Folder, "x"), data)
 
 	// What is there is never overwritten.
-	if _, err := Open(t.Context(), srv.url(srv.addr, "x"), srv.options(t, srv.addr)); !errors.Is(err, fs.ErrExist) {
+	if _, err := Open(t.Context(), srv.URL(srv.Addr, "x"), sshOptions(t, srv, srv.Addr)); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second file of the name: %v", err)
 	}
-	mustHold(t, filepath.Join(srv.folder, "x"), data)
+	mustHold(t, filepath.Join(srv.Folder, "x"), data)
 }
 
 func TestSFTPOverALinkThatIsCutStalledAndSlow(t *testing.T) {
-	srv := newSSHD(t)
+	srv := sinktest.NewSSHD(t)
 	data := noise(12 << 20)
 	for _, c := range []struct {
 		name   string
-		set    func(*proxy)
+		set    func(*sinktest.Proxy)
 		breaks bool
 	}{
-		{"cut in the middle of chunks", func(p *proxy) { p.cutAt = []int64{1 << 20, 5<<20 + 77, 9 << 20} }, true},
-		{"cut again and again", func(p *proxy) {
+		{"cut in the middle of chunks", func(p *sinktest.Proxy) { p.CutAt = []int64{1 << 20, 5<<20 + 77, 9 << 20} }, true},
+		{"cut again and again", func(p *sinktest.Proxy) {
 			for at := int64(1 << 20); at < 30<<20; at += 1500 << 10 {
-				p.cutAt = append(p.cutAt, at)
+				p.CutAt = append(p.CutAt, at)
 			}
 		}, true},
-		{"stalled", func(p *proxy) { p.stall = 4 << 20 }, true},
-		{"slow", func(p *proxy) { p.step, p.pause = 4<<10, 200*time.Microsecond }, false},
+		{"stalled", func(p *sinktest.Proxy) { p.Stall = 4 << 20 }, true},
+		{"slow", func(p *sinktest.Proxy) { p.Step, p.Pause = 4<<10, 200*time.Microsecond }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newProxy(t, srv.addr)
+			p := sinktest.NewProxy(t, srv.Addr)
 			c.set(p)
 			name := strings.ReplaceAll(c.name, " ", "_")
-			opt := srv.options(t, p.addr())
+			opt := sshOptions(t, srv, p.Addr())
 			opt.Patience = 5 * time.Minute
-			res := mustSend(t, srv.url(p.addr(), name), opt, data)
+			res := mustSend(t, srv.URL(p.Addr(), name), opt, data)
 			if (res.Breaks > 0) != c.breaks {
 				t.Errorf("%d breaks", res.Breaks)
 			}
-			mustHold(t, filepath.Join(srv.folder, name), data)
+			mustHold(t, filepath.Join(srv.Folder, name), data)
 		})
 	}
 }
 
 func TestWhatADeadLinkDoesNotTakeIsInTheFallback(t *testing.T) {
-	srv := newSSHD(t)
+	srv := sinktest.NewSSHD(t)
 	data := noise(12 << 20)
-	p := newProxy(t, srv.addr)
-	opt := srv.options(t, p.addr())
+	p := sinktest.NewProxy(t, srv.Addr)
+	opt := sshOptions(t, srv, p.Addr())
 	opt.Patience, opt.Fallback = 300*time.Millisecond, filepath.Join(t.TempDir(), "tail")
-	s, err := Open(t.Context(), srv.url(p.addr(), "y"), opt)
+	s, err := Open(t.Context(), srv.URL(p.Addr(), "y"), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := feed(s, data[:5<<20]); err != nil {
 		t.Fatal(err)
 	}
-	p.die()
+	p.Die()
 	if err := feed(s, data[5<<20:]); err != nil {
 		t.Fatal(err)
 	}
@@ -154,10 +160,10 @@ func TestWhatADeadLinkDoesNotTakeIsInTheFallback(t *testing.T) {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	split, err := ReadSplit(opt.Fallback)
-	if err != nil || !split.Complete || split.Head != srv.url(p.addr(), "y"+PartSuffix) {
+	if err != nil || !split.Complete || split.Head != srv.URL(p.Addr(), "y"+PartSuffix) {
 		t.Fatalf("%+v, %v", split, err)
 	}
-	head, err := os.Open(filepath.Join(srv.folder, "y"+PartSuffix))
+	head, err := os.Open(filepath.Join(srv.Folder, "y"+PartSuffix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,38 +179,38 @@ func TestWhatADeadLinkDoesNotTakeIsInTheFallback(t *testing.T) {
 	}
 
 	// Without a fallback the run fails, and says where the beginning lies.
-	p2 := newProxy(t, srv.addr)
-	opt = srv.options(t, p2.addr())
+	p2 := sinktest.NewProxy(t, srv.Addr)
+	opt = sshOptions(t, srv, p2.Addr())
 	opt.Patience = 300 * time.Millisecond
-	if s, err = Open(t.Context(), srv.url(p2.addr(), "z"), opt); err != nil {
+	if s, err = Open(t.Context(), srv.URL(p2.Addr(), "z"), opt); err != nil {
 		t.Fatal(err)
 	}
-	p2.die()
+	p2.Die()
 	err = feed(s, data)
-	if res := s.Abort(); !errors.Is(err, ErrDead) || res.Location != srv.url(p2.addr(), "z"+PartSuffix) {
+	if res := s.Abort(); !errors.Is(err, ErrDead) || res.Location != srv.URL(p2.Addr(), "z"+PartSuffix) {
 		t.Errorf("%v, %+v", err, res)
 	}
 }
 
 func TestSFTPTalksOnlyToAServerThatIsKnown(t *testing.T) {
-	srv := newSSHD(t)
-	opt := srv.options(t, srv.addr)
+	srv := sinktest.NewSSHD(t)
+	opt := sshOptions(t, srv, srv.Addr)
 	if err := os.WriteFile(opt.KnownHosts[0], nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), srv.url(srv.addr, "x"), opt); !errors.Is(err, ErrKey) {
+	if _, err := Open(t.Context(), srv.URL(srv.Addr, "x"), opt); !errors.Is(err, ErrKey) {
 		t.Errorf("a server nobody knows: %v", err)
 	}
 	other := *srv
-	other.host = writeKey(t, filepath.Join(t.TempDir(), "other"))
-	if _, err := Open(t.Context(), srv.url(srv.addr, "x"), other.options(t, srv.addr)); !errors.Is(err, ErrKey) {
+	other.Host = sinktest.WriteKey(t, filepath.Join(t.TempDir(), "other"))
+	if _, err := Open(t.Context(), srv.URL(srv.Addr, "x"), sshOptions(t, &other, srv.Addr)); !errors.Is(err, ErrKey) {
 		t.Errorf("a server with another key: %v", err)
 	}
-	opt = srv.options(t, srv.addr)
+	opt = sshOptions(t, srv, srv.Addr)
 	opt.SSHKey = filepath.Join(t.TempDir(), "stranger")
-	writeKey(t, opt.SSHKey)
+	sinktest.WriteKey(t, opt.SSHKey)
 	opt.Fallback = filepath.Join(t.TempDir(), "tail")
-	if _, err := Open(t.Context(), srv.url(srv.addr, "x"), opt); err == nil || !strings.Contains(err.Error(), "refuses every key") {
+	if _, err := Open(t.Context(), srv.URL(srv.Addr, "x"), opt); err == nil || !strings.Contains(err.Error(), "refuses every key") {
 		t.Errorf("a key that may not log in: %v", err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(opt.Fallback)); err != nil || len(left) > 0 {

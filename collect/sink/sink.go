@@ -50,9 +50,21 @@ type Options struct {
 	KnownHosts []string // sftp: files; nil: those of OpenSSH
 	SSHKey     string   // sftp: private key file without a passphrase; "": the agent, then the usual files
 
+	CA         string // s3, https: file with the roots (PEM), instead of the system's
+	HeaderFile string // https: headers, one "Name: value" a line; "": that of HeaderVariable
+	PutParts   bool   // https: as files of their own, URL.000001 and so on
+
+	S3Endpoint    string // s3: URL; "": of the environment, else Amazon's
+	S3Region      string // s3: "": of the environment, else us-east-1
+	S3Credentials string // s3: file in the form of ~/.aws/credentials; "": the environment, then that file
+	S3PartSize    int64  // s3: bytes of each part; 0: 8 MiB
+
 	Getenv func(string) string                                                  // nil: os.Getenv
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
 }
+
+// HeaderVariable is the environment variable with one header for https.
+const HeaderVariable = "EXHIBIT_HTTP_HEADER"
 
 // DefaultPatience and DefaultStall bound how long a run waits for a link.
 const (
@@ -93,11 +105,7 @@ func isLasting(err error) bool {
 	return errors.As(err, &p)
 }
 
-// Open connects to where a URL leads, checks that it may be written to, and
-// begins the object there. Nothing is collected before it has returned. ctx is
-// that of the collection: when it ends, the sink still takes what remains, but
-// waits only briefly for a broken link.
-func Open(ctx context.Context, address string, opt Options) (Sink, error) {
+func (opt *Options) defaults() {
 	if opt.Patience <= 0 {
 		opt.Patience = DefaultPatience
 	}
@@ -110,6 +118,14 @@ func Open(ctx context.Context, address string, opt Options) (Sink, error) {
 	if opt.Dial == nil {
 		opt.Dial = (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	}
+}
+
+// Open connects to where a URL leads, checks that it may be written to, and
+// begins the object there. Nothing is collected before it has returned. ctx is
+// that of the collection: when it ends, the sink still takes what remains, but
+// waits only briefly for a broken link.
+func Open(ctx context.Context, address string, opt Options) (Sink, error) {
+	opt.defaults()
 	l := &line{dial: opt.Dial}
 	var f far
 	var err error
@@ -119,7 +135,7 @@ func Open(ctx context.Context, address string, opt Options) (Sink, error) {
 	case u.Scheme == "sftp":
 		f, err = newSFTP(u, opt, l)
 	default:
-		err = fmt.Errorf("%w: %.20q: give sftp://USER@HOST/PATH", ErrURL, u.Scheme)
+		f, err = newWeb(u, opt, l)
 	}
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ var plan = map[string][]string{
 	"bundle/envelope/agekeys": {"bundle/envelope"},
 	"collect":                 {"evidence", "evidence/record", "bundle", "chainofcustody"},
 	"collect/sink":            {"evidence", "chainofcustody", "collect"},
+	"collect/sink/sinktest":   {},
 	"collect/collectors":      {"evidence", "evidence/record", "collect"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
@@ -163,7 +164,13 @@ var collectorModules = []string{
 // collectorForbidden are packages that do not belong on a suspect host.
 var collectorForbidden = []string{"net/http", "os/exec", "html/template", "plugin", "C", "database/sql"}
 
-const collectorMax = 15 << 20
+const (
+	collectorMax    = 15 << 20
+	collectorWebMax = 18 << 20
+)
+
+// webOnly begins the files that the small collector is built without.
+const webOnly = "//go:build !exhibit_no_web\n"
 
 // graph returns the packages of ours that a program is made of, and complains
 // of each that imports something forbidden.
@@ -180,6 +187,13 @@ func graph(t *testing.T, program string, forbidden []string) map[string]bool {
 		}
 		seen[pkg] = true
 		for file, list := range all[pkg] {
+			text, err := os.ReadFile(filepath.Join(testenv.Root(t), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(string(text), webOnly) {
+				continue
+			}
 			for _, imp := range list {
 				if slices.Contains(forbidden, imp) {
 					t.Errorf("%s imports %s, which %s must not contain", file, imp, program)
@@ -208,7 +222,13 @@ func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
 }
 
 func TestCollectorIsStaticPureGoAndSmall(t *testing.T) {
-	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs", collectorModules, collectorMax)
+	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs,exhibit_no_web", collectorModules, collectorMax)
+}
+
+// TestCollectorWithWebSinksIsSmall is the flavour that also sends to https and
+// s3: no module more, but net/http.
+func TestCollectorWithWebSinksIsSmall(t *testing.T) {
+	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs", collectorModules, collectorWebMax)
 }
 
 // verifierModules are the modules the verifier may be linked from: no command

@@ -24,14 +24,32 @@ func sendFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "patience", Value: sink.DefaultPatience, Usage: "`TIME` for which a broken link is taken up again"},
 		&cli.StringFlag{Name: "ssh-key", Usage: "sftp: private key `FILE`", DefaultText: "the agent, then ~/.ssh/id_*"},
 		&cli.StringSliceFlag{Name: "known-hosts", Usage: "sftp: `FILE` with the server's key (repeatable)", DefaultText: "those of OpenSSH"},
+		&cli.StringFlag{Name: "header-file", Usage: "https: `FILE` with headers, NAME: VALUE a line", DefaultText: "one in " + sink.HeaderVariable},
+		&cli.StringFlag{Name: "s3-part-size", Usage: "s3: `SIZE` of each part; there can be 10,000, and two are in memory", DefaultText: "8M"},
+		&cli.BoolFlag{Name: "put-parts", Usage: "https: as files of their own, PATH.000001 and so on, which a broken link can be continued with"},
 	}
 }
 
-func sinkOptions(c *cli.Context) sink.Options {
+// StoreFlags are the flags for S3 and for servers whose certificate no public
+// authority signed.
+func StoreFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "ca", Usage: "https, s3: `FILE` with the authority of the server's certificate (PEM)", DefaultText: "those of the system"},
+		&cli.StringFlag{Name: "s3-endpoint", Usage: "s3: `URL` of the server", DefaultText: "AWS_ENDPOINT_URL, else Amazon's"},
+		&cli.StringFlag{Name: "s3-region", Usage: "s3: its `REGION`", DefaultText: "AWS_REGION, else us-east-1"},
+		&cli.StringFlag{Name: "s3-credentials", Usage: "s3: `FILE` in the form of ~/.aws/credentials", DefaultText: "the environment, then that file"},
+	}
+}
+
+// SinkOptions reads the flags of this file.
+func SinkOptions(c *cli.Context) (sink.Options, error) {
+	size, err := ParseSize(c.String("s3-part-size"))
 	return sink.Options{
 		Fallback: c.String("fallback"), Patience: c.Duration("patience"),
 		SSHKey: c.String("ssh-key"), KnownHosts: c.StringSlice("known-hosts"),
-	}
+		HeaderFile: c.String("header-file"), PutParts: c.Bool("put-parts"), CA: c.String("ca"),
+		S3Endpoint: c.String("s3-endpoint"), S3Region: c.String("s3-region"), S3Credentials: c.String("s3-credentials"), S3PartSize: size,
+	}, err
 }
 
 // checkSending refuses what contradicts itself before anything else happens.
@@ -46,7 +64,10 @@ func checkSending(c *cli.Context) error {
 // toSink sends the bundle to another machine. The link is tried before
 // anything is collected; where it cannot be begun, the fallback takes all.
 func toSink(ctx context.Context, c *cli.Context, opt collect.Options, recipients []envelope.Recipient, address string) (*Summary, error) {
-	so := sinkOptions(c)
+	so, err := SinkOptions(c)
+	if err != nil {
+		return nil, err
+	}
 	if so.Fallback != "" {
 		so.Fallback = EncryptedName(so.Fallback, recipients)
 		if err := place(c, &opt, so.Fallback); err != nil {
@@ -114,9 +135,9 @@ func sendError(err error) error {
 	code := command.Failure
 	switch {
 	case errors.Is(err, sink.ErrURL):
-		code, hint = command.Usage, "write for example -o sftp://me@lab/in/web01"+Suffix+", or ./NAME for a file of that name"
+		code, hint = command.Usage, "write for example -o sftp://me@lab/in/web01"+Suffix+" or s3://BUCKET/KEY, or ./NAME for a file of that name"
 	case errors.Is(err, sink.ErrKey):
-		code, hint = command.WrongKey, "bring the server's key from the laboratory: sftp takes --known-hosts FILE; what the network says of itself proves nothing"
+		code, hint = command.WrongKey, "bring the server's key from the laboratory: sftp takes --known-hosts FILE, https and s3 --ca FILE; what the network says of itself proves nothing"
 	}
 	return command.Fail(code, hint, err)
 }

@@ -1,4 +1,4 @@
-package sink
+package sinktest
 
 import (
 	"crypto/ed25519"
@@ -19,17 +19,17 @@ import (
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
-// sshServer is OpenSSH's own server on a free port of this machine.
-type sshServer struct {
-	addr    string
-	host    ssh.PublicKey
-	key     string // private key file that may log in
-	user    string
-	folder  string
-	restart func()
+// SSHD is OpenSSH's own server on a free port of this machine.
+type SSHD struct {
+	Addr   string
+	Host   ssh.PublicKey
+	Key    string // private key file that may log in
+	User   string
+	Folder string // to send to
 }
 
-func writeKey(t *testing.T, path string) ssh.PublicKey {
+// WriteKey makes a key pair and writes the private key.
+func WriteKey(t *testing.T, path string) ssh.PublicKey {
 	t.Helper()
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -49,7 +49,8 @@ func writeKey(t *testing.T, path string) ssh.PublicKey {
 	return key
 }
 
-func newSSHD(t *testing.T) *sshServer {
+// NewSSHD starts a server that ends with the test.
+func NewSSHD(t *testing.T) *SSHD {
 	t.Helper()
 	sshd := testenv.Tool(t, "sshd")
 	dir := t.TempDir()
@@ -62,24 +63,24 @@ func newSSHD(t *testing.T) *sshServer {
 			t.Fatal(err)
 		}
 	}
-	s := &sshServer{
-		host: writeKey(t, filepath.Join(dir, "host")), key: filepath.Join(dir, "me"), user: me.Username,
-		folder: filepath.Join(dir, "in"),
+	s := &SSHD{
+		Host: WriteKey(t, filepath.Join(dir, "host")), Key: filepath.Join(dir, "me"), User: me.Username,
+		Folder: filepath.Join(dir, "in"),
 	}
-	mine := writeKey(t, s.key)
+	mine := WriteKey(t, s.Key)
 	if err := os.WriteFile(filepath.Join(dir, "authorized"), ssh.MarshalAuthorizedKey(mine), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(s.folder, 0o700); err != nil {
+	if err := os.Mkdir(s.Folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.addr = l.Addr().String()
+	s.Addr = l.Addr().String()
 	l.Close()
-	_, port, err := net.SplitHostPort(s.addr)
+	_, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func newSSHD(t *testing.T) *sshServer {
 		log.Close()
 	})
 	for range 500 {
-		if c, err := net.Dial("tcp", s.addr); err == nil {
+		if c, err := net.Dial("tcp", s.Addr); err == nil {
 			c.Close()
 			return s
 		}
@@ -116,17 +117,19 @@ func newSSHD(t *testing.T) *sshServer {
 	return nil
 }
 
-// options let the server be known under the address of a link to it.
-func (s *sshServer) options(t *testing.T, addr string) Options {
+// KnownHosts writes a file by which the server is known under the address of a
+// link to it.
+func (s *SSHD) KnownHosts(t *testing.T, addr string) string {
 	t.Helper()
 	known := filepath.Join(t.TempDir(), "known_hosts")
-	line := knownhosts.Line([]string{knownhosts.Normalize(addr)}, s.host)
+	line := knownhosts.Line([]string{knownhosts.Normalize(addr)}, s.Host)
 	if err := os.WriteFile(known, []byte(line+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Options{KnownHosts: []string{known}, SSHKey: s.key, Patience: 20 * time.Second, Stall: 2 * time.Second}
+	return known
 }
 
-func (s *sshServer) url(addr, name string) string {
-	return fmt.Sprintf("sftp://%s@%s%s", s.user, addr, filepath.Join(s.folder, name))
+// URL is that of a file in the folder, over a link.
+func (s *SSHD) URL(addr, name string) string {
+	return fmt.Sprintf("sftp://%s@%s%s", s.User, addr, filepath.Join(s.Folder, name))
 }
