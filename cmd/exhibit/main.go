@@ -52,7 +52,7 @@ func newApp() *cli.App {
 			collectCommand(), collectorsCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
 			discloseCommand(), deriveCommand(), eraseCommand(),
-			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), listenCommand(), reportCommand(),
 			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"os"
@@ -101,7 +102,9 @@ func TestACollectionIsSentBySFTP(t *testing.T) {
 
 	// The link dies after the header; the two halves are the bundle.
 	p = sinktest.NewProxy(t, srv.Addr)
-	p.CutAt = []int64{12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10}
+	p.Set(func(p *sinktest.Proxy) {
+		p.CutAt = []int64{12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10, 12 << 10}
+	})
 	known = srv.KnownHosts(t, p.Addr())
 	code, out, errs := h.run("--json", "collect", "--root", h.tree, "-o", srv.URL(p.Addr(), "cut"), "--known-hosts", known, "--ssh-key", srv.Key,
 		"--fallback", "tail", "--patience", "200ms")
@@ -168,5 +171,164 @@ func TestACollectionIsSentToS3AndSavedFromThere(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(h.dir, "x")); err == nil {
 		t.Error("a refusal wrote a file")
+	}
+}
+
+// listening is exhibit receive in the background.
+type listening struct {
+	addr, key string
+	lines     *bufio.Scanner
+	cmd       *exec.Cmd
+	stderr    *bytes.Buffer
+}
+
+func (h *host) receive(args ...string) *listening {
+	h.t.Helper()
+	l := &listening{stderr: &bytes.Buffer{}}
+	l.cmd = exec.Command("exhibit", append([]string{"--json", "--case", "case", "receive", "--listen", "127.0.0.1:0"}, args...)...)
+	l.cmd.Dir, l.cmd.Stderr = h.dir, l.stderr
+	l.cmd.Env = append(os.Environ(), "HOME="+h.dir, "XDG_CONFIG_HOME="+h.dir)
+	out, err := l.cmd.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := l.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		_ = l.cmd.Process.Kill() //nolint:errcheck // it has ended, as a rule
+		_ = l.cmd.Wait()         //nolint:errcheck // as above
+	})
+	l.lines = bufio.NewScanner(out)
+	var began struct {
+		Listen    string `json:"listen"`
+		ServerKey string `json:"server_key"`
+	}
+	if !l.lines.Scan() || json.Unmarshal(l.lines.Bytes(), &began) != nil || began.ServerKey == "" {
+		_ = l.cmd.Wait() //nolint:errcheck // its words matter
+		h.t.Fatalf("exhibit receive said %q\n%s", l.lines.Text(), l.stderr)
+	}
+	l.addr, l.key = began.Listen, began.ServerKey
+	return l
+}
+
+func (l *listening) wait(t *testing.T) map[string]string {
+	t.Helper()
+	var got map[string]string
+	if !l.lines.Scan() || json.Unmarshal(l.lines.Bytes(), &got) != nil {
+		t.Fatalf("exhibit receive said %q", l.lines.Text())
+	}
+	if err := l.cmd.Wait(); err != nil {
+		t.Fatalf("exhibit receive: %v\n%s", err, l.stderr)
+	}
+	return got
+}
+
+func TestACollectionIsReceivedAndSignedFor(t *testing.T) {
+	lab, h := newHost(t), newHost(t)
+	lab.must(0, "key", "new", "key", "--id", "alice@lab")
+	lab.must(0, "case", "init", "case")
+	lab.must(0, "key", "new", "kit", "--id", "kit@lab")
+	lab.must(0, "key", "use", "key", "--id", "alice@lab")
+
+	l := lab.receive("--once", "--client", "kit.pub")
+	p := sinktest.NewProxy(t, l.addr)
+	p.Set(func(p *sinktest.Proxy) { p.CutAt = []int64{2 << 10, 7 << 10} })
+	kit := filepath.Join(lab.dir, "kit")
+	out := h.must(0, "--json", "collect", "--root", h.tree, "-o", "exhibit://"+p.Addr(), "--server-key", l.key, "--client-key", kit)
+	h.wroteNothing()
+	s := readSummary(t, out)
+	got := l.wait(t)
+	r := s.Sent.Receipt
+	if r == nil || r.Exhibit != "EX-001" || got["exhibit"] != r.Exhibit || got["seal_code"] != s.Code || got["sha256"] != s.Sent.SHA256 || s.Sent.Breaks == 0 {
+		t.Fatalf("%s\n%v", out, got)
+	}
+	log := lab.must(0, "--case", "case", "custody", "log", "EX-001")
+	if !strings.Contains(log, "received") || !strings.Contains(log, "sent by the key SHA256:") {
+		t.Errorf("custody log: %s", log)
+	}
+	lab.must(0, "--case", "case", "verify", "EX-001")
+	if left, err := os.ReadDir(filepath.Join(lab.dir, "case", "incoming", s.upload(t, lab))); err != nil || len(left) != 2 {
+		t.Errorf("in incoming: %v, %v", left, err)
+	}
+
+	// The receipt verifies without this program.
+	l = lab.receive("--once", "--client", "kit.pub")
+	h.must(0, "collect", "--root", h.tree, "-o", "exhibit://"+l.addr+"/second.exhibit.tar.zst", "--server-key", l.key, "--client-key", kit, "--receipt", "receipt")
+	l.wait(t)
+	if _, err := os.Stat(filepath.Join(lab.dir, "case", "exhibits", "EX-002", "second.exhibit.tar.zst")); err != nil {
+		t.Error(err)
+	}
+	check := exec.Command("ssh-keygen", "-Y", "verify", "-f", filepath.Join(lab.dir, "case", "allowed_signers"), "-I", "alice@lab", "-n", "exhibit-custody", "-s", "receipt.sig")
+	check.Dir = h.dir
+	text, err := os.ReadFile(filepath.Join(h.dir, "receipt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.Stdin = bytes.NewReader(text)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("ssh-keygen: %v: %s", err, out)
+	}
+}
+
+// upload is the one folder of incoming/.
+func (s sentSummary) upload(t *testing.T, lab *host) string {
+	t.Helper()
+	all, err := os.ReadDir(filepath.Join(lab.dir, "case", "incoming"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	return all[0].Name()
+}
+
+func TestADelegatedOrderBringsItsKeyAlong(t *testing.T) {
+	lab, h := newHost(t), newHost(t)
+	lab.must(0, "key", "new", "key", "--id", "alice@lab")
+	lab.must(0, "case", "init", "case")
+	lab.must(0, "--case", "case", "order", "new", "--delegate", "--out", "kit")
+	lab.must(0, "key", "new", "stranger", "--id", "stranger@lab")
+	lab.must(0, "key", "use", "key", "--id", "alice@lab")
+	l := lab.receive("--once")
+	to := []string{"collect", "--root", h.tree, "-o", "exhibit://" + l.addr, "--server-key", l.key}
+	if code, _, errs := h.run(append(to, "--client-key", filepath.Join(lab.dir, "stranger"))...); code != 8 {
+		t.Errorf("a stranger: %d, %s", code, errs)
+	}
+	out := h.must(0, append([]string{"--json"}, append(to, "--order", filepath.Join(lab.dir, "kit"))...)...)
+	if s := readSummary(t, out); s.Sent.Receipt == nil || s.Sent.Receipt.Exhibit != "EX-001" || s.Sent.Receipt.Verdict != "VERIFIED" {
+		t.Errorf("%s", out)
+	}
+	l.wait(t)
+}
+
+func TestWhatADeadHostHasSentIsSavedFromIncoming(t *testing.T) {
+	lab, h := newHost(t), newHost(t)
+	lab.must(0, "key", "new", "key", "--id", "alice@lab")
+	lab.must(0, "case", "init", "case")
+	lab.must(0, "key", "new", "kit", "--id", "kit@lab")
+	lab.must(0, "key", "use", "key", "--id", "alice@lab")
+	l := lab.receive("--client", "kit.pub")
+	h.must(0, "collect", "--root", h.tree, "-o", "bundle")
+	data, err := os.ReadFile(filepath.Join(h.dir, "bundle"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := sink.Open(t.Context(), "exhibit://"+l.addr+"/died.exhibit.tar.zst", sink.Options{ServerKey: l.key, ClientKey: filepath.Join(lab.dir, "kit")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.Write(data[:len(data)-200]); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	to.Abort()
+	part := filepath.Join("case", "incoming", sentSummary{}.upload(t, lab), "died.exhibit.tar.zst.partial")
+	lab.must(3, "recover", part, "-o", "saved")
+	again := lab.receive("--client", "SHA256:nobody", "--once")
+	_ = again.cmd.Process.Kill() //nolint:errcheck // it has said what it should
+	_ = again.cmd.Wait()         //nolint:errcheck // killed
+	if !strings.Contains(again.stderr.String(), "never ended: ") {
+		t.Errorf("%s", again.stderr)
 	}
 }

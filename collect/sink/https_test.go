@@ -114,7 +114,7 @@ func TestHTTPSPutsOneFile(t *testing.T) {
 
 	// The link breaks: nothing is there, and the run says so.
 	p := sinktest.NewProxy(t, strings.TrimPrefix(srv.URL, "https://"))
-	p.CutAt = []int64{4 << 20}
+	p.Set(func(p *sinktest.Proxy) { p.CutAt = []int64{4 << 20} })
 	s, err := Open(t.Context(), "https://"+p.Addr()+"/in/y", srv.options(t))
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestHTTPSPutsPartsOverALinkThatBreaks(t *testing.T) {
 	srv := newPutServer(t)
 	data := noise(20 << 20)
 	p := sinktest.NewProxy(t, strings.TrimPrefix(srv.URL, "https://"))
-	p.CutAt = []int64{1 << 20, 11 << 20, 17 << 20}
+	p.Set(func(p *sinktest.Proxy) { p.CutAt = []int64{1 << 20, 11 << 20, 17 << 20} })
 	opt := srv.options(t)
 	opt.PutParts = true
 	res := mustSend(t, "https://"+p.Addr()+"/in/x", opt, data)

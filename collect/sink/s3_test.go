@@ -74,7 +74,7 @@ func TestS3TakesAStreamInParts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := sinktest.NewProxy(t, srv.Addr)
-			c.set(p)
+			p.Set(c.set)
 			name := "in/" + c.name + " +&ü.tar"
 			res := mustSend(t, "s3://lab/in/"+c.name+"%20+&ü.tar", s3Options(srv, p.Addr()), data)
 			if (res.Breaks > 0) != c.breaks {

@@ -125,7 +125,7 @@ func TestSFTPOverALinkThatIsCutStalledAndSlow(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := sinktest.NewProxy(t, srv.Addr)
-			c.set(p)
+			p.Set(c.set)
 			name := strings.ReplaceAll(c.name, " ", "_")
 			opt := sshOptions(t, srv, p.Addr())
 			opt.Patience = 5 * time.Minute

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -31,13 +32,14 @@ type Sink interface {
 
 // Result says what became of a stream.
 type Result struct {
-	URL      string `json:"url"`                // where it was to go, without secrets
-	Location string `json:"location,omitempty"` // where what was sent lies
-	Size     int64  `json:"bytes"`              // of the stream
-	Sent     int64  `json:"acknowledged"`       // of them held by the far side
-	SHA256   string `json:"sha256"`             // of the stream
-	Breaks   int    `json:"link_breaks"`        // how often the link broke and was taken up again
-	Fallback *Split `json:"fallback,omitempty"` // where the rest lies; nil: everything arrived
+	URL      string   `json:"url"`                // where it was to go, without secrets
+	Location string   `json:"location,omitempty"` // where what was sent lies
+	Size     int64    `json:"bytes"`              // of the stream
+	Sent     int64    `json:"acknowledged"`       // of them held by the far side
+	SHA256   string   `json:"sha256"`             // of the stream
+	Breaks   int      `json:"link_breaks"`        // how often the link broke and was taken up again
+	Fallback *Split   `json:"fallback,omitempty"` // where the rest lies; nil: everything arrived
+	Receipt  *Receipt `json:"receipt,omitempty"`  // what the receiver signed
 }
 
 // Options are what opening a sink may need. Secrets come from files or an
@@ -58,6 +60,10 @@ type Options struct {
 	S3Region      string // s3: "": of the environment, else us-east-1
 	S3Credentials string // s3: file in the form of ~/.aws/credentials; "": the environment, then that file
 	S3PartSize    int64  // s3: bytes of each part; 0: 8 MiB
+
+	ServerKey string             // exhibit: SHA256:… of the receiver's key
+	ClientKey string             // exhibit: file with the Ed25519 key this host is known by
+	Key       ed25519.PrivateKey // exhibit: that key itself; nil: of the file
 
 	Getenv func(string) string                                                  // nil: os.Getenv
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
@@ -134,6 +140,8 @@ func Open(ctx context.Context, address string, opt Options) (Sink, error) {
 		err = e
 	case u.Scheme == "sftp":
 		f, err = newSFTP(u, opt, l)
+	case u.Scheme == "exhibit":
+		f, err = newReceiver(u, opt, l)
 	default:
 		f, err = newWeb(u, opt, l)
 	}

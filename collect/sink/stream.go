@@ -230,6 +230,9 @@ func (s *stream) result() *Result {
 	if s.spills {
 		res.Fallback = s.tail.split
 	}
+	if r, ok := s.far.(*receiverFar); ok {
+		res.Receipt = r.receipt
+	}
 	return res
 }
 

@@ -37,6 +37,7 @@ var plan = map[string][]string{
 	"bundle/envelope/agekeys": {"bundle/envelope"},
 	"collect":                 {"evidence", "evidence/record", "bundle", "chainofcustody"},
 	"collect/sink":            {"evidence", "chainofcustody", "collect"},
+	"collect/sink/receiver":   {"evidence"},
 	"collect/sink/sinktest":   {},
 	"collect/collectors":      {"evidence", "evidence/record", "collect"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},

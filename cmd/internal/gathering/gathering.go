@@ -38,7 +38,7 @@ const (
 func Flags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH, exhibit://HOST:PORT"},
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
 		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
@@ -236,7 +236,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	case path == "-":
 		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
 	case sink.IsURL(path):
-		sum, err = toSink(ctx, c, opt, who.Recipients, path)
+		sum, err = toSink(ctx, c, opt, who, path)
 	default:
 		path = EncryptedName(path, who.Recipients)
 		if err := place(c, &opt, path); err != nil {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,6 +27,9 @@ func sendFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "patience", Value: sink.DefaultPatience, Usage: "`TIME` for which a broken link is taken up again"},
 		&cli.StringFlag{Name: "ssh-key", Usage: "sftp: private key `FILE`", DefaultText: "the agent, then ~/.ssh/id_*"},
 		&cli.StringSliceFlag{Name: "known-hosts", Usage: "sftp: `FILE` with the server's key (repeatable)", DefaultText: "those of OpenSSH"},
+		&cli.StringFlag{Name: "server-key", Usage: "exhibit: `SHA256:…` that exhibit receive printed"},
+		&cli.StringFlag{Name: "client-key", Usage: "exhibit: Ed25519 private key `FILE` that exhibit receive knows", DefaultText: "the one-time key of --order"},
+		&cli.StringFlag{Name: "receipt", Usage: "exhibit: write the signed receipt to `FILE` and FILE.sig", DefaultText: "into the summary only"},
 		&cli.StringFlag{Name: "header-file", Usage: "https: `FILE` with headers, NAME: VALUE a line", DefaultText: "one in " + sink.HeaderVariable},
 		&cli.StringFlag{Name: "s3-part-size", Usage: "s3: `SIZE` of each part; there can be 10,000, and two are in memory", DefaultText: "8M"},
 		&cli.BoolFlag{Name: "put-parts", Usage: "https: as files of their own, PATH.000001 and so on, which a broken link can be continued with"},
@@ -49,12 +55,16 @@ func SinkOptions(c *cli.Context) (sink.Options, error) {
 		SSHKey: c.String("ssh-key"), KnownHosts: c.StringSlice("known-hosts"),
 		HeaderFile: c.String("header-file"), PutParts: c.Bool("put-parts"), CA: c.String("ca"),
 		S3Endpoint: c.String("s3-endpoint"), S3Region: c.String("s3-region"), S3Credentials: c.String("s3-credentials"), S3PartSize: size,
+		ServerKey: c.String("server-key"), ClientKey: c.String("client-key"),
 	}, err
 }
 
 // checkSending refuses what contradicts itself before anything else happens.
 func checkSending(c *cli.Context) error {
 	fallback, out := c.String("fallback"), c.String("output")
+	if c.String("receipt") != "" && !strings.HasPrefix(out, "exhibit://") {
+		return command.Failf(command.Usage, "give it with -o exhibit://HOST:PORT, or leave it out", "only exhibit receive signs a receipt")
+	}
 	if fallback != "" && !sink.IsURL(out) {
 		return command.Failf(command.Usage, "give it with -o URL, or leave it out", "--fallback is for a bundle that is sent to another machine")
 	}
@@ -63,7 +73,8 @@ func checkSending(c *cli.Context) error {
 
 // toSink sends the bundle to another machine. The link is tried before
 // anything is collected; where it cannot be begun, the fallback takes all.
-func toSink(ctx context.Context, c *cli.Context, opt collect.Options, recipients []envelope.Recipient, address string) (*Summary, error) {
+func toSink(ctx context.Context, c *cli.Context, opt collect.Options, who Who, address string) (*Summary, error) {
+	recipients := who.Recipients
 	so, err := SinkOptions(c)
 	if err != nil {
 		return nil, err
@@ -73,6 +84,16 @@ func toSink(ctx context.Context, c *cli.Context, opt collect.Options, recipients
 		if err := place(c, &opt, so.Fallback); err != nil {
 			return nil, err
 		}
+	}
+	if so.ClientKey == "" && who.Order != nil && who.Order.Key != nil {
+		so.Key = who.Order.Key.Private
+	}
+	if rest, ok := strings.CutPrefix(address, "exhibit://"); ok && !strings.Contains(strings.TrimSuffix(rest, "/"), "/") {
+		address = strings.TrimSuffix(address, "/") + "/" + EncryptedName(FileName(who.Case, HostName(opt.Root), time.Now()), recipients)
+	}
+	receipt := c.String("receipt")
+	if err := mayWriteReceipt(c, &opt, receipt); err != nil {
+		return nil, err
 	}
 	to, err := sink.Open(ctx, address, so)
 	switch {
@@ -84,7 +105,27 @@ func toSink(ctx context.Context, c *cli.Context, opt collect.Options, recipients
 		addFacts(&opt, map[string]string{factUnsent: err.Error()})
 		return toFile(ctx, opt, recipients, so.Fallback)
 	}
-	return send(ctx, opt, recipients, to)
+	sum, err := send(ctx, opt, recipients, to)
+	if err == nil && receipt != "" && sum.Sent.Receipt != nil {
+		r := sum.Sent.Receipt
+		if err := errors.Join(writeSealFile(receipt, []byte(r.Event)), writeSealFile(receipt+".sig", []byte(r.Signature))); err != nil {
+			return sum, fmt.Errorf("everything was sent and signed for, but the receipt could not be written: %w", err)
+		}
+	}
+	return sum, err
+}
+
+// mayWriteReceipt settles before the run whether the receipt can be written.
+func mayWriteReceipt(c *cli.Context, opt *collect.Options, path string) error {
+	if path == "" {
+		return nil
+	}
+	for _, p := range []string{path, path + ".sig"} {
+		if _, err := os.Lstat(p); err == nil {
+			return command.Failf(command.Failure, "choose another name: evidence is never overwritten", "%s exists", p)
+		}
+	}
+	return place(c, opt, path)
 }
 
 func addFacts(opt *collect.Options, more map[string]string) {
@@ -137,7 +178,7 @@ func sendError(err error) error {
 	case errors.Is(err, sink.ErrURL):
 		code, hint = command.Usage, "write for example -o sftp://me@lab/in/web01"+Suffix+" or s3://BUCKET/KEY, or ./NAME for a file of that name"
 	case errors.Is(err, sink.ErrKey):
-		code, hint = command.WrongKey, "bring the server's key from the laboratory: sftp takes --known-hosts FILE, https and s3 --ca FILE; what the network says of itself proves nothing"
+		code, hint = command.WrongKey, "bring the server's key from the laboratory: sftp takes --known-hosts FILE, https and s3 --ca FILE, exhibit --server-key and --client-key; what the network says of itself proves nothing"
 	}
 	return command.Fail(code, hint, err)
 }
@@ -158,6 +199,9 @@ func (s *Summary) sentLines() []string {
 		return nil
 	}
 	lines := []string{fmt.Sprintf("sent       %s, SHA-256 %s", r.URL, r.SHA256)}
+	if k := r.Receipt; k != nil {
+		lines = append(lines, fmt.Sprintf("received   as %s, verdict %s, signed by %s", k.Exhibit, k.Verdict, k.Key))
+	}
 	if r.Breaks > 0 {
 		lines = append(lines, fmt.Sprintf("           the link broke and was taken up again %d times", r.Breaks))
 	}

@@ -19,7 +19,7 @@ type Proxy struct {
 
 	mu sync.Mutex
 	up int64 // bytes sent to the far side, of all connections
-	// To be set before the first connection.
+	// To be changed with Set.
 	CutAt []int64
 	Stall int64 // nothing passes from here on, on the connection that gets there; 0: never
 	dead  bool  // connections are refused
@@ -49,6 +49,13 @@ func NewProxy(t *testing.T, to string) *Proxy {
 	return p
 }
 
+// Set changes what the link does.
+func (p *Proxy) Set(change func(*Proxy)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
 // Addr is where the link begins.
 func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 
@@ -74,6 +81,7 @@ func (p *Proxy) serve(c net.Conn) {
 		return
 	}
 	p.open[c], p.open[far] = true, true
+	step, pause := p.Step, p.Pause
 	p.mu.Unlock()
 	end := func() { c.Close(); far.Close() }
 	go func() {
@@ -81,7 +89,7 @@ func (p *Proxy) serve(c net.Conn) {
 		end()
 	}()
 	defer end()
-	buf := make([]byte, p.Step)
+	buf := make([]byte, step)
 	for {
 		n, err := c.Read(buf)
 		if n > 0 && !p.pass(n) {
@@ -90,7 +98,7 @@ func (p *Proxy) serve(c net.Conn) {
 		if _, e := far.Write(buf[:n]); e != nil || err != nil {
 			return
 		}
-		time.Sleep(p.Pause)
+		time.Sleep(pause)
 	}
 }
 
