@@ -23,6 +23,7 @@ func collectCommand() *cli.Command {
 		Name: "collect", Usage: "collect this machine, or one mounted below a folder", Category: catCollect,
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
 			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
+			"   sudo exhibit collect -o exhibit://lab:7443 --server-key SHA256:… --client-key kit   (or sftp://, s3://, https://)\n" +
 			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n\n" +
 			"A case on a disk of the machine itself is refused, since writing there overwrites what was deleted: keep the case\n" +
 			"on a medium, or say --allow-evidence-volume. The first Ctrl-C ends the collection and seals what there is; the\n" +

@@ -13,6 +13,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/collect/sink/sinktest"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
 // host is a folder to collect and a place to run programs in.
@@ -67,6 +68,34 @@ func (h *host) wroteNothing() {
 	if err != nil || len(left) > 0 {
 		h.t.Errorf("on the host: %v, %v", left, err)
 	}
+}
+
+// TestStreamingWritesNothing collects where nothing can be written.
+func TestStreamingWritesNothing(t *testing.T) {
+	unshare := testenv.Tool(t, "unshare")
+	readOnly := `for m in $(cut -d' ' -f5 /proc/self/mountinfo | sort -u); do
+	case $m in /proc*|/sys*) ;; *) mount -o remount,bind,ro "$m" || exit 77 ;; esac
+done
+if touch "$HOME/x" 2>/dev/null; then exit 77; fi
+exec "$@"`
+	srv := sinktest.NewSSHD(t)
+	h := newHost(t)
+	cmd := exec.Command(unshare, "--mount", "--propagation", "private", "sh", "-c", readOnly, "sh",
+		"exhibit", "--json", "collect", "--root", h.tree, "-o", srv.URL(srv.Addr, "x"), "--known-hosts", srv.KnownHosts(t, srv.Addr), "--ssh-key", srv.Key)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir, &out, &errs
+	cmd.Env = append(os.Environ(), "HOME="+h.dir)
+	err := cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code == 77 || code != 0 && strings.Contains(errs.String(), "unshare failed") {
+		t.Skipf("skipped: nothing can be mounted read-only here: %s", errs.String())
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	if s := readSummary(t, out.String()); s.Sent.Sent == 0 || s.Sent.Fallback != nil {
+		t.Errorf("%+v", s.Sent)
+	}
+	h.wroteNothing()
 }
 
 type sentSummary struct {

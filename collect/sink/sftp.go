@@ -125,7 +125,7 @@ func sshError(err error) error {
 // for another one.
 func (f *sftpFar) hostKeys() (ssh.HostKeyCallback, []string, error) {
 	files := f.opt.KnownHosts
-	if files == nil {
+	if len(files) == 0 {
 		files = append(files, "/etc/ssh/ssh_known_hosts")
 		if home, err := os.UserHomeDir(); err == nil {
 			files = append(files, filepath.Join(home, ".ssh", "known_hosts"))

@@ -36,12 +36,14 @@ type Server struct {
 
 	mu      sync.Mutex
 	uploads map[string]*place
+	inside  chan struct{} // a value for each client that was let in
 	taking  sync.Mutex
 }
 
 // Bounds on what a stranger and a friend can use up.
 const (
-	maxConns   = 64
+	maxConns   = 64               // of clients that are let in
+	maxGreet   = 512              // of those that have not shown their key yet
 	greetWait  = 20 * time.Second // handshake and greeting
 	idleWait   = 30 * time.Minute // between frames: a collector may think for long
 	frameWait  = 2 * time.Minute  // of one frame, and of an answer
@@ -69,9 +71,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	s.uploads = map[string]*place{}
+	s.uploads, s.inside = map[string]*place{}, make(chan struct{}, maxConns)
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	slots := make(chan struct{}, maxConns)
+	greeting := make(chan struct{}, maxGreet)
 	var all sync.WaitGroup
 	defer all.Wait()
 	for {
@@ -88,33 +90,49 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		select {
-		case slots <- struct{}{}:
+		case greeting <- struct{}{}:
 		default:
 			conn.Close()
 			continue
 		}
 		all.Go(func() {
-			defer func() { <-slots }()
-			s.connection(ctx, conn, config)
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			c := s.greet(ctx, conn, config)
+			<-greeting
+			if c != nil {
+				s.connection(ctx, c)
+			}
 		})
 	}
 }
 
-// connection serves one client to its end.
-func (s *Server) connection(ctx context.Context, raw net.Conn, config *tls.Config) {
-	defer raw.Close()
-	defer context.AfterFunc(ctx, func() { raw.Close() })()
-	from := raw.RemoteAddr().String()
+// greet returns a connection whose client has shown a key that is let in, nil
+// where it has not.
+func (s *Server) greet(ctx context.Context, raw net.Conn, config *tls.Config) *tls.Conn {
 	_ = raw.SetDeadline(time.Now().Add(greetWait)) //nolint:errcheck // the next read says so
 	conn := tls.Server(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		s.Log.Warn("refused", "from", from, "error", err.Error())
+		s.Log.Warn("refused", "from", raw.RemoteAddr().String(), "error", err.Error())
 		// Closed at once, what the client sent meanwhile would reset the connection,
 		// and the alert with the reason would be lost.
 		_, _ = io.CopyN(io.Discard, raw, 64<<10) //nolint:errcheck // it has been refused
+		return nil
+	}
+	return conn
+}
+
+// connection serves one client to its end.
+func (s *Server) connection(ctx context.Context, conn *tls.Conn) {
+	from := conn.RemoteAddr().String()
+	select {
+	case s.inside <- struct{}{}:
+		defer func() { <-s.inside }()
+	default:
+		s.Log.Warn("too many connections", "from", from)
 		return
 	}
-	c := &client{server: s, conn: conn, raw: raw, from: from, buf: make([]byte, wire.MaxChunk+8)}
+	c := &client{server: s, conn: conn, raw: conn.NetConn(), from: from, buf: make([]byte, wire.MaxChunk+8)}
 	if err := c.serve(ctx); err != nil && !errors.Is(err, io.EOF) {
 		s.Log.Warn("connection ended", "from", from, "error", err.Error())
 	}
