@@ -135,9 +135,12 @@ func TestHTTPSPutsOneFile(t *testing.T) {
 	if s, err = Open(t.Context(), srv.URL+"/in/z", srv.options(t)); err != nil {
 		t.Fatal(err)
 	}
-	err = feed(s, data)
-	s.Abort()
-	if !errors.Is(err, ErrDead) {
+	if err = feed(s, data); err == nil {
+		_, err = s.Commit()
+	} else {
+		s.Abort()
+	}
+	if !errors.Is(err, ErrDead) || srv.file("/in/z") != nil {
 		t.Errorf("a full server: %v", err)
 	}
 }
