@@ -27,8 +27,9 @@ const (
 type audit struct {
 	ctx    context.Context //nolint:containedctx // one verification
 	report *Report
-	frames *frameWalk  // for looking again at what was damaged
-	again  *frameCache // the same, made when first needed
+	sound  func(evidence.Item) // gets each item whose content is what its record says; nil: nobody asked
+	frames *frameWalk          // for looking again at what was damaged
+	again  *frameCache         // the same, made when first needed
 
 	// The member passing by.
 	cur     entry

@@ -152,6 +152,9 @@ func (a *audit) record(r *record) {
 	if err == nil {
 		a.report.Contents++
 		a.report.ContentBytes += it.Size
+		if a.sound != nil {
+			a.sound(*it)
+		}
 		return
 	}
 	a.broken(r, err)

@@ -57,6 +57,8 @@ type frameWriter struct {
 	sunk   int    // jobs finished
 	packed int64  // bytes written
 	err    error  // first failure; nothing is written after it
+
+	waiting int64 // bytes handed over and not finished
 }
 
 func newFrameWriter(sink io.Writer, size, workers int, durable func() error) (*frameWriter, error) {
@@ -162,6 +164,7 @@ func (f *frameWriter) flush(b []byte, sync bool) {
 	job := &frameJob{plain: b, sync: sync, done: make(chan struct{})}
 	f.mu.Lock()
 	f.queued++
+	f.waiting += int64(len(b))
 	f.mu.Unlock()
 	f.todo <- job
 	f.line <- job
@@ -180,6 +183,7 @@ func (f *frameWriter) write() {
 			f.err = err
 		}
 		f.sunk++
+		f.waiting -= int64(len(job.plain))
 		f.cond.Broadcast()
 		f.mu.Unlock()
 		f.free <- job.plain[:0]

@@ -120,7 +120,7 @@ func (c *conclusion) unchanged() string {
 
 // gradeSentence says how the key of the run is tied to the person named.
 var gradeSentence = map[Grade]string{
-	GradeAttended:   "Grade A: the examiner was there, and the examiner's key signed for the key of this run.",
+	GradeAttended:   "Grade A: the examiner attended, there or over a connection, and the examiner's key signed for the key of this run.",
 	GradeDelegated:  "Grade B: sealed with a one-time key that the examiner certified beforehand; whoever held the order's folder could use it.",
 	GradeUnattended: "Grade C: no examiner's key was at hand; only the seal code on paper or a receipt ties this seal to a person.",
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
 // VerifyOptions say what else is known about a bundle. All fields may be zero.
@@ -56,11 +58,18 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptions) (
 
 // inspect walks a bundle and gathers what is to be judged.
 func inspect(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptions) (*audit, *frameWalk, *tarWalk, error) {
+	return inspectWith(ctx, r, size, opt, nil)
+}
+
+// inspectWith is inspect; visit, where there is one, gets the records whose
+// content is sound.
+func inspectWith(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptions, visit func(evidence.Item)) (*audit, *frameWalk, *tarWalk, error) {
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
 	walk := newFrameWalk(r, size, opt.Workers)
 	a := newAudit(ctx, &Report{Size: size}, walk)
+	a.sound = visit
 	tar := &tarWalk{v: a}
 	first := true
 	err := walk.run(ctx, func(w walked) error {

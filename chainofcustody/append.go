@@ -44,7 +44,7 @@ func (c *Case) Append(exhibit string, ev Event, id *Identity) (Event, error) {
 	if err := id.check(); err != nil {
 		return fail(err)
 	}
-	if !validExhibit(exhibit) {
+	if !IsExhibit(exhibit) {
 		return fail(ErrNoExhibit)
 	}
 	root, unlock, err := c.lock()

@@ -105,7 +105,7 @@ func (e Event) validate() error {
 	switch {
 	case !validCaseID(e.Case):
 		return fmt.Errorf("%w: case id %q", ErrEvent, e.Case)
-	case !validExhibit(e.Exhibit):
+	case !IsExhibit(e.Exhibit):
 		return fmt.Errorf("%w: exhibit number %q", ErrEvent, e.Exhibit)
 	case !slices.Contains(EventKinds(), e.Kind):
 		return fmt.Errorf("%w: event %q is not in the vocabulary", ErrEvent, e.Kind)

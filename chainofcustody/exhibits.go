@@ -27,7 +27,8 @@ func exhibitNumber(s string) int {
 	return int(n)
 }
 
-func validExhibit(s string) bool { return exhibitNumber(s) > 0 }
+// IsExhibit reports whether a name is an exhibit's number: EX-001.
+func IsExhibit(name string) bool { return exhibitNumber(name) > 0 }
 
 // Exhibits lists the exhibit numbers of the case in ascending order.
 func (c *Case) Exhibits() ([]string, error) {
@@ -50,7 +51,7 @@ func exhibitNames(root *os.Root) ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if validExhibit(entry.Name()) && entry.IsDir() {
+		if IsExhibit(entry.Name()) && entry.IsDir() {
 			names = append(names, entry.Name())
 		}
 	}

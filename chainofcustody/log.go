@@ -258,7 +258,7 @@ func (l *logFiles) problems(exhibit string) []evidence.Problem {
 var ErrNoExhibit = errors.New("no such exhibit")
 
 func (c *Case) readLog(exhibit string) (*logFiles, error) {
-	if !validExhibit(exhibit) {
+	if !IsExhibit(exhibit) {
 		return nil, fmt.Errorf("%q: %w", exhibit, ErrNoExhibit)
 	}
 	root, err := os.OpenRoot(c.dir)

@@ -116,7 +116,7 @@ func (o *Order) validate() error {
 		return fail("no nonce")
 	case !validCaseID(o.Case):
 		return fail("case id %q", o.Case)
-	case !validExhibit(o.Exhibit):
+	case !IsExhibit(o.Exhibit):
 		return fail("exhibit number %q", o.Exhibit)
 	case o.Examiner.ID == "" || o.Examiner.Key == "":
 		return fail("examiner has no id or no key")

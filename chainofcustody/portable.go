@@ -74,7 +74,7 @@ func (c *Case) Export(w io.Writer, exhibits []string) error {
 func (c *Case) portableNames(root *os.Root, exhibits []string) ([]string, error) {
 	names := []string{CaseFile, PeopleFile, SignersFile}
 	for _, ex := range exhibits {
-		if !validExhibit(ex) {
+		if !IsExhibit(ex) {
 			return nil, fmt.Errorf("%q: %w", ex, ErrNoExhibit)
 		}
 		entries, err := fs.ReadDir(root.FS(), path.Join(CustodyDir, ex))
@@ -126,7 +126,7 @@ func portableLimit(name string) int64 {
 		return MaxOrderSize
 	case dir == RootsDir && strings.HasSuffix(base, ".pem"):
 		return maxRootFile
-	case !inLog || !validExhibit(ex):
+	case !inLog || !IsExhibit(ex):
 		return 0
 	case strings.HasSuffix(base, eventSuffix):
 		return MaxEventSize

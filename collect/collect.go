@@ -40,6 +40,9 @@ type Collector struct {
 	Live     bool          // needs a running host; left out, with a record, under --root
 	Deadline time.Duration // 0: the engine's default
 	Run      func(ctx context.Context, h *Host, out Taker) error
+	// Expect tells, of a collector that needs a running host, what Run would
+	// take, by names and metadata alone; nil: that cannot be told.
+	Expect func(ctx context.Context, h *Host) (Expected, error)
 }
 
 // Taker is where a collector puts what it found. All methods are safe for

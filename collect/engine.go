@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -25,16 +26,19 @@ type Options struct {
 	Version, Revision                           string   // of this program
 	Recipients                                  []string // whom Out encrypts to, for the record
 	Continues                                   string   // seal id of the bundle this one continues
+	Origin                                      string   // what is mounted at Root, and how: "" where nobody knows
 
 	Root              string            // "" or "/": the running host; else a folder where one is mounted
 	Collectors        []Collector       // in any order
 	Deadline          time.Duration     // of every collector; 0: what it states itself, else DefaultDeadline
 	MaxFileSize       int64             // bytes of data; larger files are recorded as skipped; 0: no limit
 	HashMD5SHA1       bool              // MD5 and SHA-1 of everything, not only of small files
+	Held              *HeldBefore       // files that are left out because an earlier bundle has them as they are; nil: none
+	Budget            Budget            // what the run may cost
 	CaptureFor        time.Duration     // see Host
 	CaptureInterfaces []string          // see Host
 	Log               *slog.Logger      // besides the log in the bundle; nil: none
-	Progress          func(Progress)    // called from any goroutine, at most ten times a second, plus once for each collector
+	Progress          func(Progress)    // called from any goroutine, at most ten times a second, at least once, plus once for each collector
 	Command           []string          // argv, for the record; nil: os.Args
 	Facts             map[string]string // what else the header's options state: where the bundle goes
 
@@ -57,14 +61,18 @@ const grace = lookWait + 2*time.Second
 
 // Progress is a sign of life.
 type Progress struct {
-	Collector string // running, or just finished when Done
+	Collector string // running, or just finished when Done; "" in a heartbeat between two
 	Done      bool
-	Path      string // taken last
-	Number    int    // of this collector, from 1
-	Of        int    // collectors to run
-	Items     int64  // records so far
-	Bytes     int64  // content so far
-	Written   int64  // bytes of bundle so far
+	Path      string        // being looked at, or taken last
+	Doing     string        // what is done to it: open, stat, list folder, read …; "" when it was taken
+	Since     time.Duration // how long that has gone on
+	Waiting   string        // the budget that makes the run wait, "" for none
+	Reading   int64         // bytes read of the path so far, of a large file
+	Number    int           // of this collector, from 1
+	Of        int           // collectors to run
+	Items     int64         // records so far
+	Bytes     int64         // content so far
+	Written   int64         // bytes of bundle so far
 	Elapsed   time.Duration
 }
 
@@ -85,7 +93,7 @@ type CollectorResult struct {
 type Result struct {
 	Seal         bundle.Seal
 	Partial      bool   // something ended the run before its end
-	Reason       string // what, "" for a whole run: interrupted, sink
+	Reason       string // what, "" for a whole run: interrupted, sink, max-size, max-time, max-memory
 	Collectors   []CollectorResult
 	Counts       map[Outcome]int64 // paths by outcome
 	Items        int64             // records
@@ -117,10 +125,19 @@ type run struct {
 	failMu  sync.Mutex
 	sinkErr error
 
-	taken taken
+	taken     taken
+	atimes    atimes
+	sockets   map[string]int64 // of this process before the run
+	writingMu sync.Mutex
+	writing   map[string]bool      // names of what was open for writing
+	limit     *sizeLimit           // nil: none
+	spent     atomic.Pointer[over] // the budget that ended the run
+	short     atomic.Bool          // something was left out for want of budget
+	squeezes  atomic.Int64         // pauses for others
 
 	items, bytes atomic.Int64
-	spoke        atomic.Int64 // ns of the last progress
+	spoke        atomic.Int64           // ns of the last progress
+	running      atomic.Pointer[string] // the collector that runs, but for those alongside
 	number       atomic.Int64
 	of           int
 	results      []CollectorResult
@@ -140,7 +157,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.host.Close()
-	defer spareMemory()()
+	defer spareMemory(opt.Budget.MaxMemory)()
 	w, err := r.openBundle()
 	if err != nil {
 		return nil, fmt.Errorf("begin bundle: %w", err)
@@ -155,11 +172,22 @@ func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
 	defer cancel()
 	r.cancel = cancel
 
+	if limit := r.opt.Budget.MaxSize; limit > 0 {
+		r.limit = &sizeLimit{max: limit, length: r.length}
+	}
 	r.began = r.clock(ctx, ClockStart)
+	stopWatch, stopBeat := r.watchTime(), r.beat()
 	r.collect(running)
+	stopWatch()
+	stopBeat()
 	res := &Result{Started: r.started, Collectors: r.results}
-	if ctx.Err() != nil {
+	switch over := r.spent.Load(); {
+	case ctx.Err() != nil:
 		res.Partial, res.Reason = true, "interrupted"
+	case over != nil:
+		res.Partial, res.Reason = true, over.limit
+	case r.short.Load():
+		res.Partial, res.Reason = true, limitSize
 	}
 	if err := r.finish(context.WithoutCancel(ctx), w, res); err != nil {
 		res.Partial, res.Reason = true, "sink"
@@ -175,6 +203,9 @@ func prepare(opt Options) (*run, error) {
 	}
 	if opt.Command == nil {
 		opt.Command = os.Args
+	}
+	if err := opt.Budget.Check(); err != nil {
+		return nil, err
 	}
 	live := opt.Root == "/"
 	host, err := OpenHost(opt.Root, live)
@@ -192,11 +223,13 @@ func prepare(opt Options) (*run, error) {
 	}
 	r := &run{
 		opt: opt, host: host, source: "file", started: time.Now(),
-		of: len(opt.Collectors),
+		of: len(opt.Collectors), sockets: footprint.Sockets(),
 	}
 	if !live {
 		r.source = "root"
 	}
+	r.opt.Held.ready()
+	r.govern()
 	r.out = &counter{w: opt.Out}
 	handler := slog.Handler(slog.NewJSONHandler(&r.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	if opt.Log != nil {
@@ -229,7 +262,7 @@ func (r *run) took(collector string, it evidence.Item) {
 	if it.Kind == evidence.KindFile && it.Index >= 0 {
 		r.taken.add(it)
 	}
-	growMemory(r.items.Add(1))
+	growMemory(r.items.Add(1), r.opt.Budget.MaxMemory)
 	r.bytes.Add(it.Stored)
 	if r.opt.Progress == nil {
 		return

@@ -76,6 +76,16 @@ func (m *memorySink) note(it evidence.Item) error {
 	return nil
 }
 
+func (m *memorySink) length() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := int64(0)
+	for _, it := range m.items {
+		n += it.Stored + 100
+	}
+	return n
+}
+
 func (m *memorySink) seal(*Result) (bundle.Seal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

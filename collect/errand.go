@@ -112,6 +112,7 @@ func Patiently[T any](h *Host, wait time.Duration, late func(T), look func() (T,
 // is refused at once.
 func asking[T any](h *Host, op, path string, late func(T), look func() (T, error)) (T, error) {
 	var none T
+	h.doing.set(op, path)
 	if h.struck.Load() && h.refused(path) {
 		return none, &fs.PathError{Op: op, Path: path, Err: ErrTimeout}
 	}

@@ -8,38 +8,50 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 )
 
 // Footprint is what the run itself did to the host: one line of FootprintAt.
 type Footprint struct {
-	Started      int64          `json:"started"` // ns since 1970
-	Finished     int64          `json:"finished"`
-	PID          int            `json:"pid"`
-	Exe          record.Bytes   `json:"exe"`
-	ExeSHA256    string         `json:"exe_sha256"`
-	ExeSize      int64          `json:"exe_size"`
-	Args         []record.Bytes `json:"args"`
-	Version      string         `json:"version"`
-	Revision     string         `json:"revision"`
-	GoVersion    string         `json:"go_version"`
-	Written      int64          `json:"bytes_written"` // of bundle, before this record
-	FilesOpened  int64          `json:"files_opened"`  // for reading
-	OpenedAtime  int64          `json:"opened_with_atime"`
-	LinksRead    int64          `json:"links_read"`
-	AtimePolicy  string         `json:"atime_policy"`
-	Children     int            `json:"child_processes"` // always 0: none is ever started
-	PeakRSS      int64          `json:"peak_rss_bytes"`
-	UserNS       int64          `json:"user_cpu_ns"`
-	SystemNS     int64          `json:"system_cpu_ns"`
-	BlocksIn     int64          `json:"blocks_read"`    // 512-byte blocks that came from a device
-	BlocksOut    int64          `json:"blocks_written"` // and that went to one
-	LedgerLost   int64          `json:"ledger_lines_lost,omitempty"`
-	ProblemsLost int64          `json:"problem_lines_lost,omitempty"`
-	LogLost      int64          `json:"log_lines_lost,omitempty"`
+	Started     int64          `json:"started"` // ns since 1970
+	Finished    int64          `json:"finished"`
+	PID         int            `json:"pid"`
+	Exe         record.Bytes   `json:"exe"`
+	ExeSHA256   string         `json:"exe_sha256"`
+	ExeSize     int64          `json:"exe_size"`
+	Args        []record.Bytes `json:"args"`
+	Version     string         `json:"version"`
+	Revision    string         `json:"revision"`
+	GoVersion   string         `json:"go_version"`
+	Written     int64          `json:"bytes_written"` // of bundle, before this record
+	FilesOpened int64          `json:"files_opened"`  // for reading
+	OpenedAtime int64          `json:"opened_with_atime"`
+	LinksRead   int64          `json:"links_read"`
+	AtimePolicy string         `json:"atime_policy"`
+	Children    int            `json:"child_processes"` // always 0: none is ever started
+	PeakRSS     int64          `json:"peak_rss_bytes"`
+	UserNS      int64          `json:"user_cpu_ns"`
+	SystemNS    int64          `json:"system_cpu_ns"`
+	BlocksIn    int64          `json:"blocks_read"`    // 512-byte blocks that came from a device
+	BlocksOut   int64          `json:"blocks_written"` // and that went to one
+	// Writing is what was open for writing when a collector ended or the run
+	// did, in the kernel's words: the bundle, a terminal, a pipe. Sockets are
+	// those that collectors opened, by family.
+	Writing []record.Bytes   `json:"open_for_writing"`
+	Sockets map[string]int64 `json:"sockets"`
+	Atimes  AtimeSample      `json:"atime_sample"`
+	Pauses  []Pause          `json:"pauses,omitempty"`
+	Stopped string           `json:"stopped,omitempty"` // the budget that ended the run
+
+	LedgerLost   int64 `json:"ledger_lines_lost,omitempty"`
+	ProblemsLost int64 `json:"problem_lines_lost,omitempty"`
+	LogLost      int64 `json:"log_lines_lost,omitempty"`
 }
 
 const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
@@ -55,6 +67,24 @@ func (r *run) footprint() Footprint {
 	}
 	f.FilesOpened, f.OpenedAtime = r.host.Opened()
 	f.LinksRead = r.host.LinksRead()
+	r.noteWriting()
+	for name := range r.writing {
+		f.Writing = append(f.Writing, record.Bytes(name))
+	}
+	slices.SortFunc(f.Writing, func(a, b record.Bytes) int { return strings.Compare(string(a), string(b)) })
+	f.Sockets = footprint.Sockets()
+	for family, n := range r.sockets {
+		if f.Sockets[family] -= n; f.Sockets[family] == 0 {
+			delete(f.Sockets, family)
+		}
+	}
+	f.Atimes = r.atimes.compare(r.host)
+	for _, c := range r.opt.Collectors {
+		f.Pauses = append(f.Pauses, r.host.governor.pausedBy(c.Name)...)
+	}
+	if over := r.spent.Load(); over != nil {
+		f.Stopped = over.Error()
+	}
 	for _, arg := range r.opt.Command {
 		f.Args = append(f.Args, record.Bytes(arg))
 	}
@@ -66,6 +96,25 @@ func (r *run) footprint() Footprint {
 	f.usage()
 	return f
 }
+
+// noteWriting looks at what is open for writing.
+func (r *run) noteWriting() {
+	names := openForWriting()
+	r.writingMu.Lock()
+	defer r.writingMu.Unlock()
+	if r.writing == nil {
+		r.writing = map[string]bool{}
+	}
+	for _, name := range names {
+		if len(r.writing) < maxWriting {
+			r.writing[name] = true
+		}
+	}
+}
+
+// maxWriting bounds the files listed as open for writing: a program that has
+// more of them is not this one.
+const maxWriting = 1000
 
 // OwnExecutable returns the path of the running program, the SHA-256 of its
 // bytes in hexadecimal, and its size. On Linux it reads the running image

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -21,8 +22,10 @@ type guarded struct {
 	stall time.Duration // 0: no bound on a single read
 	ask   chan guardAsk
 	got   chan guardGot
-	err   error // from now on
-	lost  error // first read error but io.EOF; read it when the reading is over
+	pace  func(n int)        // called after n bytes were read; nil: nobody cares
+	goOn  func(n int64) bool // whether n more bytes have room; nil: they have
+	err   error              // from now on
+	lost  error              // first read error but io.EOF; read it when the reading is over
 }
 
 type guardAsk struct {
@@ -90,7 +93,12 @@ func (g *guarded) tryRead(p []byte, at int64) (int, error) {
 	if g.err != nil {
 		return 0, g.err
 	}
-	g.ask <- guardAsk{min(len(p), guardChunk), at}
+	n := min(len(p), guardChunk)
+	if g.goOn != nil && !g.goOn(int64(n)) {
+		g.err = &over{limitSize, "the bundle has no room for the rest"}
+		return 0, g.err
+	}
+	g.ask <- guardAsk{n, at}
 	var late <-chan time.Time
 	if g.stall > 0 {
 		t := time.NewTimer(g.stall)
@@ -99,6 +107,9 @@ func (g *guarded) tryRead(p []byte, at int64) (int, error) {
 	}
 	select {
 	case got := <-g.got:
+		if g.pace != nil {
+			g.pace(len(got.b))
+		}
 		return copy(p, got.b), got.err
 	case <-g.ctx.Done():
 		g.err = g.ctx.Err()
@@ -121,6 +132,8 @@ func reasonOf(err error) evidence.Code {
 		return ""
 	case isTimeout(err):
 		return evidence.TimedOut
+	case errors.As(err, new(*over)):
+		return evidence.Skipped
 	}
 	return evidence.IOError
 }

@@ -56,6 +56,11 @@ type Host struct {
 	struck  atomic.Bool   // there are strikes
 	errands errands
 
+	governor *governor  // nil: nothing is bounded
+	planned  *planCount // not nil: a run is only planned, no file is opened
+	doing    activity
+
+	looks     atomic.Int64 // at the metadata of a name
 	opened    atomic.Int64 // files opened for reading
 	withAtime atomic.Int64 // of these, opened without O_NOATIME
 	links     atomic.Int64 // symbolic links read, which moves their access time

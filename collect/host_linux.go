@@ -58,7 +58,20 @@ func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 // it is opened, so that no device, FIFO or socket ever is, whatever a name is
 // made to mean meanwhile.
 func (h *Host) Open(path string) (*os.File, error) {
+	if h.planned != nil {
+		return nil, h.plan(path)
+	}
 	return asking(h, "open", path, closeLate, func() (*os.File, error) { return h.open(path) })
+}
+
+// plan counts a file that a run would open, and refuses it.
+func (h *Host) plan(path string) error {
+	st, err := h.Stat(path)
+	if err != nil {
+		return err
+	}
+	h.planned.opened(st)
+	return &fs.PathError{Op: "open", Path: path, Err: ErrPlanned}
 }
 
 // open is Open without bound on its time.
@@ -130,6 +143,9 @@ func (h *Host) OpenLink(dir int, name string) (*os.File, error) {
 // ReadFile reads a small regular file, one of /proc included, at most max
 // bytes. Of a longer file it returns the first max bytes and ErrTooBig.
 func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
+	if m, ok := h.MountOf(path); h.planned != nil && (!ok || m.Storage() != Pseudo) {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrPlanned}
+	}
 	return asking(h, "read", path, nil, func() ([]byte, error) {
 		f, err := h.open(path)
 		if err != nil {
@@ -236,6 +252,7 @@ func (h *Host) StatFile(f interface{ Fd() uintptr }) (*evidence.Stat, error) {
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_STATX_SYNC_AS_STAT
 
 func (h *Host) statAt(dir int, name string) (*evidence.Stat, error) {
+	h.looks.Add(1)
 	var sx unix.Statx_t
 	flags := statFlags
 	if name == "" {

@@ -34,21 +34,27 @@ const (
 	Failed    Outcome = "error"
 	Skipped   Outcome = "skipped"
 	TimedOut  Outcome = "timed-out"
+	// OverBudget is what was left out because a budget of the run was used up.
+	OverBudget Outcome = "budget"
+	// Held is what an earlier bundle has, which this one continues.
+	Held Outcome = "held"
+	// Paused is no outcome of a look: a collector was made to wait.
+	Paused Outcome = "paused"
 )
 
 // LedgerLine is one line of the ledger.
 type LedgerLine struct {
 	At        int64            `json:"at"`             // ns since 1970
-	What      string           `json:"what"`           // collector, definition or path
+	What      string           `json:"what"`           // collector, definition, path, pause or stop
 	Collector string           `json:"collector"`      //
-	Rule      string           `json:"rule,omitempty"` // the definition
+	Rule      string           `json:"rule,omitempty"` // the definition; of a pause or stop, the reason
 	Path      record.Bytes     `json:"path,omitempty"`
 	Outcome   Outcome          `json:"outcome"`
 	Detail    string           `json:"detail,omitempty"`      // why, for all but collected
 	Item      int64            `json:"item,omitempty"`        // leaf index in the bundle, where there is one
 	Size      int64            `json:"size,omitempty"`        // bytes of content
 	Matched   *int             `json:"matched,omitempty"`     // definition: paths
-	Duration  int64            `json:"duration_ns,omitempty"` // collector: wall time
+	Duration  int64            `json:"duration_ns,omitempty"` // collector, pause: wall time
 	Counts    map[string]int64 `json:"counts,omitempty"`      // collector: paths by outcome
 }
 
@@ -116,6 +122,13 @@ func (l *ledger) problem(p evidence.Problem) {
 		At: p.At.UnixNano(), Stage: p.Stage, Code: p.Code, Path: record.Bytes(p.Path),
 		Member: p.Ref.Member, Offset: p.Ref.Offset, Length: p.Ref.Length, Detail: p.Detail,
 	})
+}
+
+// trailerSize is about what the definitions take in the trailer, compressed.
+func (l *ledger) trailerSize() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 64 * int64(len(l.seen))
 }
 
 // summary fills in what a Result says of the ledger.

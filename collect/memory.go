@@ -24,9 +24,23 @@ const (
 	segmentSize = 4 << 20
 )
 
+// outsideGo is what the program needs besides the memory that Go manages: its
+// own pages and the ring of a packet capture.
+const outsideGo = 24 << 20
+
+// goal is of all memory that Go manages, for so many records; most bounds the
+// memory of the whole process, 0 does not.
+func goal(records, most int64) int64 {
+	g := memoryGoal + perRecord*records
+	if most > 0 {
+		g = min(g, most-outsideGo)
+	}
+	return g
+}
+
 // spareMemory sets the goals and returns what restores them.
-func spareMemory() (restore func()) {
-	limit, percent := debug.SetMemoryLimit(memoryGoal), debug.SetGCPercent(gcPercent)
+func spareMemory(most int64) (restore func()) {
+	limit, percent := debug.SetMemoryLimit(goal(0, most)), debug.SetGCPercent(gcPercent)
 	return func() {
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(percent)
@@ -34,8 +48,8 @@ func spareMemory() (restore func()) {
 }
 
 // growMemory raises the goal now and then as records add up.
-func growMemory(records int64) {
+func growMemory(records, most int64) {
 	if records%(1<<14) == 0 {
-		debug.SetMemoryLimit(memoryGoal + perRecord*records)
+		debug.SetMemoryLimit(goal(records, most))
 	}
 }

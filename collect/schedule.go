@@ -35,6 +35,7 @@ func (r *run) collect(ctx context.Context) {
 		go func() { finished <- r.runOne(ctx, beside, c) }()
 	}
 	for _, c := range order[:first] {
+		r.standBehind(c.Tier)
 		r.results = append(r.results, r.runOne(ctx, ctx, c))
 	}
 	left := len(order) - first
@@ -71,7 +72,11 @@ func (r *run) runOne(ctx, asked context.Context, c Collector) CollectorResult {
 	t.hard = hard
 	r.progress(Progress{Collector: c.Name})
 	r.log.Info("collector begins", "collector", c.Name)
-	err := r.attempt(asked, c, t)
+	if c.Tier < TierAlongside {
+		r.running.Store(&c.Name)
+		r.host.governor.beginCollector(r.deadlineOf(c))
+	}
+	err := r.attempt(under(asked, c.Name), c, t)
 	giveUp() // a stream of it that still hangs must not hold up the record of how it went
 	if ctx.Err() == nil && asked.Err() != nil && errors.Is(err, context.Canceled) && !errors.Is(err, errAbandoned) {
 		err = nil
@@ -86,6 +91,8 @@ func (r *run) runOne(ctx, asked context.Context, c Collector) CollectorResult {
 		What: "collector", Collector: c.Name, Outcome: res.Outcome, Detail: res.Detail,
 		Duration: int64(res.Duration), Counts: countsByName(res.Counts), Size: res.Bytes,
 	})
+	r.ledgerPauses(c.Name)
+	r.noteWriting()
 	r.log.Info("collector ends", "collector", c.Name, "outcome", string(res.Outcome),
 		"records", res.Items, "bytes", res.Bytes, "ns", int64(res.Duration))
 	r.progress(Progress{Collector: c.Name, Done: true})
@@ -119,7 +126,7 @@ func (r *run) attempt(ctx context.Context, c Collector, t *taker) error {
 	}
 	soft, cancel := ctx, context.CancelFunc(func() {})
 	if c.Tier < TierAlongside {
-		soft, cancel = context.WithTimeout(ctx, cmp.Or(max(r.opt.Deadline, 0), c.Deadline, DefaultDeadline))
+		soft, cancel = context.WithTimeout(ctx, r.deadlineOf(c))
 	}
 	defer cancel()
 	done := make(chan error, 1)
@@ -146,6 +153,11 @@ func (r *run) attempt(ctx context.Context, c Collector, t *taker) error {
 	}
 }
 
+// deadlineOf is how long a collector may take, pauses included.
+func (r *run) deadlineOf(c Collector) time.Duration {
+	return cmp.Or(max(r.opt.Deadline, 0), c.Deadline, DefaultDeadline)
+}
+
 // ended tells a collector that returned because its deadline had passed from
 // one that failed by itself.
 func ended(soft context.Context, err error) error {
@@ -163,15 +175,24 @@ func (r *run) judge(ctx context.Context, c Collector, t *taker, err error) (Outc
 	}
 	it := evidence.Item{Kind: evidence.KindError, Path: c.Name, Collector: c.Name, Source: r.source, Detail: err.Error()}
 	outcome, code := Failed, evidence.IOError
+	spent := r.spent.Load()
+	if ctx.Err() != nil && spent != nil {
+		err = errors.Join(spent, err)
+	}
 	switch {
 	case errors.Is(err, errNotLive), errors.Is(err, ErrUnsupported):
 		it.Kind, outcome, code = evidence.KindSkipped, Skipped, ""
 	case r.failure() != nil:
 		return Failed, "the sink failed"
+	case errors.As(err, &spent) && !errors.Is(err, errPanicked):
+		it.Kind, it.Detail, outcome, code = evidence.KindSkipped, spent.Error(), OverBudget, evidence.Skipped
 	case ctx.Err() != nil && !errors.Is(err, errPanicked):
 		it.Kind, it.Detail, outcome, code = evidence.KindSkipped, "the run was interrupted", Skipped, evidence.Skipped
 	case errors.Is(err, context.DeadlineExceeded):
 		it.Detail, outcome, code = "deadline passed: "+err.Error(), TimedOut, evidence.TimedOut
+		if last := r.host.doing.last(); last != "" && errors.Is(err, errAbandoned) {
+			it.Detail += "; the last it asked of the host: " + last
+		}
 	case errors.Is(err, errPanicked):
 		code = evidence.Panicked
 	}

@@ -37,6 +37,10 @@ func (r *run) openBundle() (*bundleSink, error) {
 		Workers: packers, FrameSize: frameSize, SegmentSize: segmentSize,
 		Sync: r.opt.Sync, MD5: r.opt.HashMD5SHA1, SHA1: r.opt.HashMD5SHA1,
 	}
+	if r.opt.Budget.MaxSize > 0 {
+		// Records that wait for a checkpoint count as if they did not compress.
+		wo.CheckpointItems = 256
+	}
 	h := r.header()
 	if r.opt.Bind != nil {
 		mandate, err := r.opt.Bind(key.PublicKey())
@@ -72,6 +76,11 @@ func (r *run) header() bundle.Header {
 		},
 	}
 	maps.Copy(h.Options, r.opt.Facts)
+	if r.opt.Origin != "" {
+		h.Options["origin"] = r.opt.Origin
+	}
+	r.opt.Budget.describe(h.Options)
+	r.opt.Held.describe(h.Options)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)
@@ -145,6 +154,8 @@ func (b *bundleSink) note(it evidence.Item) error {
 	}
 	return err
 }
+
+func (b *bundleSink) length() int64 { return b.w.Length() }
 
 // maxText bounds what a record says in words; a stack trace can be long.
 const maxText = 4 << 10

@@ -66,6 +66,13 @@ func (s *Spool) pack() {
 	s.packed, s.held, s.open = append(s.packed, chunk), s.held+len(chunk), s.open[:0]
 }
 
+// Held returns how many bytes the lines take, most of them compressed.
+func (s *Spool) Held() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.held + len(s.open))
+}
+
 // Lost returns how many lines found no room.
 func (s *Spool) Lost() int64 {
 	s.mu.Lock()

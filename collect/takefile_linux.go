@@ -95,9 +95,16 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 	if first, samePath, again := t.r.taken.find(it); again {
 		return t.again(it, first, samePath)
 	}
+	if where, held := t.r.opt.Held.where(it.Path, it.Stat); held && !pseudo {
+		it.Kind, it.Detail = evidence.KindSkipped, "unchanged since "+where
+		return t.put(it, Held)
+	}
 	if size := dataSize(it.Stat); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
 		it.Kind, it.Detail = evidence.KindSkipped, fmt.Sprintf("%d bytes, over the limit of %d", size, t.r.opt.MaxFileSize)
 		return t.put(it, Skipped)
+	}
+	if !pseudo {
+		t.r.atimes.opened(it.Path, it.Stat.Accessed)
 	}
 	f, err := t.r.host.Open(it.Path)
 	if err != nil {
@@ -123,9 +130,6 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 	return t.known(ctx, it, f)
 }
 
-// dataSize is what of a file is data: holes cost nothing.
-func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
-
 // again records a second name or a second definition of a file whose content
 // is in the bundle.
 func (t *taker) again(it evidence.Item, first int64, samePath bool) error {
@@ -150,16 +154,25 @@ func (t *taker) pseudo(ctx context.Context, it evidence.Item, f *os.File) error 
 		return t.failed(it, err)
 	}
 	defer smallBuffers.Put(buf)
+	t.r.host.Pace(ctx, n)
 	if err != nil && n == 0 {
 		return t.failed(it, err)
 	}
 	it.Size = int64(n)
+	done, why := t.r.limit.admit(it.Size)
+	if why != "" {
+		return t.leftOut(it, why)
+	}
+	defer done()
 	c := content{r: bytes.NewReader((*buf)[:n])}
 	if err == nil && n == len(*buf) { // more than fits
 		_ = f.SetReadDeadline(time.Now().Add(time.Minute))
 		it.Size = -1
 		g := guard(ctx, io.MultiReader(c.r, io.LimitReader(f, maxPseudo)), nil, readStall)
 		defer g.Close()
+		goOn, ended := t.r.limit.stream()
+		defer ended()
+		g.goOn, g.pace = goOn, t.paceFor(ctx)
 		return t.add(ctx, it, content{r: g}, g)
 	}
 	if err != nil {
@@ -197,6 +210,19 @@ func readFull(f io.Reader, buf []byte) (n int, err error) {
 // many bytes, whatever happens to it meanwhile.
 func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	after := func() (*evidence.Stat, error) { return t.r.host.StatFile(f) }
+	if it.Stat != nil && it.Size > smallFile && it.Stat.Blocks*512 < it.Size {
+		t.holesIn(&it, int(f.Fd()))
+	}
+	data := it.Size
+	for _, h := range it.Holes {
+		data -= h.Length
+	}
+	done, why := t.r.limit.admit(data)
+	if why != "" {
+		return t.leftOut(it, why)
+	}
+	defer done()
+	t.r.host.doing.set("read", it.Path)
 	if it.Size <= smallFile {
 		buf := smallBuffers.Get().(*[]byte)
 		n, err := t.readSmall(f, (*buf)[:it.Size])
@@ -204,18 +230,26 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 			return t.failed(it, err)
 		}
 		defer smallBuffers.Put(buf)
+		t.r.host.Pace(ctx, n)
 		c := content{r: bytes.NewReader((*buf)[:n]), after: after}
 		if err != nil {
 			c.r = io.MultiReader(c.r, failing{err})
 		}
 		return t.addKnown(ctx, it, c, nil)
 	}
-	if it.Stat != nil && it.Stat.Blocks*512 < it.Size {
-		t.holesIn(&it, int(f.Fd()))
-	}
 	g := guard(ctx, io.LimitReader(f, it.Size), f, readStall)
 	defer g.Close()
+	g.pace = t.paceFor(ctx)
 	return t.addKnown(ctx, it, content{r: g, at: g, after: after}, g)
+}
+
+// paceFor keeps the reading of one item to the budget, and tells the heartbeat
+// how far it came.
+func (t *taker) paceFor(ctx context.Context) func(n int) {
+	return func(n int) {
+		t.r.host.doing.read(n)
+		t.r.host.Pace(ctx, n)
+	}
 }
 
 // failing is a reader that gives its error.

@@ -18,6 +18,9 @@ type taken struct {
 	pseudo  map[string]takenFile
 }
 
+// dataSize is what of a file is data: holes cost nothing.
+func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
+
 // takenKey tells files apart. The time of birth tells a file from an earlier
 // one whose inode number it got.
 type takenKey struct {

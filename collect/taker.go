@@ -30,6 +30,7 @@ type content struct {
 type sink interface {
 	add(ctx context.Context, it evidence.Item, c content) (evidence.Item, error)
 	note(it evidence.Item) error
+	length() int64 // of the bundle if it ended now, in bytes
 }
 
 // sealer is a sink that can be closed for good.
@@ -116,11 +117,20 @@ func (t *taker) put(it evidence.Item, outcome Outcome) error {
 	if it.Finished.IsZero() {
 		it.Finished = time.Now()
 	}
-	if err := t.r.sink.note(it); err != nil {
-		return t.r.fail(err)
+	if t.r.limit.notes() {
+		if err := t.r.sink.note(it); err != nil {
+			return t.r.fail(err)
+		}
 	}
 	t.account(it, outcome)
 	return nil
+}
+
+// leftOut records an item that a budget has no room for.
+func (t *taker) leftOut(it evidence.Item, why string) error {
+	t.r.short.Store(true)
+	it.Kind, it.Detail, it.Size, it.Holes = evidence.KindSkipped, why, 0, nil
+	return t.put(it, OverBudget)
 }
 
 // account adds an item to ledger and counts.
@@ -142,6 +152,9 @@ func (t *taker) account(it evidence.Item, outcome Outcome) {
 	}
 	t.r.ledger.line(line)
 	t.r.took(t.name, it)
+	if t.r.limit.exhausted() {
+		t.r.exhaust(limitSize, fmt.Sprintf("the bundle may have %d bytes, and not even records of what is left out fit any more", t.r.limit.max))
+	}
 }
 
 func (t *taker) stamp(it evidence.Item) evidence.Item {
@@ -162,11 +175,30 @@ func (t *taker) Stream(ctx context.Context, it evidence.Item, r io.Reader) error
 		it.Kind = evidence.KindStream
 	}
 	it.Started = time.Now()
+	done, why := t.r.limit.admit(it.Size)
+	if why != "" {
+		if err := t.leftOut(it, why); err != nil {
+			return err
+		}
+		return &over{limitSize, "nothing more fits into the bundle"}
+	}
+	defer done()
 	// The hard context: a stream whose collector was asked to end is read to
 	// the end that the collector gives it.
 	g := guard(t.hard, r, nil, 0)
 	defer g.Close()
-	return t.add(ctx, it, content{r: g}, g)
+	if it.Size < 0 {
+		goOn, ended := t.r.limit.stream()
+		defer ended()
+		g.goOn = goOn
+	}
+	if err := t.add(ctx, it, content{r: g}, g); err != nil {
+		return err
+	}
+	if o := (*over)(nil); errors.As(g.lost, &o) {
+		return o
+	}
+	return nil
 }
 
 // add hands content to the sink and judges what came back.
@@ -181,10 +213,17 @@ func (t *taker) add(ctx context.Context, it evidence.Item, c content, g *guarded
 		outcome = Empty
 	}
 	if g != nil && g.lost != nil {
+		if o := t.r.spent.Load(); o != nil && errors.Is(g.lost, context.Canceled) {
+			g.lost = o // which is why it was cancelled
+		}
 		code := reasonOf(g.lost)
 		outcome, out.Detail = Failed, reason(g.lost)
-		if code == evidence.TimedOut {
+		switch {
+		case code == evidence.TimedOut:
 			outcome = TimedOut
+		case code == evidence.Skipped:
+			outcome = OverBudget
+			t.r.short.Store(true)
 		}
 		t.Problem(evidence.Problem{
 			Code: code, Path: it.Path, Detail: "reading stopped: " + out.Detail,

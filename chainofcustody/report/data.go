@@ -88,6 +88,7 @@ type Bundle struct {
 	CollectorKey string // the run's public key, authorized_keys form
 	Fingerprint  string // of that key
 	BoundBy      string // grade A: principal whose key signed the run's key
+	CertifiedBy  string // grades A and B: principal whose key certified the run's key
 	Encrypted    bool   // the file is an age envelope
 	Sample       Sample // one file to check by hand; zero: chosen by the reader
 }
@@ -171,6 +172,8 @@ type Event struct {
 	SHA256   string
 	Prev     []string // SHA-256 of the events before it
 	Signer   string   // principal found for the key; "" not known
+	Witness  []string // known people who counter-signed the same bytes
+	Stamped  bool     // a time stamp that holds lies beside it
 	Problems []string
 }
 
@@ -204,7 +207,7 @@ func (d *Data) AddCustody(r chainofcustody.Report) {
 		event := Event{
 			Number: e.Number, Kind: string(e.Kind), Time: e.Time.UTC, Zone: e.Time.TZ, Source: e.Time.Source,
 			ActorID: e.Actor.ID, Actor: e.Actor.Name, Org: e.Actor.Org, Role: e.Actor.Role, Key: e.Actor.Key,
-			Sentence: e.Sentence(), File: e.File, SHA256: e.Digest.String(), Signer: e.Signer, Problems: e.Problems,
+			Sentence: e.Sentence(), File: e.File, SHA256: e.Digest.String(), Signer: e.Signer, Witness: e.Witness, Stamped: !e.Proven.IsZero(), Problems: e.Problems,
 		}
 		for _, d := range e.Prev {
 			event.Prev = append(event.Prev, d.String())

@@ -108,6 +108,18 @@ func (d *Data) signatureSteps() []step {
 			"openssl pkeyutl -verify -pubin -inkey check/exhibit/collector.pem -rawin -in check/exhibit/seal.txt -sigfile seal.sig",
 		Expect: "Signature Verified Successfully",
 	}}
+	if by := d.Bundle.CertifiedBy; by != "" {
+		steps = append(steps, step{
+			Title: "The certificate of that key",
+			Text: "The examiner certified the key of the run, for this exhibit and for a stretch of time only. The first command lets the examiner's key, and no other, " +
+				"certify keys for this exhibit; the certificate is judged at the time at which the collection began.",
+			Commands: "awk -v who=" + shell(by) + ` '$1 == who { for (i = 2; i < NF; i++) if ($i ~ /^(ssh|ecdsa|sk)-/) print "` + principal +
+				` cert-authority,namespaces=\"exhibit-seal\"", $i, $(i+1) }' allowed_signers > examiner.allowed` + "\n" +
+				"TZ=UTC ssh-keygen -Y verify -f examiner.allowed -I " + shell(principal) + " -n exhibit-seal -O verify-time=" + d.Exhibit.Started.UTC().Format("20060102150405") +
+				" -s check/exhibit/seal.cert.sig < check/exhibit/seal.txt",
+			Expect: `Good "exhibit-seal" signature for ` + principal,
+		})
+	}
 	if by := d.Bundle.BoundBy; by != "" {
 		steps = append(steps, step{
 			Title: "The person behind that key",
@@ -121,7 +133,7 @@ func (d *Data) signatureSteps() []step {
 }
 
 func (d *Data) custodySteps() []step {
-	return []step{{
+	steps := []step{{
 		Title: "Every custody event is signed and names its predecessors",
 		Text: "allowed_signers is the list of keys: compare its fingerprints with those on letterhead or paper. " +
 			"Each event prints one line; any other line is a finding.",
@@ -132,6 +144,69 @@ func (d *Data) custodySteps() []step {
 		Commands: `awk '!/^#/ { for (i = 2; i < NF; i++) if ($i ~ /^(ssh|ecdsa|sk)-/) print $i, $(i+1), $1 }' allowed_signers | ssh-keygen -l -f -`,
 		Expect:   "the fingerprints of annex B",
 	}}
+	if len(d.Heads) == 1 {
+		steps = append(steps, step{
+			Title: "The end of the log",
+			Text: "Events that are cut off with everything behind them leave no trace in the log itself. The last event must be the one named here, " +
+				"or come before events that are accounted for: keep this value on paper.",
+			Commands: "sha256sum " + shell("custody/"+d.Exhibit.Number) + "/*.json",
+			Expect:   d.Heads[0],
+		})
+	}
+	return append(steps, d.outsideSteps()...)
+}
+
+// maxWitnessed bounds the counter-signatures for which commands are printed.
+const maxWitnessed = 20
+
+// outsideSteps check what others than the examiner signed: both sides of a
+// hand-over, witnesses, time authorities.
+func (d *Data) outsideSteps() []step {
+	folder := shell("custody/" + d.Exhibit.Number)
+	var steps []step
+	var lines []string
+	stamped := 0
+	for _, e := range d.Events {
+		if e.Stamped {
+			stamped++
+		}
+		file := folder + "/" + shell(e.File)
+		for _, who := range e.Witness {
+			lines = append(lines, "for c in "+file+".*.countersig; do ssh-keygen -Y verify -f allowed_signers -I "+shell(who)+
+				` -n exhibit-custody -s "$c" < `+file+" 2> /dev/null; done")
+		}
+	}
+	if len(lines) > 0 {
+		text := "Whoever received the exhibit, or was a witness, signed the same bytes as who wrote the event."
+		if len(lines) > maxWitnessed {
+			text += " " + plural(int64(len(lines)-maxWitnessed), "more counter-signature") + " are checked alike."
+			lines = lines[:maxWitnessed]
+		}
+		steps = append(steps, step{
+			Title: "Counter-signatures", Text: text, Commands: strings.Join(lines, "\n"),
+			Expect: `Good "exhibit-custody" signature for ` + d.firstWitness(),
+		})
+	}
+	if stamped > 0 {
+		steps = append(steps, step{
+			Title: "Time from outside",
+			Text: "tsa-root.pem is the root certificate of the time authority: get it from the authority. What it stamped, and every event before that, existed by then. " +
+				"Where its certificate has ended since, add -attime with a moment at which it was valid.",
+			Commands: "for t in " + folder + `/*.tsr; do openssl ts -verify -data "${t%.json.*}.json" -in "$t" -CAfile tsa-root.pem; ` +
+				`openssl ts -reply -in "$t" -text 2> /dev/null | grep '^Time stamp'; done`,
+			Expect: "Verification: OK",
+		})
+	}
+	return steps
+}
+
+func (d *Data) firstWitness() string {
+	for _, e := range d.Events {
+		if len(e.Witness) > 0 {
+			return e.Witness[0]
+		}
+	}
+	return ""
 }
 
 // CustodyLoop is the shell program that verifies the custody log of an

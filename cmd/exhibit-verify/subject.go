@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
@@ -94,15 +93,13 @@ func folder(path string) (subject, error) {
 	if abort != nil {
 		return s, abort
 	}
-	if !exhibitName.MatchString(filepath.Base(abs)) || !errors.Is(err, chainofcustody.ErrNoCase) {
+	if !chainofcustody.IsExhibit(filepath.Base(abs)) || !errors.Is(err, chainofcustody.ErrNoCase) {
 		return s, caseError(err)
 	}
 	s.cs, err = chainofcustody.OpenCase(filepath.Dir(filepath.Dir(abs)))
 	s.exhibits = []string{filepath.Base(abs)}
 	return s, caseError(err)
 }
-
-var exhibitName = regexp.MustCompile(`^EX-[0-9]{3,9}$`)
 
 // unpack lays a portable log out in a temporary folder.
 func (v *verifier) unpack(f *os.File, path string) (*chainofcustody.Case, []string, error) {

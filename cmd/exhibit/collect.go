@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -20,15 +21,26 @@ import (
 
 func collectCommand() *cli.Command {
 	return &cli.Command{
-		Name: "collect", Usage: "collect this machine, or one mounted below a folder", Category: catCollect,
+		Name: "collect", Usage: "collect this machine, one mounted below a folder, or others over SSH", ArgsUsage: "[ssh://[USER@]HOST[:PORT]...]", Category: catCollect,
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
 			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
 			"   sudo exhibit collect -o exhibit://lab:7443 --server-key SHA256:… --client-key kit   (or sftp://, s3://, https://)\n" +
-			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n\n" +
+			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n" +
+			"   sudo exhibit collect --image disk.E01\n" +
+			"   exhibit collect ssh://root@web01          (nothing is installed there, and nothing stays)\n" +
+			"   exhibit collect --hosts hosts.txt --parallel 20 --sudo --jump bastion\n\n" +
 			"A case on a disk of the machine itself is refused, since writing there overwrites what was deleted: keep the case\n" +
 			"on a medium, or say --allow-evidence-volume. The first Ctrl-C ends the collection and seals what there is; the\n" +
 			"second ends the program.",
-		Flags: gathering.Flags(), Action: runCollect,
+		Flags: slices.Concat(gathering.Flags(), imageFlags(), remoteFlags()), Action: runCollect,
+	}
+}
+
+// imageFlags are those of collecting a disk image.
+func imageFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "image", Usage: "collect the system on the disk image `FILE`: raw, qcow2, VMDK, VHDX, VDI or E01"},
+		&cli.StringFlag{Name: "volume", Usage: "image: its root is on volume `NUMBER`", DefaultText: "the first that looks like one"},
 	}
 }
 
@@ -41,15 +53,26 @@ func collectorsCommand() *cli.Command {
 }
 
 func runCollect(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return command.Failf(command.Usage, "see: exhibit collect --help", "collect takes no argument, got %q", c.Args().First())
+	if hosts, err := targets(c); err != nil {
+		return err
+	} else if len(hosts) > 0 {
+		return collectHosts(c, hosts)
 	}
+	if c.String("image") != "" {
+		return collectImage(c, func(origin string) error { return collectHere(c, origin) })
+	}
+	return collectHere(c, "")
+}
+
+// collectHere collects what is below --root. origin says what is mounted
+// there, and how, where that is known.
+func collectHere(c *cli.Context, origin string) error {
 	if err := gathering.Check(c); err != nil {
 		return err
 	}
 	out := c.String("output")
 	if out != "" {
-		return collectAlone(c, out)
+		return collectAlone(c, out, gathering.Who{Origin: origin})
 	}
 	cs, err := openCase(c)
 	if err != nil {
@@ -59,16 +82,17 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return collectExhibit(c, cs, id)
+	return collectExhibit(c, cs, id, gathering.Who{Origin: origin})
 }
 
-// collectAlone writes a bundle outside of any case.
-func collectAlone(c *cli.Context, out string) error {
+// collectAlone writes a bundle outside of any case. who says what is known of
+// the run beforehand.
+func collectAlone(c *cli.Context, out string, who gathering.Who) error {
 	recipients, err := recipients(c)
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Authority: c.String("authority"), Version: version, Recipients: recipients}
+	who.Authority, who.Version, who.Recipients = c.String("authority"), version, recipients
 	if id, err := identity(c); err == nil {
 		who.Examiner, who.Identity = id.ID, id
 	}
@@ -102,12 +126,12 @@ func report(c *cli.Context, sum *gathering.Summary, toErr bool) error {
 
 // collectExhibit makes a new exhibit of the case and records each step in its
 // custody log.
-func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity) error {
+func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, who gathering.Who) error {
 	recipients, err := recipients(c) // before a number is spent
 	if err != nil {
 		return err
 	}
-	who := gathering.Who{Version: version, Identity: id, Examiner: id.ID, Recipients: recipients}
+	who.Version, who.Identity, who.Examiner, who.Recipients = version, id, id.ID, recipients
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
@@ -128,7 +152,11 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 		return caseError(err)
 	}
 	if who.Order == nil {
-		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + c.String("root")}); err != nil {
+		of := c.String("root")
+		if who.Origin != "" {
+			of = term.Escape(who.Origin)
+		}
+		if err := record(chainofcustody.Event{Kind: chainofcustody.EventOrdered, Purpose: cs.Info.Purpose, Note: "collection of " + of}); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -154,6 +156,9 @@ func runLs(c *cli.Context) error {
 		shown = true
 		if before := o.Header().Continues; it.Kind == evidence.KindHeader && before != "" {
 			it.Detail = "continues " + verifying.SealName(before)
+		}
+		if it.Path == collect.FootprintAt && it.Collector == "engine" {
+			it.Detail = strings.Join(effects(o.Reader), " ")
 		}
 		r := rowOfItem(&it)
 		if c.Bool("json") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,8 +87,13 @@ func addBundle(c *cli.Context, cs *chainofcustody.Case, d *counsel.Data, path st
 		return nil //nolint:nilerr // the verification has said what is wrong with it
 	}
 	defer f.Close()
-	if _, err := r.Mandate(); err == nil {
-		d.Bundle.BoundBy = rep.Signer
+	if m, err := r.Mandate(); err == nil {
+		if len(m.Statement) > 0 {
+			d.Bundle.BoundBy = rep.Signer
+		}
+		if len(m.Certificate) > 0 && len(r.Seal().CertSig) > 0 {
+			d.Bundle.CertifiedBy = rep.Signer
+		}
 	}
 	addHeader(d, r)
 	return addItems(d, r)
@@ -179,12 +185,48 @@ func effects(r *bundle.Reader) []string {
 	if f.LinksRead > 0 {
 		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
 	}
-	return []string{
-		files,
+	out := []string{files}
+	if n := len(f.Atimes.Files); n > 0 {
+		out = append(out, fmt.Sprintf("Of %d files that were opened, %d chosen at random were looked at before and after: the access time of %d had moved, by whomever; %d could not be looked at again.",
+			f.Atimes.Of, n, f.Atimes.Moved, f.Atimes.Lost))
+	}
+	if f.Stopped != "" {
+		out = append(out, "The collection was ended by a limit it had been given: "+f.Stopped+".")
+	}
+	if waited := paused(f.Pauses); waited > 0 {
+		out = append(out, fmt.Sprintf("It stood still for %.1f seconds to spare the host.", waited.Seconds()))
+	}
+	return append(out,
 		"No other program was started.",
+		written(&f),
 		fmt.Sprintf("The collector itself used at most %s of memory and %.1f seconds of processor time.", term.Size(f.PeakRSS), float64(f.UserNS+f.SystemNS)/1e9),
 		fmt.Sprintf("%s of bundle had been written when this was recorded.", term.Size(f.Written)),
+	)
+}
+
+// paused adds up how long a run stood still.
+func paused(pauses []collect.Pause) (d time.Duration) {
+	for _, p := range pauses {
+		d += p.Total
 	}
+	return d
+}
+
+// written says what a run had open for writing, and its sockets.
+func written(f *collect.Footprint) string {
+	if f.Sockets == nil {
+		return "What it had open for writing was not recorded."
+	}
+	var names []string
+	for _, name := range f.Writing {
+		names = append(names, string(name))
+	}
+	sockets := int64(0)
+	for _, n := range f.Sockets {
+		sockets += n
+	}
+	return fmt.Sprintf("Open for writing: %s. The collectors opened %d sockets, to ask the kernel or to listen.",
+		cmp.Or(strings.Join(names, ", "), "nothing"), sockets)
 }
 
 // openPath opens the item of an original path.

@@ -86,6 +86,7 @@ func hashLink(ctx context.Context, p *process, name string) (string, error) {
 			return "", err
 		}
 		h.Write(buf[:n])
+		p.all.h.Pace(ctx, n)
 		if err == io.EOF {
 			return evidence.DigestOf(h).String(), nil
 		}

@@ -396,6 +396,9 @@ func TestSocketsNameTheirProcess(t *testing.T) {
 	defer l.Close()
 	want := netip.MustParseAddrPort(l.Addr().String())
 	got := live(t, linuxNetwork)
+	if n := got.Result.Footprint.Sockets["netlink"]; n == 0 {
+		t.Error("the footprint does not tell of sockets to the kernel")
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,10 @@ import (
 // all of them.
 func notHere(context.Context, *collect.Host, collect.Taker) error { return collect.ErrUnsupported }
 
+func expectProcesses(context.Context, *collect.Host) (collect.Expected, error) {
+	return collect.Expected{}, collect.ErrUnsupported
+}
+
 func collectClocks(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }

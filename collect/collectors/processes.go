@@ -29,6 +29,8 @@ var linuxProcesses = register(collect.Collector{
 	Tier: collect.TierProcesses,
 	Live: true,
 	Run:  collectProcesses,
+
+	Expect: expectProcesses,
 })
 
 // ProcRaw is the name of the record set of RawFile lines.

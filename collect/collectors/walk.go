@@ -73,6 +73,7 @@ func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
 
 func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, st *evidence.Stat) error {
 	w.names++
+	w.host.Pace(ctx, 0)
 	f := record.File{
 		Path: record.Bytes(path), Mode: st.Mode, UID: st.UID, GID: st.GID, Owner: st.Owner,
 		Size: st.Size, Inode: st.Inode, Dev: st.Dev, Nlink: st.Nlink, Attributes: st.Attributes,
@@ -123,6 +124,7 @@ func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (su
 		w.buf = buf
 		h.Write(buf[:n])
 		read += int64(n)
+		w.host.Pace(ctx, n)
 		switch {
 		case err == io.EOF:
 			return evidence.DigestOf(h).String(), ""

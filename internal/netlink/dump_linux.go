@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 )
 
 const (
@@ -28,6 +30,7 @@ func dump(protocol int, kind uint16, wanted uint16, body []byte, yield func([]by
 	if err != nil {
 		return fmt.Errorf("open netlink socket: %w", err)
 	}
+	footprint.Socket("netlink")
 	defer unix.Close(fd)
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return fmt.Errorf("bound netlink wait: %w", err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 )
 
 // Hardware returns the ARPHRD_* type of an interface by its name.
@@ -16,6 +18,7 @@ func Hardware(name string) (uint16, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask for hardware type of %q: %w", name, err)
 	}
+	footprint.Socket("inet")
 	defer unix.Close(fd)
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, request); err != nil {
 		return 0, fmt.Errorf("ask for hardware type of %q: %w", name, err)

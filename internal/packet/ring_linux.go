@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 )
 
 const (
@@ -65,6 +67,7 @@ func Open(opt Options) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
+	footprint.Socket("packet")
 	r := &Ring{fd: fd}
 	if err := r.setUp(opt); err != nil {
 		r.Close()

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ const (
 	Auto  Mode = "auto"
 	Bar   Mode = "bar"   // one line, rewritten
 	Plain Mode = "plain" // a line every ten seconds
+	Lines Mode = "json"  // a line of JSON a second
 	None  Mode = "none"
 )
 
@@ -30,7 +32,11 @@ type Status struct {
 	Bytes, BytesTotal int64
 	Items, ItemsTotal int64
 	Problems          int64
-	Current           string // escaped before it is shown
+	Stage             string        // part of the work; it and the next two are escaped before they are shown
+	Doing             string        // to Current
+	Current           string        // what is being worked on
+	Since             time.Duration // how long on Current
+	Reading           int64         // bytes of Current so far
 }
 
 // Progress shows the Status of long work: rate, time left, bytes, items. It
@@ -64,14 +70,21 @@ func (p *Progress) Set(s Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	every := 200 * time.Millisecond
-	if p.mode == Plain {
+	switch p.mode {
+	case Plain:
 		every = 10 * time.Second
+	case Lines:
+		every = 900 * time.Millisecond
 	}
 	now := time.Now()
 	if now.Sub(p.last) < every {
 		return
 	}
 	p.last = now
+	if p.mode == Lines {
+		_, _ = p.w.Write(p.event(s, now))
+		return
+	}
 	line := p.line(s, now)
 	if p.mode == Plain {
 		fmt.Fprintln(p.w, line)
@@ -121,10 +134,44 @@ func (p *Progress) line(s Status, now time.Time) string {
 	if s.Problems > 0 {
 		fmt.Fprintf(&b, "  %d problems", s.Problems)
 	}
-	if s.Current != "" {
-		fmt.Fprintf(&b, "  %s", Escape(s.Current))
+	for _, text := range []string{s.Stage, s.Doing, s.Current} {
+		if text != "" {
+			fmt.Fprintf(&b, "  %s", Escape(text))
+		}
+	}
+	if s.Reading > 0 {
+		fmt.Fprintf(&b, "  %s of it", Size(s.Reading))
+	}
+	if s.Since >= longAt {
+		fmt.Fprintf(&b, "  for %s", s.Since.Round(time.Second))
 	}
 	return b.String()
+}
+
+// longAt is how long one thing takes before that is said.
+const longAt = 3 * time.Second
+
+// event is s as a line of JSON, for programs.
+func (p *Progress) event(s Status, now time.Time) []byte {
+	line, err := json.Marshal(struct {
+		Event   string  `json:"event"` // always progress
+		What    string  `json:"what"`
+		Elapsed float64 `json:"elapsed_s"`
+		Bytes   int64   `json:"bytes"`
+		Items   int64   `json:"items"`
+		Stage   string  `json:"stage,omitempty"`
+		Doing   string  `json:"doing,omitempty"`
+		Current string  `json:"current,omitempty"` // raw bytes that are no text are escaped as on a terminal
+		Since   float64 `json:"since_s"`
+		Reading int64   `json:"reading_bytes,omitempty"`
+	}{
+		"progress", p.what, now.Sub(p.start).Seconds(), s.Bytes, s.Items, Escape(s.Stage), Escape(s.Doing), Escape(s.Current),
+		s.Since.Seconds(), s.Reading,
+	})
+	if err != nil { // only a value JSON has no form for, which these are not
+		return nil
+	}
+	return append(line, '\n')
 }
 
 // Size writes n bytes for people: 1.5 MiB.

@@ -2,6 +2,7 @@ package term
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,5 +69,36 @@ func TestColourIsOnlyWhereItIsWanted(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	if got := NewPalette(f).Bad("word"); got != "word" {
 		t.Errorf("NO_COLOR got %q", got)
+	}
+}
+
+func TestEventsAreLinesForPrograms(t *testing.T) {
+	var out bytes.Buffer
+	p := &Progress{w: &out, mode: Lines, what: "collecting", start: time.Now().Add(-2 * time.Second)}
+	p.Set(Status{Bytes: 7, Stage: "logs", Doing: "read", Current: "/a\x1b\xff\"", Since: 90 * time.Second, Reading: 5})
+	p.Set(Status{Bytes: 8}) // too soon
+	p.Done()
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || strings.Count(out.String(), "\n") != 1 {
+		t.Fatalf("%q: %v", out.String(), err)
+	}
+	for key, want := range map[string]any{"event": "progress", "stage": "logs", "doing": "read", "since_s": 90.0, "reading_bytes": 5.0} {
+		if got[key] != want {
+			t.Errorf("%s is %v, want %v", key, got[key], want)
+		}
+	}
+	if s, _ := got["current"].(string); !strings.HasPrefix(s, "/a") || strings.ContainsAny(s, "\x1b\xff") {
+		t.Errorf("current is %q", s)
+	}
+}
+
+func TestBarSaysWhatTakesLong(t *testing.T) {
+	var out bytes.Buffer
+	p := &Progress{w: &out, mode: Bar, what: "collecting", start: time.Now()}
+	p.Set(Status{Stage: "logs", Doing: "read", Current: "/var/log/x", Since: 12 * time.Second, Reading: 1 << 20})
+	for _, want := range []string{"logs  read  /var/log/x", "1.0 MiB of it", "for 12s"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q lacks %q", out.String(), want)
+		}
 	}
 }

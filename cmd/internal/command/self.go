@@ -13,9 +13,13 @@ import (
 // OwnDigest returns the SHA-256 of the running program's file, the zero
 // Digest where it cannot be read.
 var OwnDigest = sync.OnceValue(func() evidence.Digest {
-	path, err := os.Executable()
-	if err != nil {
-		return evidence.Digest{}
+	// The file may have no name any more: a program that was sent to a host to
+	// leave nothing there.
+	path := "/proc/self/exe"
+	if _, err := os.Stat(path); err != nil {
+		if path, err = os.Executable(); err != nil {
+			return evidence.Digest{}
+		}
 	}
 	d, err := FileDigest(path)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 func GlobalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "json", Usage: "results as JSON on standard output"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE`: auto, bar, plain, json or none", EnvVars: []string{"EXHIBIT_PROGRESS"}},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "results and errors only"},
 	}
 }
@@ -99,13 +99,25 @@ func missingFlag(app *cli.App, args []string, err error) error {
 	return command.Failf(command.Usage, "see: "+path+" --help", "required flag%s", strings.TrimPrefix(err.Error(), requiredFlag))
 }
 
+// Draws reports whether progress is shown as something that is drawn over.
+func Draws(c *cli.Context) bool {
+	switch mode := term.Mode(c.String("progress")); {
+	case c.Bool("quiet"), c.Bool("json"):
+		return false
+	case mode == term.Auto || mode == "":
+		return term.IsTerminal(os.Stderr)
+	default:
+		return mode == term.Bar
+	}
+}
+
 // Progress starts the progress display that the global flags ask for.
 func Progress(c *cli.Context, what string) (*term.Progress, error) {
 	mode := term.Mode(c.String("progress"))
 	switch mode {
-	case term.Auto, term.Bar, term.Plain, term.None:
+	case term.Auto, term.Bar, term.Plain, term.Lines, term.None:
 	default:
-		return nil, command.Failf(command.Usage, "use auto, bar, plain or none", "unknown progress mode %q", string(mode))
+		return nil, command.Failf(command.Usage, "use auto, bar, plain, json or none", "unknown progress mode %q", string(mode))
 	}
 	if c.Bool("quiet") {
 		mode = term.None

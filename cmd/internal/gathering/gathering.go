@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
@@ -49,7 +50,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, slices.Concat(placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
+	}, slices.Concat(budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
 }
 
 // Who says in whose name a collection runs.
@@ -57,9 +58,21 @@ type Who struct {
 	Case, Exhibit, Examiner string
 	Authority               string
 	Version                 string
+	Origin                  string                   // what is mounted at the root, and how
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
+	Resumed                 *Resumed                 // what an interrupted run left; nil: this is none's rest
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
+
+	// Attend asks somebody elsewhere for the mandate; nil: Identity and Order make it.
+	Attend func(ssh.PublicKey) (bundle.Mandate, error)
+}
+
+func (w *Who) bind() func(ssh.PublicKey) (bundle.Mandate, error) {
+	if w.Attend != nil {
+		return w.Attend
+	}
+	return Mandate(w.Identity, w.Exhibit, w.Order)
 }
 
 // Summary is what a collection reports.
@@ -149,9 +162,10 @@ func ParseSize(s string) (int64, error) {
 	}
 	unit := int64(1)
 	digits := strings.TrimRight(strings.ToUpper(s), "IB")
-	if i := strings.IndexByte("KMGT", digits[max(len(digits)-1, 0)]); i >= 0 {
-		unit = 1 << (10 * (i + 1))
-		digits = digits[:len(digits)-1]
+	if n := len(digits); n > 0 {
+		if i := strings.IndexByte("KMGT", digits[n-1]); i >= 0 {
+			unit, digits = 1<<(10*(i+1)), digits[:n-1]
+		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > (1<<62)/unit {
@@ -171,6 +185,9 @@ func Check(c *cli.Context) error {
 	if err := checkSending(c); err != nil {
 		return err
 	}
+	if _, err := budget(c); err != nil {
+		return err
+	}
 	root := c.String("root")
 	st, err := os.Stat(root)
 	if err == nil && !st.IsDir() {
@@ -185,6 +202,23 @@ func Check(c *cli.Context) error {
 	return err
 }
 
+// what says what the flags ask to be collected, and at what cost.
+func what(c *cli.Context) (collect.Options, error) {
+	chosen, err := Chosen(c)
+	if err != nil {
+		return collect.Options{}, err
+	}
+	limit, err := ParseSize(c.String("max-file-size"))
+	if err != nil {
+		return collect.Options{}, err
+	}
+	spend, err := budget(c)
+	return collect.Options{
+		Root: c.String("root"), Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"),
+	}, err
+}
+
 // Run collects into path, or to standard output where it is "-". The bundle
 // lies under an unfinished name until it is sealed.
 func Run(c *cli.Context, who Who, path string) (*Summary, error) {
@@ -194,11 +228,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	chosen, err := Chosen(c)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := ParseSize(c.String("max-file-size"))
+	opt, err := what(c)
 	if err != nil {
 		return nil, err
 	}
@@ -215,17 +245,16 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 		return nil, err
 	}
 	defer progress.Done()
-	opt := collect.Options{
-		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
-		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
-		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
-		Profile: profileName(c), Progress: func(p collect.Progress) {
-			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
-		},
+	opt.Case, opt.Exhibit, opt.Examiner, opt.Authority, opt.Version = who.Case, who.Exhibit, who.Examiner, who.Authority, who.Version
+	opt.Bind = who.bind()
+	opt.Recipients, opt.Continues, opt.Origin, opt.Key = envelope.Texts(who.Recipients), continues, who.Origin, key
+	if r := who.Resumed; r != nil {
+		opt.Held, opt.Continues = r.Held, r.Continues
+		opt.OwnFiles = append(opt.OwnFiles, r.Files...)
 	}
+	opt.Progress = func(p collect.Progress) { progress.Set(status(p)) }
 	// What this run itself writes would grow for as long as it is read.
-	opt.OwnFiles = regular(os.Stdout, os.Stderr)
+	opt.OwnFiles = append(opt.OwnFiles, regular(os.Stdout, os.Stderr)...)
 	ctx, done := untilHangup(c.Context)
 	defer done()
 	if who.Order != nil && who.Order.Key != nil {
@@ -246,7 +275,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	}
 	if sum != nil {
 		sum.Place = opt.Facts[factVolume]
-		sum.Recipients, sum.Continues = opt.Recipients, continues
+		sum.Recipients, sum.Continues = opt.Recipients, opt.Continues
 	}
 	return sum, err
 }
@@ -428,7 +457,7 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 	fmt.Fprintf(w, "%d items, %s of content in a bundle of %s; %.1f s, %.1f CPU s, peak memory %s\n",
 		s.Items, term.Size(s.Content), term.Size(s.Written), s.Seconds, s.CPU, term.Size(s.PeakRSS))
 	var parts []string
-	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut} {
+	for _, o := range []collect.Outcome{collect.Collected, collect.Absent, collect.Denied, collect.Failed, collect.Skipped, collect.TimedOut, collect.OverBudget, collect.Held} {
 		if n := s.Outcomes[string(o)]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o))
 		}

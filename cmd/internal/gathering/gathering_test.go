@@ -14,7 +14,7 @@ func TestSizesAreReadWithTheirUnit(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %d, %v; want %d", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"M", "-1", "1.5G", "lots", "9999999999T", "1MM"} {
+	for _, in := range []string{"M", "-1", "1.5G", "lots", "9999999999T", "1MM", "B", "iB"} {
 		if n, err := ParseSize(in); err == nil {
 			t.Errorf("ParseSize(%q) = %d, want an error", in, n)
 		}

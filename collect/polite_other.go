@@ -1,0 +1,9 @@
+//go:build !linux
+
+package collect
+
+func standBehind() error { return ErrUnsupported }
+
+func processCPU() int64 { return 0 }
+
+func residentMemory() int64 { return 0 }
