@@ -98,7 +98,7 @@ func (s *putServer) options(t *testing.T) Options {
 	if err := os.WriteFile(secret, []byte("# for the laboratory\nAuthorization: Bearer hush\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Options{CA: s.ca, HeaderFile: secret, Patience: 20 * time.Second, Stall: 6 * time.Second, Getenv: func(string) string { return "" }}
+	return Options{CA: s.ca, HeaderFile: secret, Getenv: func(string) string { return "" }}
 }
 
 func TestHTTPSPutsOneFile(t *testing.T) {
