@@ -11,9 +11,10 @@ help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 try: build   ## collect this machine into a fresh case, verify it, build its timeline, report
 	sh scripts/try.sh
-build:       ## the three programs into bin/
+build:       ## the programs into bin/
 	$(BUILD) -o bin/exhibit ./cmd/exhibit
-	$(BUILD) -tags urfave_cli_no_docs -o bin/exhibit-collector ./cmd/exhibit-collector
+	$(BUILD) -tags urfave_cli_no_docs,exhibit_no_web -o bin/exhibit-collector ./cmd/exhibit-collector
+	$(BUILD) -tags urfave_cli_no_docs -o bin/exhibit-collector-web ./cmd/exhibit-collector
 	$(BUILD) -o bin/exhibit-verify ./cmd/exhibit-verify
 test:        ## every test but those of the DuckDB oracle
 	$(GO) vet ./... && $(GO) test ./...

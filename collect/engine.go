@@ -38,12 +38,13 @@ type Options struct {
 	// NextPart gives the place of the next bundle, once one is sealed because of
 	// Split or because it takes no more records; nil: a run has one bundle.
 	NextPart          func(Part) (*Next, error)
-	Budget            Budget         // what the run may cost
-	CaptureFor        time.Duration  // see Host
-	CaptureInterfaces []string       // see Host
-	Log               *slog.Logger   // besides the log in the bundle; nil: none
-	Progress          func(Progress) // called from any goroutine, at most ten times a second, at least once, plus once for each collector
-	Command           []string       // argv, for the record; nil: os.Args
+	Budget            Budget            // what the run may cost
+	CaptureFor        time.Duration     // see Host
+	CaptureInterfaces []string          // see Host
+	Log               *slog.Logger      // besides the log in the bundle; nil: none
+	Progress          func(Progress)    // called from any goroutine, at most ten times a second, at least once, plus once for each collector
+	Command           []string          // argv, for the record; nil: os.Args
+	Facts             map[string]string // what else the header's options state: where the bundle goes
 
 	Out      io.Writer    // where the bundle goes
 	Sync     func() error // makes what was written durable; nil: nothing to do

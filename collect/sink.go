@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ func (r *run) header() bundle.Header {
 	if r.opt.Split > 0 || r.parts.number > 1 {
 		h.Options["split"], h.Options["part"] = strconv.FormatInt(r.opt.Split, 10), strconv.Itoa(max(r.parts.number, 1))
 	}
+	maps.Copy(h.Options, r.opt.Facts)
 	if r.opt.Origin != "" {
 		h.Options["origin"] = r.opt.Origin
 	}

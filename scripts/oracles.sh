@@ -1,7 +1,8 @@
 #!/bin/sh
-# Puts the validators that test/oracles.txt names into .oracles/, where tests
-# look for them. Needs python3 with venv, and the network.
+# Puts the validators that test/oracles.txt names, and an S3 server, into
+# .oracles/, where tests look for them. Needs python3 with venv, and the network.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python3 -m venv "$root/.oracles"
 "$root/.oracles/bin/pip" install --quiet --disable-pip-version-check -r "$root/test/oracles.txt"
+GOBIN="$root/.oracles/bin" sh "$root/scripts/go.sh" install github.com/versity/versitygw/cmd/versitygw@v1.8.0

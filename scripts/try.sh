@@ -19,7 +19,7 @@ say "1. a signing key and a case"
 cd "$home/case"
 
 say "2. collect this machine (as $(id -un); root sees more)"
-"$exhibit" collect --capture "${TRY_CAPTURE:-5s}" --max-file-size 256M || [ $? -eq 3 ]
+"$exhibit" collect --allow-evidence-volume --capture "${TRY_CAPTURE:-5s}" --max-file-size 256M || [ $? -eq 3 ]
 
 say "3. verify the sealed bundle"
 "$exhibit" verify EX-001

@@ -1,6 +1,6 @@
 // Command exhibit-collector collects evidence from the host it runs on into
 // one sealed bundle. It installs nothing, starts no other program, and with
-// -o - writes nothing to the host's disks.
+// -o - or a URL writes nothing to the host's disks.
 package main
 
 import (
@@ -39,6 +39,8 @@ func newApp() *cli.App {
 		UsageText: "exhibit-collector [flags]\n   exhibit-collector plan [flags]\n   exhibit-collector resume BUNDLE [flags]\n\nExamples:\n   ./exhibit-collector -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector --order /mnt/usb/EX-007 -o /mnt/usb/host.exhibit.tar.zst\n" +
 			"   ./exhibit-collector -o - | ssh lab 'cat > host.exhibit.tar.zst'     (nothing is written on this host)\n" +
+			"   ./exhibit-collector -o sftp://me@lab/in/host.exhibit.tar.zst --known-hosts lab.key   (nor here, and it may break)\n" +
+			"   ./exhibit-collector -o exhibit://lab:7443 --server-key SHA256:… --client-key kit     (exhibit receive signs for it)\n" +
 			"   ./exhibit-collector plan                     (what it would read and write, without doing it)\n" +
 			"   ./exhibit-collector --recipient age1pq1… -o /mnt/usb/host.exhibit.tar.zst.age  (only the recipient can read it)\n\n" +
 			"The first Ctrl-C ends the collection and seals what there is. Write the seal code on paper.",

@@ -24,11 +24,14 @@ func collectCommand() *cli.Command {
 		Name: "collect", Usage: "collect this machine, one mounted below a folder, or others over SSH", ArgsUsage: "[ssh://[USER@]HOST[:PORT]...]", Category: catCollect,
 		Description: "Example:\n   sudo exhibit collect                      (inside a case: a new exhibit, recorded in its custody log)\n" +
 			"   sudo exhibit collect --root /mnt/image\n   sudo exhibit collect --capture 30s -o host.exhibit.tar.zst   (without a case)\n" +
+			"   sudo exhibit collect -o exhibit://lab:7443 --server-key SHA256:… --client-key kit   (or sftp://, s3://, https://)\n" +
 			"   sudo exhibit collect --recipient age1pq1…       (only the holder of that key can read the bundle)\n" +
 			"   sudo exhibit collect --image disk.E01\n" +
 			"   exhibit collect ssh://root@web01          (nothing is installed there, and nothing stays)\n" +
 			"   exhibit collect --hosts hosts.txt --parallel 20 --sudo --jump bastion\n\n" +
-			"The first Ctrl-C ends the collection and seals what there is; the second ends the program.",
+			"A case on a disk of the machine itself is refused, since writing there overwrites what was deleted: keep the case\n" +
+			"on a medium, or say --allow-evidence-volume. The first Ctrl-C ends the collection and seals what there is; the\n" +
+			"second ends the program.",
 		Flags: slices.Concat(gathering.Flags(), imageFlags(), remoteFlags()), Action: runCollect,
 	}
 }
@@ -132,6 +135,9 @@ func collectExhibit(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.
 	if err := who.TakeOrder(c); err != nil {
 		return err
 	}
+	if err := gathering.MayWrite(c, cs.Path(chainofcustody.ExhibitsDir)); err != nil {
+		return err
+	}
 	exhibit, err := exhibitFor(cs, who.Order)
 	if err != nil {
 		return err
@@ -193,6 +199,9 @@ func recordCollected(sum *gathering.Summary, refs []string, record func(chainofc
 	collected := chainofcustody.Event{
 		Kind: chainofcustody.EventCollected, Seal: sum.Result.Seal.ID,
 		Note: fmt.Sprintf("%d items, %s of content, %d problems; no other program was started", sum.Items, term.Size(sum.Content), sum.Problems),
+	}
+	if sum.Place != "" {
+		collected.Note += "; the bundle lies on evidence, " + sum.Place
 	}
 	if err := record(collected); err != nil {
 		return err

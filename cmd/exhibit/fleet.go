@@ -19,6 +19,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/agentless"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -130,6 +131,8 @@ func checkRemote(c *cli.Context, hosts int) error {
 	switch {
 	case c.String("output") == "-":
 		return command.Failf(command.Usage, "name a file: -o FILE", "a bundle from another host is verified before it has its name: it does not go to standard output")
+	case sink.IsURL(c.String("output")):
+		return command.Failf(command.Usage, "name a file: -o FILE", "a bundle from another host is verified here: it is not sent on to %s", c.String("output"))
 	case c.String("output") != "" && hosts > 1:
 		return command.Failf(command.Usage, "collect them inside a case: each becomes an exhibit there", "-o is for one host, %d are named", hosts)
 	case c.Int("parallel") < 1 || c.Int("retries") < 0:

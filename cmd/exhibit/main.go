@@ -52,7 +52,7 @@ func newApp() *cli.App {
 			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(), volumesCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
 			discloseCommand(), deriveCommand(), eraseCommand(),
-			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),
+			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), listenCommand(), reportCommand(),
 			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),
 			versionCommand(), completionCommand(),

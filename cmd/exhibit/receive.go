@@ -51,28 +51,77 @@ func runReceive(c *cli.Context) error {
 	if c.String("log") != "" {
 		return receiveTransfer(c, cs, id, from)
 	}
-	signers, err := cs.Signers()
+	t, err := takeIn(c, cs, id, from, "")
 	if err != nil {
 		return err
+	}
+	err = t.print(c)
+	if err == nil && c.String("code") == "" && !c.Bool("json") {
+		fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
+	}
+	if t.cut() {
+		hintRecovery(c, t.exhibit, t.path)
+	}
+	switch {
+	case err != nil:
+		return err
+	case t.rep.Verdict == bundle.Unopened:
+		return nil // who keeps a bundle need not be able to read it
+	case t.rep.Verdict != bundle.SignerUnknown:
+		return command.Exit(t.rep.ExitCode())
+	case t.rep.Prefix || !t.rep.Sealed:
+		return command.Exit(command.Partial)
+	}
+	return nil // an unknown signer is what a receipt is for
+}
+
+// taken is a bundle that was taken into the case and signed for.
+type taken struct {
+	exhibit, path string
+	rep           *bundle.Report
+	digest        evidence.Digest
+	event         chainofcustody.Event
+}
+
+func (t *taken) cut() bool {
+	return t.rep.Verdict != bundle.Unopened && (t.rep.Prefix || !t.rep.Sealed)
+}
+
+func (t *taken) print(c *cli.Context) error {
+	if c.Bool("json") {
+		return command.JSON(c.App.Writer, map[string]string{
+			"exhibit": t.exhibit, "bundle": t.path, "seal": t.rep.SealID, "seal_code": t.rep.SealCode, "verdict": string(t.rep.Verdict), "sha256": t.digest.String(),
+		})
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s received: %s\n  verdict on arrival  %s\n  seal code           %s\n",
+		t.exhibit, term.Escape(t.path), t.rep.Verdict, t.rep.SealCode)
+	return err
+}
+
+// takeIn verifies a bundle, copies it into the case, and signs its receipt.
+func takeIn(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Identity, from, note string) (*taken, error) {
+	signers, err := cs.Signers()
+	if err != nil {
+		return nil, err
 	}
 	// First where it lies: what does not verify is not taken in as if it did.
 	rep, digest, err := verifyFile(c, from, signers, nil, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if rep.Verdict == bundle.Unreadable {
-		return command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
+		return nil, command.Failf(command.Failure, "exhibit verify "+from+" --explain says what is wrong with it", "%s is no readable bundle", from)
 	}
 	exhibit, refs, err := numberFor(c, cs, from, rep)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path, err := takeCopy(c.Context, cs, exhibit, from, digest)
 	if err != nil {
 		// The number was taken for nothing, if nobody has used it meanwhile.
 		_ = os.Remove(cs.Path(chainofcustody.ExhibitsDir, exhibit)) //nolint:errcheck // not empty: not ours to remove
 		_ = os.Remove(cs.Path(chainofcustody.CustodyDir, exhibit))  //nolint:errcheck // as above
-		return err
+		return nil, err
 	}
 	ev := chainofcustody.Event{
 		Kind: chainofcustody.EventReceived, Tool: tool(), Seal: mustDigest(rep.SealID), OuterSHA256: digest, Size: rep.Size,
@@ -81,34 +130,13 @@ func runReceive(c *cli.Context) error {
 		Refs:   refs,
 		Attach: []chainofcustody.Attachment{{Name: filepath.Base(path), SHA256: digest}},
 	}
-	if _, err := cs.Append(exhibit, ev, id); err != nil {
-		return caseError(err)
+	if note != "" {
+		ev.Note += "; " + note
 	}
-	if c.Bool("json") {
-		err = command.JSON(c.App.Writer, map[string]string{
-			"exhibit": exhibit, "bundle": path, "seal": rep.SealID, "seal_code": rep.SealCode, "verdict": string(rep.Verdict), "sha256": digest.String(),
-		})
-	} else {
-		fmt.Fprintf(c.App.Writer, "%s received: %s\n  verdict on arrival  %s\n  seal code           %s\n",
-			exhibit, term.Escape(path), rep.Verdict, rep.SealCode)
-		if c.String("code") == "" {
-			fmt.Fprintln(c.App.ErrWriter, "No seal code was given: compare the one above with the paper form.")
-		}
+	if ev, err = cs.Append(exhibit, ev, id); err != nil {
+		return nil, caseError(err)
 	}
-	if rep.Verdict != bundle.Unopened && (rep.Prefix || !rep.Sealed) {
-		hintRecovery(c, exhibit, path)
-	}
-	switch {
-	case err != nil:
-		return err
-	case rep.Verdict == bundle.Unopened:
-		return nil // who keeps a bundle need not be able to read it
-	case rep.Verdict != bundle.SignerUnknown:
-		return command.Exit(rep.ExitCode())
-	case rep.Prefix || !rep.Sealed:
-		return command.Exit(command.Partial)
-	}
-	return nil // an unknown signer is what a receipt is for
+	return &taken{exhibit, path, rep, digest, ev}, nil
 }
 
 // hintRecovery says what to do with a bundle that was cut short: nothing can

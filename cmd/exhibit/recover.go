@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -18,13 +20,17 @@ func recoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "recover", Usage: "save what a cut or damaged bundle still proves into a new file", ArgsUsage: "BUNDLE", Category: catEvidence,
 		Description: "Example:\n   exhibit recover host.exhibit.tar.zst.partial -o host-recovered.exhibit.tar.zst\n" +
-			"   exhibit recover host.exhibit.tar.zst.age.partial --identity age.key --recipient age1pq1… -o saved.exhibit.tar.zst.age\n\n" +
+			"   exhibit recover host.exhibit.tar.zst.age.partial --identity age.key --recipient age1pq1… -o saved.exhibit.tar.zst.age\n" +
+			"   exhibit recover web01.exhibit.tar.zst.partial --tail fallback -o web01.exhibit.tar.zst\n" +
+			"   exhibit recover s3://bucket/web01.exhibit.tar.zst -o saved.exhibit.tar.zst   (also of an upload that never ended)\n\n" +
 			"The original is never changed. What was encrypted is encrypted again to the --recipient given, or, with\n" +
 			"--plain, written so that anybody can read it.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"},
+			&cli.StringFlag{Name: "tail", Usage: "BUNDLE is only the beginning, the rest is in the fallback `FILE` of its collection"},
+			&cli.StringFlag{Name: "upload", Usage: "s3: the `ID` of one of several uploads that never ended"},
 			&cli.BoolFlag{Name: "plain", Usage: "write an encrypted bundle unencrypted"},
-		}, gathering.RecipientFlags()...),
+		}, gathering.StoreFlags(), gathering.RecipientFlags()),
 		Action: runRecover,
 	}
 }
@@ -53,7 +59,22 @@ func runRecover(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	path, record, err := recorder(c, arg)
+	if err := mustNotExist(c.String("output"), "choose another name: evidence is never overwritten"); err != nil {
+		return err
+	}
+	from := arg
+	if sink.IsURL(arg) {
+		got, err := fetch(c, arg)
+		if err != nil {
+			return err
+		}
+		defer got.remove()
+		from = got.path
+	}
+	if tail := c.String("tail"); tail != "" {
+		return runJoin(c, from, arg, tail)
+	}
+	path, record, err := recorder(c, from)
 	if err != nil {
 		return err
 	}

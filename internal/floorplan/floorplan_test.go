@@ -36,6 +36,9 @@ var plan = map[string][]string{
 	"bundle/envelope":         {},
 	"bundle/envelope/agekeys": {"bundle/envelope"},
 	"collect":                 {"evidence", "evidence/record", "bundle", "chainofcustody"},
+	"collect/sink":            {"evidence", "chainofcustody", "collect"},
+	"collect/sink/receiver":   {"evidence"},
+	"collect/sink/sinktest":   {},
 	"collect/collectors":      {"evidence", "evidence/record", "collect"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
@@ -55,9 +58,9 @@ var plan = map[string][]string{
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
-	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
 	"cmd/exhibit-verify":      {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command", "cmd/internal/verifying"},
-	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
 }
 
 func matches(pattern, pkg string) bool {
@@ -156,7 +159,7 @@ func TestPackagesImportOnlyWhatTheFloorPlanAllows(t *testing.T) {
 var collectorModules = []string{
 	"filippo.io/age", "filippo.io/edwards25519", "filippo.io/hpke", "github.com/Velocidex/ordereddict", "github.com/Velocidex/json", "github.com/Velocidex/yaml/v2",
 	"github.com/cpuguy83/go-md2man/v2", "github.com/gopacket/gopacket", "github.com/hiddeco/sshsig",
-	"github.com/klauspost/compress", "github.com/klauspost/cpuid/v2", "github.com/minio/sha256-simd",
+	"github.com/klauspost/compress", "github.com/klauspost/cpuid/v2", "github.com/kr/fs", "github.com/minio/sha256-simd", "github.com/pkg/sftp",
 	"github.com/russross/blackfriday/v2", "github.com/urfave/cli/v2", "github.com/xrash/smetrics",
 	"golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",
 }
@@ -164,7 +167,13 @@ var collectorModules = []string{
 // collectorForbidden are packages that do not belong on a suspect host.
 var collectorForbidden = []string{"net/http", "os/exec", "html/template", "plugin", "C", "database/sql"}
 
-const collectorMax = 15 << 20
+const (
+	collectorMax    = 15 << 20
+	collectorWebMax = 18 << 20
+)
+
+// webOnly begins the files that the small collector is built without.
+const webOnly = "//go:build !exhibit_no_web\n"
 
 // graph returns the packages of ours that a program is made of, and complains
 // of each that imports something forbidden.
@@ -181,6 +190,13 @@ func graph(t *testing.T, program string, forbidden []string) map[string]bool {
 		}
 		seen[pkg] = true
 		for file, list := range all[pkg] {
+			text, err := os.ReadFile(filepath.Join(testenv.Root(t), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(string(text), webOnly) {
+				continue
+			}
 			for _, imp := range list {
 				if slices.Contains(forbidden, imp) {
 					t.Errorf("%s imports %s, which %s must not contain", file, imp, program)
@@ -209,7 +225,13 @@ func TestCollectorGraphIsFreeOfTheAnalyst(t *testing.T) {
 }
 
 func TestCollectorIsStaticPureGoAndSmall(t *testing.T) {
-	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs", collectorModules, collectorMax)
+	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs,exhibit_no_web", collectorModules, collectorMax)
+}
+
+// TestCollectorWithWebSinksIsSmall is the flavour that also sends to https and
+// s3: no module more, but net/http.
+func TestCollectorWithWebSinksIsSmall(t *testing.T) {
+	mustBeSmall(t, "exhibit-collector", "urfave_cli_no_docs", collectorModules, collectorWebMax)
 }
 
 // verifierModules are the modules the verifier may be linked from: no command

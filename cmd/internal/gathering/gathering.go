@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -37,7 +39,7 @@ const (
 func Flags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, or - for standard output"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH, exhibit://HOST:PORT"},
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
 		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
@@ -48,7 +50,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, append(budgetFlags(), RecipientFlags()...)...)
+	}, slices.Concat(budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
 }
 
 // Who says in whose name a collection runs.
@@ -90,9 +92,11 @@ type Summary struct {
 	PeakRSS    int64            `json:"peak_rss_bytes"`
 	Collectors []Line           `json:"collectors"`
 
-	Recipients []string          `json:"recipients,omitempty"` // whom it is encrypted to
-	Continues  string            `json:"continues,omitempty"`  // seal id of the bundle before it
-	SealFiles  map[string]string `json:"seal_files,omitempty"` // the seal, where the bundle cannot be opened to read it
+	Recipients []string          `json:"recipients,omitempty"`      // whom it is encrypted to
+	Continues  string            `json:"continues,omitempty"`       // seal id of the bundle before it
+	Sent       *sink.Result      `json:"sent,omitempty"`            // how it went to another machine
+	Place      string            `json:"evidence_volume,omitempty"` // the bundle lies on a file system that was collected: which, by whose leave
+	SealFiles  map[string]string `json:"seal_files,omitempty"`      // the seal, where the bundle cannot be opened to read it
 
 	Before []Sealed `json:"bundles_before,omitempty"` // those of this run that Bundle continues, in order
 
@@ -178,6 +182,9 @@ func Check(c *cli.Context) error {
 		return err
 	}
 	if _, err := ParseSize(c.String("max-file-size")); err != nil {
+		return err
+	}
+	if err := checkSending(c); err != nil {
 		return err
 	}
 	if _, err := budget(c); err != nil {
@@ -271,12 +278,20 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err := mayContinue(c, who, path); err != nil {
 		return nil, err
 	}
-	if path == "-" {
+	switch {
+	case path == "-":
 		sum, err = toStream(ctx, opt, who.Recipients, c.App.Writer)
-	} else {
-		sum, err = toFile(ctx, opt, who, EncryptedName(path, who.Recipients))
+	case sink.IsURL(path):
+		sum, err = toSink(ctx, c, opt, who, path)
+	default:
+		path = EncryptedName(path, who.Recipients)
+		if err := place(c, &opt, path); err != nil {
+			return nil, err
+		}
+		sum, err = toFile(ctx, opt, who, path)
 	}
 	if sum != nil {
+		sum.Place = opt.Facts[factVolume]
 		sum.Recipients, sum.Continues = opt.Recipients, opt.Continues
 		if n := len(sum.Before); n > 0 {
 			sum.Continues = sum.Before[n-1].Seal
@@ -429,10 +444,13 @@ func (s *Summary) Print(w io.Writer, pal term.Palette) {
 	if len(s.Recipients) > 0 {
 		fmt.Fprintf(w, "encrypted  to %d recipients; nothing on this host can open it\n", len(s.Recipients))
 	}
+	for _, line := range s.sentLines() {
+		fmt.Fprintln(w, term.Escape(line))
+	}
 	if s.Continues != "" {
 		fmt.Fprintf(w, "continues  %s\n", s.Continues)
 	}
-	if s.Bundle != "-" || len(s.Recipients) == 0 {
+	if s.Bundle != "-" && s.Sent == nil || len(s.Recipients) == 0 {
 		if len(s.Recipients) > 0 {
 			fmt.Fprintf(w, "seal       %s%s, for those who keep the bundle and cannot open it\n", term.Escape(s.Bundle), bundle.SealFolder)
 		}
@@ -452,7 +470,7 @@ func (s *Summary) Exit(ctx context.Context) error {
 			return command.Exit(command.Partial)
 		}
 	}
-	if s.Partial || s.Problems > 0 {
+	if s.Partial || s.Problems > 0 || s.Sent != nil && s.Sent.Fallback != nil {
 		return command.Exit(command.Partial)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -64,7 +65,7 @@ func Plan(c *cli.Context, recipients []envelope.Recipient, out string) error {
 	}
 	progress.Done()
 	p := &planned{Plan: plan, Root: opt.Root, Encrypted: len(recipients), Free: -1}
-	p.place(EncryptedName(out, recipients))
+	p.place(c, EncryptedName(out, recipients))
 	if os.Geteuid() != 0 {
 		p.Privilege = "not root: files that only root may read will be recorded as denied"
 	}
@@ -76,10 +77,14 @@ func Plan(c *cli.Context, recipients []envelope.Recipient, out string) error {
 }
 
 // place says where the bundle would go and whether it fits.
-func (p *planned) place(out string) {
+func (p *planned) place(c *cli.Context, out string) {
 	p.Bundle = out
-	if out == "-" {
+	if out == "-" || sink.IsURL(out) {
 		p.Writes = []path{}
+		if f := c.String("fallback"); f != "" {
+			p.Writes = []path{{f, "what a broken link does not take; empty and removed where it takes all"}}
+			p.refuse(MayWrite(c, f))
+		}
 		return
 	}
 	p.Writes = []path{{out + Unfinished, "the bundle while it is written"}, {out, "the bundle: the same file, renamed when it is sealed"}}
@@ -103,6 +108,7 @@ func (p *planned) place(out string) {
 		}
 		abs = filepath.Dir(abs)
 	}
+	p.refuse(MayWrite(c, filepath.Join(abs, filepath.Base(out))))
 	h, err := collect.OpenHost("/", false)
 	if err != nil {
 		return
@@ -111,6 +117,13 @@ func (p *planned) place(out string) {
 	if _, free, err := h.StatFS(abs); err == nil {
 		fits := free >= p.Most
 		p.Free, p.Fits = free, &fits
+	}
+}
+
+// refuse notes the first reason for which the run would not begin.
+func (p *planned) refuse(err error) {
+	if err != nil && p.Refused == "" {
+		p.Refused = err.Error()
 	}
 }
 
@@ -141,8 +154,12 @@ func (p *planned) print(w io.Writer, pal term.Palette) {
 		fmt.Fprintf(w, "not counted: %s\n", strings.Join(p.Unknown, ", "))
 	}
 	fmt.Fprintf(w, "%s\n", pal.Bold("would write"))
-	if p.Bundle == "-" {
-		fmt.Fprintf(w, "  nothing on this host: the bundle goes to standard output, at most %s\n", term.Size(p.Most))
+	if len(p.Writes) == 0 {
+		to := "standard output"
+		if p.Bundle != "-" {
+			to = term.Escape(p.Bundle)
+		}
+		fmt.Fprintf(w, "  nothing on this host: the bundle goes to %s, at most %s\n", to, term.Size(p.Most))
 	}
 	for _, f := range p.Writes {
 		fmt.Fprintf(w, "  %s  (%s)\n", term.Escape(f.Path), f.What)

@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 )
 
 // Sealed is one bundle of a run that went on in another.
@@ -49,6 +50,8 @@ func mayContinue(c *cli.Context, who Who, path string) error {
 	case !c.IsSet("split"):
 	case path == "-":
 		return command.Failf(command.Usage, "name a file: -o FILE", "standard output takes one bundle")
+	case sink.IsURL(path):
+		return command.Failf(command.Usage, "name a file: -o FILE", "another machine takes one bundle")
 	case who.Order != nil:
 		return command.Failf(command.Usage, "leave --split out, or collect without --order", "an order is good for one bundle")
 	case who.inCase():
