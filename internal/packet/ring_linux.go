@@ -154,6 +154,16 @@ func (r *Ring) listenToAll(interfaces []int) error {
 	return nil
 }
 
+// Stop ends the capture but keeps what is in the ring: what Read visits from
+// now on came before. The last of it is handed over within Settle.
+func (r *Ring) Stop() error {
+	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	if err := unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing}); err != nil {
+		return fmt.Errorf("stop packet capture: %w", err)
+	}
+	return nil
+}
+
 // Close ends the capture; what was not read is lost.
 func (r *Ring) Close() error {
 	var err error

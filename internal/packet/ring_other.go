@@ -16,6 +16,9 @@ func Open(Options) (*Ring, error) { return nil, ErrUnsupported }
 // Wait returns ErrUnsupported.
 func Wait(time.Duration, ...*Ring) error { return ErrUnsupported }
 
+// Stop returns ErrUnsupported.
+func (r *Ring) Stop() error { return ErrUnsupported }
+
 // Close returns ErrUnsupported.
 func (r *Ring) Close() error { return ErrUnsupported }
 
