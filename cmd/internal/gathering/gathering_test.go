@@ -52,3 +52,19 @@ func TestCollectorsAreChosenByName(t *testing.T) {
 		t.Errorf("an unknown name gave %v", err)
 	}
 }
+
+func TestRotationIsASizeOrATime(t *testing.T) {
+	for in, want := range map[string]struct {
+		size int64
+		time time.Duration
+	}{"": {}, "64M": {size: 64 << 20}, "1G": {size: 1 << 30}, "5m": {time: 5 * time.Minute}, "90s": {time: 90 * time.Second}, "1h30m": {time: 90 * time.Minute}} {
+		if size, every, err := rotation(in); err != nil || size != want.size || every != want.time {
+			t.Errorf("rotation(%q) = %d, %v, %v", in, size, every, err)
+		}
+	}
+	for _, in := range []string{"0", "1023K", "100", "10ms", "-5m", "-64M", "often"} {
+		if size, every, err := rotation(in); err == nil {
+			t.Errorf("rotation(%q) = %d, %v, want an error", in, size, every)
+		}
+	}
+}
