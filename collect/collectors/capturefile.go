@@ -23,7 +23,7 @@ const (
 	// maxOwnRings is up to how many interfaces that were asked for get a ring
 	// of their own, so that the kernel counts drops of each. They share the
 	// memory of one.
-	maxOwnRings = 8
+	maxOwnRings = 4
 )
 
 // capture writes pcapng files from rings.

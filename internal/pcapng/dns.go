@@ -10,7 +10,7 @@ import (
 
 // Bounds of what is kept of names.
 const (
-	maxAddresses = 4096
+	maxAddresses = 2048
 	maxNames     = 4 // of one address
 	maxAnswers   = 64
 )
