@@ -28,18 +28,19 @@ type Options struct {
 	Continues                                   string   // seal id of the bundle this one continues
 	Origin                                      string   // what is mounted at Root, and how: "" where nobody knows
 
-	Root              string         // "" or "/": the running host; else a folder where one is mounted
-	Collectors        []Collector    // in any order
-	Deadline          time.Duration  // of every collector; 0: what it states itself, else DefaultDeadline
-	MaxFileSize       int64          // bytes of data; larger files are recorded as skipped; 0: no limit
-	HashMD5SHA1       bool           // MD5 and SHA-1 of everything, not only of small files
-	Held              *HeldBefore    // files that are left out because an earlier bundle has them as they are; nil: none
-	Budget            Budget         // what the run may cost
-	CaptureFor        time.Duration  // see Host
-	CaptureInterfaces []string       // see Host
-	Log               *slog.Logger   // besides the log in the bundle; nil: none
-	Progress          func(Progress) // called from any goroutine, at most ten times a second, at least once, plus once for each collector
-	Command           []string       // argv, for the record; nil: os.Args
+	Root              string            // "" or "/": the running host; else a folder where one is mounted
+	Collectors        []Collector       // in any order
+	Deadline          time.Duration     // of every collector; 0: what it states itself, else DefaultDeadline
+	MaxFileSize       int64             // bytes of data; larger files are recorded as skipped; 0: no limit
+	HashMD5SHA1       bool              // MD5 and SHA-1 of everything, not only of small files
+	Held              *HeldBefore       // files that are left out because an earlier bundle has them as they are; nil: none
+	Budget            Budget            // what the run may cost
+	CaptureFor        time.Duration     // see Host
+	CaptureInterfaces []string          // see Host
+	CaptureOptions    map[string]string // what else the capture was told, for the header: capture_filter, …
+	Log               *slog.Logger      // besides the log in the bundle; nil: none
+	Progress          func(Progress)    // called from any goroutine, at most ten times a second, at least once, plus once for each collector
+	Command           []string          // argv, for the record; nil: os.Args
 
 	Out      io.Writer    // where the bundle goes
 	Sync     func() error // makes what was written durable; nil: nothing to do

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ func (r *run) header() bundle.Header {
 	}
 	r.opt.Budget.describe(h.Options)
 	r.opt.Held.describe(h.Options)
+	maps.Copy(h.Options, r.opt.CaptureOptions)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)

@@ -11,6 +11,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/internal/pcapfilter"
+	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
 // captureFlags are the flags of a packet capture.
@@ -59,6 +60,45 @@ func captureOptions(c *cli.Context) (*collectors.CaptureOptions, error) {
 	}
 	opt.Program, err = captureProgram(opt.Filter, c.String("capture-filter-ddd"))
 	return opt, err
+}
+
+// recordedFlags are the flags of a capture that the bundle's header has, by
+// their names there.
+var recordedFlags = map[string]string{
+	"capture_filter": "capture-filter", "capture_filter_ddd": "capture-filter-ddd", "promiscuous": "promiscuous",
+	"capture_max_size": "capture-max-size", "capture_rotate": "capture-rotate",
+}
+
+// captureRecord returns what the capture was told, for the bundle's header;
+// the program itself is in the capture's statistics.
+func captureRecord(c *cli.Context) map[string]string {
+	record := map[string]string{}
+	for name, flag := range recordedFlags {
+		if c.Duration("capture") > 0 && c.IsSet(flag) {
+			record[name] = fmt.Sprint(c.Value(flag))
+		}
+	}
+	return record
+}
+
+// resumeCapture gives the flags of a capture that are not set the values that
+// an interrupted run had. The file of a program may be another one by now.
+func resumeCapture(c *cli.Context, options map[string]string, name string) error {
+	filtered := c.IsSet("capture-filter") || c.IsSet("capture-filter-ddd")
+	for key, flag := range recordedFlags {
+		value, had := options[key]
+		isFilter := flag == "capture-filter" || flag == "capture-filter-ddd"
+		if !had || c.Duration("capture") <= 0 || c.IsSet(flag) || isFilter && filtered {
+			continue
+		}
+		if flag == "capture-filter-ddd" {
+			return command.Failf(command.Usage, "give the program again: --capture-filter-ddd FILE", "%s was captured with a filter program", name)
+		}
+		if err := c.Set(flag, value); err != nil {
+			return command.Failf(command.Failure, "give --"+flag+" yourself", "%s was made with %s = %s, which is no value here", name, flag, term.Escape(value))
+		}
+	}
+	return nil
 }
 
 // captureProgram compiles the filter or reads the program that stands for it.

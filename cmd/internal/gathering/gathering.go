@@ -211,7 +211,7 @@ func what(c *cli.Context) (collect.Options, error) {
 	spend, err := budget(c)
 	return collect.Options{
 		Root: c.String("root"), Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"),
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), CaptureOptions: captureRecord(c),
 	}, err
 }
 
