@@ -41,6 +41,7 @@ type Options struct {
 	Budget            Budget            // what the run may cost
 	CaptureFor        time.Duration     // see Host
 	CaptureInterfaces []string          // see Host
+	CaptureOptions    map[string]string // what else the capture was told, for the header: capture_filter, …
 	Log               *slog.Logger      // besides the log in the bundle; nil: none
 	Progress          func(Progress)    // called from any goroutine, at most ten times a second, at least once, plus once for each collector
 	Command           []string          // argv, for the record; nil: os.Args

@@ -84,6 +84,7 @@ func (r *run) header() bundle.Header {
 	if r.opt.Origin != "" {
 		h.Options["origin"] = r.opt.Origin
 	}
+	maps.Copy(h.Options, r.opt.CaptureOptions)
 	names := make([]string, 0, len(r.opt.Collectors))
 	for _, c := range r.opt.Collectors {
 		names = append(names, c.Name)

@@ -123,7 +123,7 @@ func checkRemote(c *cli.Context, hosts int) error {
 	if _, err := gathering.ParseSize(c.String("max-file-size")); err != nil {
 		return err
 	}
-	for _, name := range []string{"root", "order", "outside-order", "continues", "split"} {
+	for _, name := range []string{"root", "order", "outside-order", "continues", "split", "capture-filter-ddd"} {
 		if c.IsSet(name) {
 			return command.Failf(command.Usage, "run exhibit-collector on the host for that", "--%s is not for hosts that are collected over SSH", name)
 		}

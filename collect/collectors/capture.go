@@ -6,15 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"github.com/exhibit-dfir/exhibit/internal/packet"
+	"github.com/exhibit-dfir/exhibit/internal/pcapfilter"
+	"github.com/exhibit-dfir/exhibit/internal/pcapng"
 )
 
 const (
@@ -32,41 +34,81 @@ const (
 // packets on all interfaces until the run ends or the default limits are
 // reached.
 type CaptureOptions struct {
-	For         time.Duration // 0: as long as the context lasts
-	Interfaces  []string      // none: Host.CaptureInterfaces; none there: all
-	MaxBytes    int64         // of the capture file; 0: 256 MiB
-	MaxPackets  int64         // 0: ten million
-	SnapLen     int           // bytes kept of each packet; 0: all
-	Promiscuous bool          // also what is addressed to others; needs Interfaces
+	For         time.Duration      // 0: as long as the context lasts
+	Interfaces  []string           // none: Host.CaptureInterfaces; none there: all
+	MaxBytes    int64              // of all capture files together; 0: 256 MiB
+	MaxPackets  int64              // 0: ten million
+	SnapLen     int                // bytes kept of each packet; 0: all
+	Promiscuous bool               // also what is addressed to others; needs Interfaces
+	Filter      string             // which packets to keep, as in pcap-filter(7); "": all
+	Program     pcapfilter.Program // the filter as bytecode, in place of Filter
+	RotateBytes int64              // begin another file at this size, overrun by at most 512 KiB of packets; 0: do not
+	RotateEvery time.Duration      // begin another file after this time; 0: do not
 }
 
-// CaptureStatistics says how a capture went.
+// CaptureStatistics says how a capture went, and what it was told to do.
 type CaptureStatistics struct {
-	Started    int64              `json:"started"` // ns since 1970 UTC
-	Ended      int64              `json:"ended"`
-	Reason     string             `json:"reason"`   // why it ended
-	Packets    int64              `json:"packets"`  // in the file
-	Bytes      int64              `json:"bytes"`    // of packets in the file
-	Received   uint64             `json:"received"` // by the kernel, the dropped ones included
-	Dropped    uint64             `json:"dropped"`
+	Started  int64  `json:"started"` // ns since 1970 UTC
+	Ended    int64  `json:"ended"`
+	Reason   string `json:"reason"`   // why it ended
+	Packets  int64  `json:"packets"`  // in the files
+	Bytes    int64  `json:"bytes"`    // of packets in the files
+	Received uint64 `json:"received"` // by the kernel, behind the filter; the dropped ones included
+	Dropped  uint64 `json:"dropped"`
+
+	MaxBytes    int64  `json:"max_bytes"`
+	MaxPackets  int64  `json:"max_packets"`
+	SnapLen     int    `json:"snap_length,omitempty"`
+	RotateBytes int64  `json:"rotate_bytes,omitempty"`
+	RotateEvery int64  `json:"rotate_ns,omitempty"`
+	Filter      string `json:"filter,omitempty"`
+	Program     string `json:"program,omitempty"` // of the filter, as tcpdump -ddd prints it
+	Promiscuous bool   `json:"promiscuous"`
+
+	Files      []CaptureFile      `json:"files"`
 	Interfaces []CaptureInterface `json:"interfaces"`
 }
 
-// CaptureInterface is one interface description of the capture file, in the
-// order of the file.
-type CaptureInterface struct {
-	Index    int    `json:"index"`
-	Name     string `json:"name"`
-	MAC      string `json:"mac,omitempty"`
-	Hardware uint16 `json:"hardware"` // ARPHRD_*
-	Link     uint16 `json:"link"`     // LINKTYPE_*
+// CaptureFile is one pcapng file.
+type CaptureFile struct {
+	Path     string `json:"path"`
+	Started  int64  `json:"started"`
+	Ended    int64  `json:"ended"`
 	Packets  int64  `json:"packets"`
-	Bytes    int64  `json:"bytes"`
+	Size     int64  `json:"size"`
+	Received uint64 `json:"received"` // by the kernel while the file was written
+	Dropped  uint64 `json:"dropped"`
+}
+
+// CaptureInterface is one interface description of the capture files, in the
+// order of the files.
+type CaptureInterface struct {
+	Index     int      `json:"index"`
+	Name      string   `json:"name"`
+	MAC       string   `json:"mac,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+	MTU       int      `json:"mtu,omitempty"`
+	Speed     uint64   `json:"speed,omitempty"` // bits per second
+	Hardware  uint16   `json:"hardware"`        // ARPHRD_*
+	Link      uint16   `json:"link"`            // LINKTYPE_*
+	Packets   int64    `json:"packets"`
+	Bytes     int64    `json:"bytes"`
+	Dropped   *uint64  `json:"dropped"` // null: the kernel counts drops of several interfaces together
+
+	// How many programs had asked for all packets of the interface
+	// (IFLA_PROMISCUITY) before the capture began, while it ran and when it
+	// was over; only where Promiscuous was asked for.
+	PromiscuityBefore *uint32 `json:"promiscuity_before,omitempty"`
+	Promiscuity       *uint32 `json:"promiscuity,omitempty"`
+	PromiscuityAfter  *uint32 `json:"promiscuity_after,omitempty"`
+
+	described pcapng.Interface
+	ring      *captureRing
 }
 
 // Capture collects network traffic while the other collectors run, into one
-// pcapng file. It is not on the shelf: whoever runs a collection decides
-// about listening to traffic, and adds it.
+// pcapng file or several. It is not on the shelf: whoever runs a collection
+// decides about listening to traffic, and adds it.
 func Capture(opt CaptureOptions) collect.Collector {
 	return collect.Collector{
 		Name: packetCaptureName,
@@ -74,42 +116,48 @@ func Capture(opt CaptureOptions) collect.Collector {
 		Tier: collect.TierAlongside,
 		Live: true,
 		Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
+			opt := opt
 			if len(opt.Interfaces) == 0 {
 				opt.Interfaces = h.CaptureInterfaces
 			}
-			return runCapture(ctx, opt, out)
+			return runCapture(ctx, opt, h, out)
 		},
 	}
 }
 
-func runCapture(ctx context.Context, opt CaptureOptions, out collect.Taker) error {
-	asked, err := chooseInterfaces(ctx, opt, out)
-	if err != nil || len(asked) == 0 {
-		return err
-	}
-	var indexes []int
-	if len(opt.Interfaces) > 0 {
-		for _, i := range asked {
-			indexes = append(indexes, i.Index)
-		}
-	}
-	ring, err := packet.Open(packet.Options{
-		Interfaces: indexes, SnapLen: opt.SnapLen, Promiscuous: opt.Promiscuous,
-	})
-	if err != nil {
-		out.Seen(captureRule, 0)
-		return out.Note(ctx, noCapture(err))
-	}
-	defer ring.Close()
+func runCapture(ctx context.Context, opt CaptureOptions, h *collect.Host, out collect.Taker) error {
 	if opt.MaxBytes <= 0 {
 		opt.MaxBytes = defaultCaptureBytes
 	}
 	if opt.MaxPackets <= 0 {
 		opt.MaxPackets = defaultCapturePackets
 	}
-	c := &capture{opt: opt, ring: ring, ids: map[interfaceKey]int{}, stats: CaptureStatistics{Started: time.Now().UnixNano()}}
-	it := captureItem(record.Capture)
-	err = streamTo(ctx, out, it, func(w io.Writer) error { return c.run(ctx, w, asked) })
+	if opt.Filter != "" && opt.Program == nil {
+		var err error
+		if opt.Program, err = pcapfilter.Compile(opt.Filter); err != nil {
+			return err
+		}
+	}
+	asked, err := chooseInterfaces(ctx, opt, out)
+	if err != nil || len(asked) == 0 {
+		return err
+	}
+	c := newCapture(opt, h)
+	before := promiscuity()
+	if err := c.open(asked); err != nil {
+		out.Seen(captureRule, 0)
+		return out.Note(ctx, noCapture(errors.Join(err, c.close())))
+	}
+	during := promiscuity()
+	err = c.run(ctx, asked, out)
+	err = errors.Join(err, c.close())
+	if opt.Promiscuous {
+		after := promiscuity()
+		for i := range c.stats.Interfaces {
+			at := &c.stats.Interfaces[i]
+			at.PromiscuityBefore, at.Promiscuity, at.PromiscuityAfter = before[at.Index], during[at.Index], after[at.Index]
+		}
+	}
 	return errors.Join(err, c.report(ctx, out))
 }
 
@@ -146,7 +194,9 @@ func chooseInterfaces(ctx context.Context, opt CaptureOptions, out collect.Taker
 	for _, name := range opt.Interfaces {
 		i, err := net.InterfaceByName(name)
 		if err == nil {
-			chosen = append(chosen, *i)
+			if !slices.ContainsFunc(chosen, func(c net.Interface) bool { return c.Index == i.Index }) {
+				chosen = append(chosen, *i)
+			}
 		} else if err := absent(name, "no such network interface"); err != nil {
 			return nil, err
 		}

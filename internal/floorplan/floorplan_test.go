@@ -158,7 +158,7 @@ func TestPackagesImportOnlyWhatTheFloorPlanAllows(t *testing.T) {
 // collectorModules are the modules the collector may be linked from.
 var collectorModules = []string{
 	"filippo.io/age", "filippo.io/edwards25519", "filippo.io/hpke", "github.com/Velocidex/ordereddict", "github.com/Velocidex/json", "github.com/Velocidex/yaml/v2",
-	"github.com/cpuguy83/go-md2man/v2", "github.com/gopacket/gopacket", "github.com/hiddeco/sshsig",
+	"github.com/cpuguy83/go-md2man/v2", "github.com/hiddeco/sshsig",
 	"github.com/klauspost/compress", "github.com/klauspost/cpuid/v2", "github.com/kr/fs", "github.com/minio/sha256-simd", "github.com/pkg/sftp",
 	"github.com/russross/blackfriday/v2", "github.com/urfave/cli/v2", "github.com/xrash/smetrics",
 	"golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",

@@ -14,6 +14,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/exhibit-dfir/exhibit/internal/pcapfilter"
 )
 
 // ErrUnsupported says that this program was built for a system whose packets
@@ -22,11 +24,16 @@ var ErrUnsupported = errors.New("capturing packets is supported on Linux only")
 
 // Options says what to capture. The zero value captures on all interfaces.
 type Options struct {
-	Interfaces  []int // interface indexes; none: all, also those that appear later
-	SnapLen     int   // bytes kept of a packet; 0: MaxSnapLen
-	RingBytes   int   // size of the ring, rounded up to whole blocks; 0: 8 MiB
-	Promiscuous bool  // also what is addressed to others; needs Interfaces
+	Interfaces  []int              // interface indexes; none: all, also those that appear later
+	SnapLen     int                // bytes kept of a packet; 0: MaxSnapLen
+	RingBytes   int                // size of the ring, rounded up to whole blocks; 0: DefaultRing
+	Promiscuous bool               // also what is addressed to others, until Close; needs Interfaces
+	Filter      pcapfilter.Program // packets to keep; none: all
 }
+
+// DefaultRing is the size of a ring in bytes. All of it counts as memory of
+// this program.
+const DefaultRing = 8 << 20
 
 // MaxSnapLen is the longest packet that is kept whole.
 const MaxSnapLen = 256 << 10

@@ -14,12 +14,11 @@ import (
 )
 
 const (
-	blockSize   = 512 << 10 // holds a packet of MaxSnapLen with its headers
-	defaultRing = 8 << 20   // all of it counts as memory of this program
-	retire      = 50        // milliseconds until a block that is not full is handed over
+	blockSize = 512 << 10 // holds a packet of MaxSnapLen with its headers
+	retire    = 50        // milliseconds until a block that is not full is handed over
 
-	// maxInterfaces keeps the filter below the kernel's 4096 instructions.
-	maxInterfaces = 1024
+	// maxInterfaces leaves half of the kernel's 4096 instructions to the filter.
+	maxInterfaces = 1000
 )
 
 // Offsets in struct tpacket_block_desc (linux/if_packet.h): version and
@@ -81,9 +80,15 @@ func (r *Ring) setUp(opt Options) error {
 	if snap <= 0 || snap > MaxSnapLen {
 		snap = MaxSnapLen
 	}
-	program := filter(opt.Interfaces, uint32(snap))
-	err := unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+	program, err := filter(opt.Interfaces, uint32(snap), opt.Filter)
+	if err != nil {
+		return err
+	}
+	err = unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err == unix.ENOMEM {
+		return fmt.Errorf("attach packet filter of %d instructions: %w: more than net.core.optmem_max allows, leave a part out", len(program), err)
+	}
 	if err != nil {
 		return fmt.Errorf("attach packet filter: %w", err)
 	}
@@ -92,7 +97,7 @@ func (r *Ring) setUp(opt Options) error {
 	}
 	size := opt.RingBytes
 	if size <= 0 {
-		size = defaultRing
+		size = DefaultRing
 	}
 	if err := r.mapRing((size + blockSize - 1) / blockSize); err != nil {
 		return err
@@ -149,6 +154,16 @@ func (r *Ring) listenToAll(interfaces []int) error {
 	return nil
 }
 
+// Stop ends the capture but keeps what is in the ring: what Read visits from
+// now on came before. The last of it is handed over within Settle.
+func (r *Ring) Stop() error {
+	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	if err := unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing}); err != nil {
+		return fmt.Errorf("stop packet capture: %w", err)
+	}
+	return nil
+}
+
 // Close ends the capture; what was not read is lost.
 func (r *Ring) Close() error {
 	var err error
@@ -170,7 +185,7 @@ func (r *Ring) Read(wait time.Duration, visit func(*Packet) error) (int, error) 
 	block := r.memory[r.block*blockSize:][:blockSize]
 	status := (*uint32)(unsafe.Pointer(&block[blockStatus]))
 	if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
-		if err := r.poll(wait); err != nil {
+		if err := Wait(wait, r); err != nil {
 			return 0, err
 		}
 		if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
@@ -183,8 +198,13 @@ func (r *Ring) Read(wait time.Duration, visit func(*Packet) error) (int, error) 
 	return n, err
 }
 
-func (r *Ring) poll(wait time.Duration) error {
-	fds := []unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}
+// Wait returns when one of the rings may have packets, at the latest after
+// wait.
+func Wait(wait time.Duration, rings ...*Ring) error {
+	fds := make([]unix.PollFd, len(rings))
+	for i, r := range rings {
+		fds[i] = unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN}
+	}
 	milliseconds := int(min(max(wait, 0), time.Hour) / time.Millisecond)
 	n, err := unix.Poll(fds, milliseconds)
 	if err == unix.EINTR {
@@ -193,9 +213,15 @@ func (r *Ring) poll(wait time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("wait for packets: %w", err)
 	}
-	if n > 0 && fds[0].Revents&unix.POLLERR != 0 {
+	if n == 0 {
+		return nil
+	}
+	for i := range fds {
+		if fds[i].Revents&unix.POLLERR == 0 {
+			continue
+		}
 		// ENETDOWN: an interface went down; the others go on.
-		code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		code, err := unix.GetsockoptInt(rings[i].fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		if err == nil && code != 0 && unix.Errno(code) != unix.ENETDOWN {
 			err = unix.Errno(code)
 		}

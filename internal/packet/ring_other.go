@@ -13,6 +13,12 @@ const Settle = time.Duration(0)
 // Open returns ErrUnsupported.
 func Open(Options) (*Ring, error) { return nil, ErrUnsupported }
 
+// Wait returns ErrUnsupported.
+func Wait(time.Duration, ...*Ring) error { return ErrUnsupported }
+
+// Stop returns ErrUnsupported.
+func (r *Ring) Stop() error { return ErrUnsupported }
+
 // Close returns ErrUnsupported.
 func (r *Ring) Close() error { return ErrUnsupported }
 
@@ -24,3 +30,6 @@ func (r *Ring) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
 
 // Hardware returns ErrUnsupported.
 func Hardware(string) (uint16, error) { return 0, ErrUnsupported }
+
+// Speed returns ErrUnsupported.
+func Speed(string) (uint64, error) { return 0, ErrUnsupported }

@@ -142,6 +142,10 @@ func TestPcapngInBothByteOrdersAndUnits(t *testing.T) {
 		stats = order.AppendUint64(stats, 0)
 		stats = order.AppendUint64(order.AppendUint16(order.AppendUint16(stats, optISBDrop), 8), 42)
 		b = append(b, block(order, blockStatistics, stats)...)
+		filtered := order.AppendUint64(order.AppendUint32(nil, 0), 0) // of a filtered capture
+		filtered = order.AppendUint64(order.AppendUint16(order.AppendUint16(filtered, optISBAccept), 8), 9)
+		filtered = order.AppendUint64(order.AppendUint16(order.AppendUint16(filtered, optISBOS), 8), 5)
+		b = append(b, block(order, blockStatistics, filtered)...)
 		o := readAll(b)
 		if o.err != nil || len(o.packets) != 2 || len(o.gaps) != 0 {
 			t.Fatalf("%s: %d packets, gaps %v, error %v", name, len(o.packets), o.gaps, o.err)
@@ -149,7 +153,7 @@ func TestPcapngInBothByteOrdersAndUnits(t *testing.T) {
 		if o.packets[0].Time != 1_700_000_000_123_456_000 || o.packets[1].Time != 1_700_000_000_123_456_789 || o.packets[1].LinkType != 101 {
 			t.Errorf("%s: packets %+v", name, o.packets)
 		}
-		if string(o.data[0]) != "abcdef" || len(o.drops) != 1 || o.drops[0].Dropped != 42 || o.drops[0].Interface != 1 {
+		if string(o.data[0]) != "abcdef" || len(o.drops) != 2 || o.drops[0].Dropped != 42 || o.drops[0].Interface != 1 || o.drops[1].Received != 9 || o.drops[1].Dropped != 5 {
 			t.Errorf("%s: data %q, drops %+v", name, o.data, o.drops)
 		}
 	}

@@ -20,11 +20,12 @@ const (
 
 // Options read.
 const (
-	optTSResol  = 9
-	optTSOffset = 14
-	optISBRecv  = 4
-	optISBDrop  = 5
-	optISBOS    = 7
+	optTSResol   = 9
+	optTSOffset  = 14
+	optISBRecv   = 4
+	optISBDrop   = 5
+	optISBAccept = 6
+	optISBOS     = 7
 )
 
 func (p *Reader) nextBlock() (*Packet, error) {
@@ -254,6 +255,10 @@ func (p *Reader) statistics(body []byte) {
 		switch n := p.order.Uint64(v); code {
 		case optISBRecv:
 			d.Received = n
+		case optISBAccept: // all that a filtered capture knows
+			if d.Received == 0 {
+				d.Received = n
+			}
 		case optISBDrop, optISBOS:
 			d.Dropped += n
 		}

@@ -41,8 +41,6 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH, exhibit://HOST:PORT"},
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
-		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
-		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
 		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
@@ -50,7 +48,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, slices.Concat(budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
+	}, slices.Concat(captureFlags(), budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
 }
 
 // Who says in whose name a collection runs.
@@ -123,8 +121,12 @@ func Chosen(c *cli.Context) ([]collect.Collector, error) {
 			return nil, err
 		}
 	}
-	if d := c.Duration("capture"); d > 0 {
-		all = append(all, collectors.Capture(collectors.CaptureOptions{For: d, Interfaces: c.StringSlice("interface")}))
+	capture, err := captureOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	if capture != nil {
+		all = append(all, collectors.Capture(*capture))
 	}
 	return all, nil
 }
@@ -229,7 +231,7 @@ func what(c *cli.Context) (collect.Options, error) {
 	return collect.Options{
 		Split: split,
 		Root:  root, Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
-		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"),
+		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), CaptureOptions: captureRecord(c),
 	}, err
 }
 

@@ -1,9 +1,12 @@
 package gathering
 
 import (
+	"flag"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 )
@@ -50,5 +53,60 @@ func TestCollectorsAreChosenByName(t *testing.T) {
 	}
 	if _, err := choose(all, "no_such"); err == nil || !strings.Contains(err.Error(), "no_such") {
 		t.Errorf("an unknown name gave %v", err)
+	}
+}
+
+func TestRotationIsASizeOrATime(t *testing.T) {
+	for in, want := range map[string]struct {
+		size int64
+		time time.Duration
+	}{"": {}, "64M": {size: 64 << 20}, "1G": {size: 1 << 30}, "5m": {time: 5 * time.Minute}, "90s": {time: 90 * time.Second}, "1h30m": {time: 90 * time.Minute}} {
+		if size, every, err := rotation(in); err != nil || size != want.size || every != want.time {
+			t.Errorf("rotation(%q) = %d, %v, %v", in, size, every, err)
+		}
+	}
+	for _, in := range []string{"0", "1023K", "100", "10ms", "-5m", "-64M", "often"} {
+		if size, every, err := rotation(in); err == nil {
+			t.Errorf("rotation(%q) = %d, %v, want an error", in, size, every)
+		}
+	}
+}
+
+// flagsOf is a command line of the flags of collecting.
+func flagsOf(t *testing.T, args ...string) *cli.Context {
+	t.Helper()
+	set := flag.NewFlagSet("collect", flag.ContinueOnError)
+	for _, f := range captureFlags() {
+		if err := f.Apply(set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return cli.NewContext(cli.NewApp(), set, nil)
+}
+
+func TestAResumedCaptureKeepsWhatItWasTold(t *testing.T) {
+	first := flagsOf(t, "--capture=30s", "--interface=eth0", "--capture-filter=udp port 53", "--promiscuous", "--capture-rotate=64M")
+	record := captureRecord(first)
+	again := flagsOf(t, "--capture=30s", "--interface=eth0")
+	if err := resumeCapture(again, record, "x"); err != nil {
+		t.Fatal(err)
+	}
+	opt, err := captureOptions(again)
+	if err != nil || opt.Filter != "udp port 53" || len(opt.Program) == 0 || !opt.Promiscuous || opt.RotateBytes != 64<<20 {
+		t.Errorf("%+v, %v", opt, err)
+	}
+	other := flagsOf(t, "--capture=30s", "--capture-filter=tcp", "--promiscuous=false")
+	if err := resumeCapture(other, record, "x"); err != nil || other.String("capture-filter") != "tcp" || other.Bool("promiscuous") {
+		t.Errorf("what is said now is overruled: %q, %v", other.String("capture-filter"), err)
+	}
+	without := flagsOf(t)
+	if err := resumeCapture(without, record, "x"); err != nil || without.IsSet("capture-filter") {
+		t.Errorf("a run without a capture has a filter: %v", err)
+	}
+	if err := resumeCapture(flagsOf(t, "--capture=30s"), map[string]string{"capture_filter_ddd": "f"}, "x"); err == nil {
+		t.Error("a program is left out without a word")
 	}
 }

@@ -149,6 +149,9 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 			return command.Failf(command.Failure, "give --"+flag+" yourself", "%s was made with %s = %s, which is no value here", name, flag, term.Escape(value))
 		}
 	}
+	if err := resumeCapture(c, h.Options, name); err != nil {
+		return err
+	}
 	return r.sameHost(c.String("root"), name)
 }
 
