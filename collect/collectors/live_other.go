@@ -40,3 +40,7 @@ func collectMounts(ctx context.Context, h *collect.Host, out collect.Taker) erro
 func collectSessions(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectMemory(ctx context.Context, _ MemoryOptions, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

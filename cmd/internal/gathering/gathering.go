@@ -40,6 +40,8 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
 		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
+		&cli.BoolFlag{Name: "memory", Usage: "also take main memory, in LiME format"},
+		&cli.StringFlag{Name: "memory-from", Usage: "take main memory from this physical `ADDRESS` on, where an earlier run stopped"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
 		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
@@ -107,7 +109,23 @@ func Chosen(c *cli.Context) ([]collect.Collector, error) {
 	if d := c.Duration("capture"); d > 0 {
 		all = append(all, collectors.Capture(collectors.CaptureOptions{For: d, Interfaces: c.StringSlice("interface")}))
 	}
-	return all, nil
+	return withMemory(c, all)
+}
+
+// withMemory adds the acquisition of main memory when it was asked for.
+func withMemory(c *cli.Context, all []collect.Collector) ([]collect.Collector, error) {
+	from := c.String("memory-from")
+	if from == "" {
+		if c.Bool("memory") {
+			all = append(all, collectors.Memory(collectors.MemoryOptions{}))
+		}
+		return all, nil
+	}
+	address, err := strconv.ParseUint(from, 0, 64)
+	if err != nil || address%4096 != 0 {
+		return nil, command.Failf(command.Usage, "write for example 0x40000000, as the earlier run said", "bad address %q: not a multiple of 4096", from)
+	}
+	return append(all, collectors.Memory(collectors.MemoryOptions{From: address})), nil
 }
 
 func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
