@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	memoryName = "memory"
+	// MemoryName is the name of the collector that Memory makes.
+	MemoryName = "memory"
 	memoryRule = "main memory"
 
 	// MemoryMap is the name of the record set that says what of main memory
@@ -60,7 +61,7 @@ type MemoryRecord struct {
 // everybody on the host, so whoever runs a collection decides about it.
 func Memory(opt MemoryOptions) collect.Collector {
 	return collect.Collector{
-		Name: memoryName,
+		Name: MemoryName,
 		Doc:  "Main memory in LiME format, kernel symbols and types",
 		Tier: collect.TierMemory,
 		Live: true,
@@ -83,7 +84,7 @@ type memoryImage struct {
 func memoryItem(path string) evidence.Item {
 	return evidence.Item{
 		Index: -1, Kind: evidence.KindStream, Source: "memory", Path: path, Size: -1,
-		Collector: memoryName, Rule: memoryRule,
+		Collector: MemoryName, Rule: memoryRule,
 	}
 }
 
@@ -129,7 +130,7 @@ func (m *memoryRun) unread(path string, r kcore.Range, why string) error {
 	m.lost++
 	at := path
 	if at == "" {
-		at = memoryName
+		at = MemoryName
 	}
 	switch {
 	case m.lost <= maxUnread:
@@ -181,7 +182,7 @@ func (m *memoryRun) left(ctx context.Context, todo []kcore.Piece) error {
 		code = evidence.TimedOut
 	}
 	why := fmt.Sprintf("stopped before physical address %#x: go on with --memory-from %#x", r.Start, r.Start)
-	m.lose(code, memoryName, why)
+	m.lose(code, MemoryName, why)
 	return errors.Join(m.record(MemoryRecord{What: "left", Start: r.Start, End: r.End, Why: why}), ctx.Err())
 }
 

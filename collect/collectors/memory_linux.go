@@ -104,9 +104,9 @@ func (m *memoryRun) from(ctx context.Context, img memoryImage, from uint64) erro
 
 // none records that there is no memory to be had, and why.
 func (m *memoryRun) none(ctx context.Context, why string) error {
-	it := memoryItem(memoryName)
+	it := memoryItem(MemoryName)
 	it.Kind, it.Size, it.Detail = evidence.KindSkipped, 0, "main memory not taken: "+why
-	m.lose(evidence.Unsupported, memoryName, it.Detail)
+	m.lose(evidence.Unsupported, MemoryName, it.Detail)
 	return m.out.Note(ctx, it)
 }
 

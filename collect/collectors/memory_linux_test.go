@@ -232,7 +232,7 @@ func TestMemoryThatIsNotThereIsARecordThatSaysWhy(t *testing.T) {
 		if err := Memory(MemoryOptions{}).Run(context.Background(), h, out); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		i := slices.IndexFunc(out.notes, func(it evidence.Item) bool { return it.Kind == evidence.KindSkipped && it.Path == memoryName })
+		i := slices.IndexFunc(out.notes, func(it evidence.Item) bool { return it.Kind == evidence.KindSkipped && it.Path == MemoryName })
 		if i < 0 {
 			t.Errorf("%s: no record: %v", name, out.notes)
 			continue

@@ -3,6 +3,7 @@
 package gathering
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,11 +113,22 @@ func Chosen(c *cli.Context) ([]collect.Collector, error) {
 	return withMemory(c, all)
 }
 
+// memoryNamed reports whether the list of collectors names main memory, as
+// that of an order does.
+func memoryNamed(c *cli.Context) bool {
+	for name := range strings.SplitSeq(c.String("collectors"), ",") {
+		if strings.TrimSpace(name) == collectors.MemoryName {
+			return true
+		}
+	}
+	return false
+}
+
 // withMemory adds the acquisition of main memory when it was asked for.
 func withMemory(c *cli.Context, all []collect.Collector) ([]collect.Collector, error) {
 	from := c.String("memory-from")
 	if from == "" {
-		if c.Bool("memory") {
+		if c.Bool("memory") || memoryNamed(c) {
 			all = append(all, collectors.Memory(collectors.MemoryOptions{}))
 		}
 		return all, nil
@@ -139,7 +151,7 @@ func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
 		}
 	}
 	var out []collect.Collector
-	known := map[string]bool{}
+	known := map[string]bool{collectors.MemoryName: true} // not on the shelf
 	for _, k := range all {
 		known[k.Name] = true
 		if !without[k.Name] && (len(wanted) == 0 || wanted[k.Name]) {
@@ -303,11 +315,14 @@ func regular(files ...*os.File) []*os.File {
 	return own
 }
 
+// profileName is what an order is compared with. Main memory is part of it,
+// so that no run takes it whose order did not name it.
 func profileName(c *cli.Context) string {
-	if list := c.String("collectors"); list != "" {
-		return list
+	name := cmp.Or(c.String("collectors"), "all")
+	if (c.Bool("memory") || c.String("memory-from") != "") && !memoryNamed(c) {
+		name += "," + collectors.MemoryName
 	}
-	return "all"
+	return name
 }
 
 // toFile writes the bundle durably and gives it its name when it is sealed.
