@@ -68,3 +68,7 @@ func collectAudit(ctx context.Context, h *collect.Host, out collect.Taker) error
 func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectMemory(ctx context.Context, _ MemoryOptions, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}

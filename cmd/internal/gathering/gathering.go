@@ -3,6 +3,7 @@
 package gathering
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH, exhibit://HOST:PORT"},
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
+		&cli.BoolFlag{Name: "memory", Usage: "also take main memory, in LiME format"},
+		&cli.StringFlag{Name: "memory-from", Usage: "take main memory from this physical `ADDRESS` on, where an earlier run stopped"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
 		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
@@ -128,7 +131,34 @@ func Chosen(c *cli.Context) ([]collect.Collector, error) {
 	if capture != nil {
 		all = append(all, collectors.Capture(*capture))
 	}
-	return all, nil
+	return withMemory(c, all)
+}
+
+// memoryNamed reports whether the list of collectors names main memory, as
+// that of an order does.
+func memoryNamed(c *cli.Context) bool {
+	for name := range strings.SplitSeq(c.String("collectors"), ",") {
+		if strings.TrimSpace(name) == collectors.MemoryName {
+			return true
+		}
+	}
+	return false
+}
+
+// withMemory adds the acquisition of main memory when it was asked for.
+func withMemory(c *cli.Context, all []collect.Collector) ([]collect.Collector, error) {
+	from := c.String("memory-from")
+	if from == "" {
+		if c.Bool("memory") || memoryNamed(c) {
+			all = append(all, collectors.Memory(collectors.MemoryOptions{}))
+		}
+		return all, nil
+	}
+	address, err := strconv.ParseUint(from, 0, 64)
+	if err != nil || address%4096 != 0 {
+		return nil, command.Failf(command.Usage, "write for example 0x40000000, as the earlier run said", "bad address %q: not a multiple of 4096", from)
+	}
+	return append(all, collectors.Memory(collectors.MemoryOptions{From: address})), nil
 }
 
 func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
@@ -142,7 +172,7 @@ func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
 		}
 	}
 	var out []collect.Collector
-	known := map[string]bool{}
+	known := map[string]bool{collectors.MemoryName: true} // not on the shelf
 	for _, k := range all {
 		known[k.Name] = true
 		if !without[k.Name] && (len(wanted) == 0 || wanted[k.Name]) {
@@ -351,11 +381,14 @@ func regular(files ...*os.File) []*os.File {
 	return own
 }
 
+// profileName is what an order is compared with. Main memory is part of it,
+// so that no run takes it whose order did not name it.
 func profileName(c *cli.Context) string {
-	if list := c.String("collectors"); list != "" {
-		return list
+	name := cmp.Or(c.String("collectors"), "all")
+	if (c.Bool("memory") || c.String("memory-from") != "") && !memoryNamed(c) {
+		name += "," + collectors.MemoryName
 	}
-	return "all"
+	return name
 }
 
 // kept says where a run that failed left what it had.

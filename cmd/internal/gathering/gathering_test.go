@@ -2,12 +2,14 @@ package gathering
 
 import (
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 )
 
@@ -108,5 +110,46 @@ func TestAResumedCaptureKeepsWhatItWasTold(t *testing.T) {
 	}
 	if err := resumeCapture(flagsOf(t, "--capture=30s"), map[string]string{"capture_filter_ddd": "f"}, "x"); err == nil {
 		t.Error("a program is left out without a word")
+	}
+}
+
+// An order names collectors: memory must be among them, or the run departs.
+func TestMemoryIsTakenOnlyWhereItIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		args    []string
+		taken   bool
+		profile string
+	}{
+		{nil, false, "all"},
+		{[]string{"--memory"}, true, "all,memory"},
+		{[]string{"--memory-from", "0x1000"}, true, "all,memory"},
+		{[]string{"--collectors", "linux_kernel"}, false, "linux_kernel"},
+		{[]string{"--collectors", "!linux_kernel"}, false, "!linux_kernel"},
+		{[]string{"--collectors", "linux_kernel", "--memory"}, true, "linux_kernel,memory"},
+		{[]string{"--collectors", "linux_kernel,memory"}, true, "linux_kernel,memory"},
+		{[]string{"--collectors", "linux_kernel,memory", "--memory"}, true, "linux_kernel,memory"},
+	} {
+		app := &cli.App{Flags: Flags(), Action: func(ctx *cli.Context) error {
+			chosen, err := Chosen(ctx)
+			if err != nil {
+				return err
+			}
+			n := 0
+			for _, k := range chosen {
+				if k.Name == collectors.MemoryName {
+					n++
+				}
+			}
+			if (n == 1) != c.taken || n > 1 || profileName(ctx) != c.profile {
+				t.Errorf("%q: memory %d times, profile %q", c.args, n, profileName(ctx))
+			}
+			if c.profile == "linux_kernel,memory" && slices.ContainsFunc(chosen, func(k collect.Collector) bool { return k.Name == "linux_users" }) {
+				t.Errorf("%q: more than was named", c.args)
+			}
+			return nil
+		}}
+		if err := app.Run(append([]string{"test"}, c.args...)); err != nil {
+			t.Errorf("%q: %v", c.args, err)
+		}
 	}
 }
