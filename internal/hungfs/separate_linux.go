@@ -3,6 +3,7 @@ package hungfs
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,10 @@ func Elsewhere(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: needs root")
 	}
+	// The other process dies with the thread that made it, and threads come and
+	// go with collectors: killed while its own file system hangs, it would stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=170s")
 	cmd.Env = append(os.Environ(), variable+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
