@@ -36,7 +36,8 @@ var plan = map[string][]string{
 	"bundle/envelope":         {},
 	"bundle/envelope/agekeys": {"bundle/envelope"},
 	"collect":                 {"evidence", "evidence/record", "bundle", "chainofcustody"},
-	"collect/collectors":      {"evidence", "evidence/record", "collect"},
+	"collect/definition":      {"evidence"},
+	"collect/collectors":      {"evidence", "evidence/record", "collect", "collect/definition"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
 	"timeline/store/...":      {"evidence", "timeline", "timeline/store/..."},
@@ -53,9 +54,9 @@ var plan = map[string][]string{
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
-	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/definition", "cmd/internal/..."},
 	"cmd/exhibit-verify":      {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command", "cmd/internal/verifying"},
-	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "cmd/internal/..."},
+	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/definition", "cmd/internal/..."},
 }
 
 func matches(pattern, pkg string) bool {
@@ -156,7 +157,7 @@ var collectorModules = []string{
 	"github.com/cpuguy83/go-md2man/v2", "github.com/gopacket/gopacket", "github.com/hiddeco/sshsig",
 	"github.com/klauspost/compress", "github.com/klauspost/cpuid/v2", "github.com/minio/sha256-simd",
 	"github.com/russross/blackfriday/v2", "github.com/urfave/cli/v2", "github.com/xrash/smetrics",
-	"golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",
+	"go.yaml.in/yaml/v3", "golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",
 }
 
 // collectorForbidden are packages that do not belong on a suspect host.
