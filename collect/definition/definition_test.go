@@ -261,8 +261,12 @@ func TestPermission(t *testing.T) {
 		mode uint32
 		want bool
 	}{
-		{Permission{Bits: 0o4000}, 0o104755, true}, {Permission{Bits: 0o4000}, 0o100755, false}, {Permission{Bits: 0o022}, 0o100020, false},
-		{Permission{Bits: 0o022, Any: true}, 0o100020, true}, {Permission{Bits: 0o644, Same: true}, 0o100644, true}, {Permission{Bits: 0o644, Same: true}, 0o100645, false},
+		{Permission{Bits: 0o4000}, 0o104755, true},
+		{Permission{Bits: 0o4000}, 0o100755, false},
+		{Permission{Bits: 0o022}, 0o100020, false},
+		{Permission{Bits: 0o022, Any: true}, 0o100020, true},
+		{Permission{Bits: 0o644, Same: true}, 0o100644, true},
+		{Permission{Bits: 0o644, Same: true}, 0o100645, false},
 	} {
 		if got := tt.p.Holds(tt.mode); got != tt.want {
 			t.Errorf("%+v of %o: %v", tt.p, tt.mode, got)
