@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		),
 		After: giveBack,
 		Commands: []*cli.Command{
-			collectCommand(), collectorsCommand(),
+			collectCommand(), collectorsCommand(), artifactCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
 			discloseCommand(), deriveCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), reportCommand(),

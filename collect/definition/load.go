@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,9 +44,21 @@ type Set struct {
 	names map[string]int // every name, lower case → index in Definitions
 }
 
-// Open reads a set from a folder, from a tar file, or from one file of
-// definitions.
-func Open(name string) (*Set, error) {
+// Open reads sets, each from a folder, from a tar file, or from one file of
+// definitions, as one.
+func Open(names ...string) (*Set, error) {
+	var all []File
+	for _, name := range names {
+		files, err := read(name)
+		if err != nil {
+			return nil, fmt.Errorf("read definitions %s: %w", name, err)
+		}
+		all = append(all, files...)
+	}
+	return Parse(all)
+}
+
+func read(name string) ([]File, error) {
 	st, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -56,14 +69,10 @@ func Open(name string) (*Set, error) {
 			return nil, err
 		}
 		defer root.Close()
-		files, err := readFolder(root.FS())
-		if err != nil {
-			return nil, fmt.Errorf("read definitions in %s: %w", name, err)
-		}
-		return Parse(files)
+		return readFolder(root.FS())
 	}
-	if st.Size() > maxSetSize {
-		return nil, fmt.Errorf("%w: %s has %d bytes, more than %d", ErrSet, name, st.Size(), maxSetSize)
+	if !st.Mode().IsRegular() || st.Size() > maxSetSize {
+		return nil, fmt.Errorf("%w: no folder and no file of at most %d bytes", ErrSet, maxSetSize)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -72,16 +81,9 @@ func Open(name string) (*Set, error) {
 	defer f.Close()
 	if isDefinitionName(name) {
 		data, err := readBounded(f, maxFileSize)
-		if err != nil {
-			return nil, fmt.Errorf("read definitions %s: %w", name, err)
-		}
-		return Parse([]File{{path.Base(strings.ReplaceAll(name, `\`, "/")), data}})
+		return []File{{filepath.Base(name), data}}, err
 	}
-	files, err := readTar(f)
-	if err != nil {
-		return nil, fmt.Errorf("read definitions %s: %w", name, err)
-	}
-	return Parse(files)
+	return readTar(f)
 }
 
 func isDefinitionName(name string) bool {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,10 +35,9 @@ const (
 
 // Flags are the flags of collecting.
 func Flags() []cli.Flag {
-	return append([]cli.Flag{
+	return slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, or - for standard output"},
-		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.DurationFlag{Name: "capture", Usage: "also capture network traffic for at most this `TIME`, for example 30s", DefaultText: "no capture"},
 		&cli.StringSliceFlag{Name: "interface", Usage: "capture on this `INTERFACE` only (repeatable)"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
@@ -47,7 +47,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, RecipientFlags()...)
+	}, SelectionFlags(), RecipientFlags())
 }
 
 // Who says in whose name a collection runs.
@@ -58,6 +58,8 @@ type Who struct {
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
+
+	selection *Selection // what is collected, read once
 }
 
 // Summary is what a collection reports.
@@ -94,20 +96,12 @@ type Line struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Chosen returns the collectors that the flags ask for.
-func Chosen(c *cli.Context) ([]collect.Collector, error) {
-	all := collectors.All()
-	list := c.String("collectors")
-	if list != "" {
-		var err error
-		if all, err = choose(all, list); err != nil {
-			return nil, err
-		}
-	}
+// withCapture adds the packet capture where the flags ask for it.
+func withCapture(c *cli.Context, all []collect.Collector) []collect.Collector {
 	if d := c.Duration("capture"); d > 0 {
-		all = append(all, collectors.Capture(collectors.CaptureOptions{For: d, Interfaces: c.StringSlice("interface")}))
+		all = append(slices.Clone(all), collectors.Capture(collectors.CaptureOptions{For: d, Interfaces: c.StringSlice("interface")}))
 	}
-	return all, nil
+	return all
 }
 
 func choose(all []collect.Collector, list string) ([]collect.Collector, error) {
@@ -158,7 +152,7 @@ func ParseSize(s string) (int64, error) {
 
 // Check refuses flags that no collection can begin with.
 func Check(c *cli.Context) error {
-	if _, err := Chosen(c); err != nil {
+	if _, err := chosenCollectors(c); err != nil {
 		return err
 	}
 	if _, err := ParseSize(c.String("max-file-size")); err != nil {
@@ -187,10 +181,6 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	chosen, err := Chosen(c)
-	if err != nil {
-		return nil, err
-	}
 	limit, err := ParseSize(c.String("max-file-size"))
 	if err != nil {
 		return nil, err
@@ -210,10 +200,10 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	defer progress.Done()
 	opt := collect.Options{
 		Case: who.Case, Exhibit: who.Exhibit, Examiner: who.Examiner, Authority: who.Authority, Version: who.Version,
-		Root: c.String("root"), Collectors: chosen, Deadline: c.Duration("deadline"), MaxFileSize: limit,
+		Root: c.String("root"), Collectors: withCapture(c, who.selection.Collectors), Deadline: c.Duration("deadline"), MaxFileSize: limit,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), Bind: Mandate(who.Identity, who.Exhibit, who.Order),
 		Recipients: envelope.Texts(who.Recipients), Continues: continues, Key: key,
-		Profile: profileName(c), Progress: func(p collect.Progress) {
+		Profile: who.selection.Text, SelectionSHA256: who.selection.Digest(), Progress: func(p collect.Progress) {
 			progress.Set(term.Status{Bytes: p.Bytes, Items: p.Items, Current: p.Collector + " " + p.Path})
 		},
 	}
@@ -283,13 +273,6 @@ func regular(files ...*os.File) []*os.File {
 		}
 	}
 	return own
-}
-
-func profileName(c *cli.Context) string {
-	if list := c.String("collectors"); list != "" {
-		return list
-	}
-	return "all"
 }
 
 // toFile writes the bundle durably and gives it its name when it is sealed.
