@@ -100,11 +100,60 @@ func (w *pathWalk) narrowed(path string, typ uint32, defs []int) []int {
 
 // statOf is the metadata of a path, asked for once while a walk is at it.
 func (w *pathWalk) statOf(path string) (*evidence.Stat, error) {
-	if w.looked.path != path || path == "" {
-		w.looked.path = path
+	if w.looked.path == path && path != "" {
+		return w.looked.st, w.looked.err
+	}
+	w.looked.path, w.looked.err = path, nil
+	if w.looked.st = w.ahead.stat(w, path); w.looked.st == nil {
 		w.looked.st, w.looked.err = w.tree.Stat(path)
 	}
 	return w.looked.st, w.looked.err
+}
+
+// lookAhead asks for the metadata of several names of a folder at once, while
+// most of what it asked for is wanted.
+type lookAhead struct {
+	dir     string
+	entries []collect.DirEntry
+	at      int // the entry the walk is at
+	from    int // of the first of stats
+	stats   []*evidence.Stat
+	used    int // of stats
+}
+
+const maxLookAhead = 64
+
+// stat returns nil where the path is not the entry the walk is at, and where
+// it has to be asked for by itself.
+func (l *lookAhead) stat(w *pathWalk, path string) *evidence.Stat {
+	tree, ok := w.tree.(interface {
+		StatNames(dir string, names []string) ([]*evidence.Stat, error)
+	})
+	if !ok || l == nil || l.at >= len(l.entries) || path != l.dir+"/"+l.entries[l.at].Name {
+		return nil
+	}
+	if l.at >= l.from+len(l.stats) {
+		most := 1
+		if l.used > len(l.stats)/2 {
+			most = min(2*len(l.stats), maxLookAhead)
+		}
+		var names []string
+		for _, e := range l.entries[l.at:min(l.at+most, len(l.entries))] {
+			if _, fenced := w.fences[l.dir+"/"+e.Name]; fenced {
+				break
+			}
+			names = append(names, e.Name)
+		}
+		l.from, l.used, l.stats = l.at, 0, make([]*evidence.Stat, len(names))
+		if stats, err := tree.StatNames(orRoot(l.dir), names); err == nil {
+			l.stats = stats
+		}
+	}
+	if l.at >= l.from+len(l.stats) {
+		return nil // fenced
+	}
+	l.used++
+	return l.stats[l.at-l.from]
 }
 
 // takeEach gives a match to every definition that asked for it, so that each

@@ -77,8 +77,10 @@ type pathWalk struct {
 		st   *evidence.Stat
 		err  error
 	}
-	links  []followed
-	linked map[string]bool // paths taken because a link led there
+	ahead    *lookAhead // in the folder the walk is in
+	headText []byte     // of the file that head read last
+	links    []followed
+	linked   map[string]bool // paths taken because a link led there
 }
 
 // followed is a link whose target is looked at after everything else, so that
@@ -165,13 +167,16 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 			listed = false
 		}
 	}
-	for _, e := range entries {
+	ahead := &lookAhead{dir: dir, entries: entries}
+	for i, e := range entries {
+		w.ahead, ahead.at = ahead, i
 		if next := at.step(e.Name); len(next) > 0 {
 			if err := w.entry(ctx, dir+"/"+e.Name, e.Type, next, hops); err != nil {
 				return err
 			}
 		}
 	}
+	w.ahead = nil
 	return w.unlisted(ctx, dir, at, entries, listed, hops)
 }
 

@@ -126,9 +126,30 @@ func chosenCollectors(c *cli.Context) ([]collect.Collector, error) {
 		}
 		return p.Of(all), nil
 	case list != "":
-		return choose(all, list)
+		rest, definitions := withoutDefinitions(list)
+		if definitions && len(c.StringSlice("definitions")) == 0 {
+			return nil, command.Failf(command.Usage, "name them with --definitions PATH", "the collector %s needs definitions", collectors.DefinitionsName)
+		}
+		if definitions && rest == "" {
+			return nil, nil
+		}
+		return choose(all, rest)
 	}
 	return all, nil
+}
+
+// withoutDefinitions takes the collector of definitions out of a list: it runs
+// whenever there are definitions, and naming it alone leaves out all others.
+func withoutDefinitions(list string) (rest string, found bool) {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name == collectors.DefinitionsName {
+			found = true
+		} else if name != "" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ","), found
 }
 
 // selectionText says in one line what the flags ask for.
