@@ -29,7 +29,7 @@ func Definitions(set *definitions.Set, chosen []*definitions.Definition, secrets
 		Tier:     collect.TierUsers,
 		Deadline: 2 * time.Hour,
 		Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-			d := &definitionRun{host: h, out: out, set: set, known: knowledgeOf(h, out), secrets: secrets}
+			d := &definitionRun{host: h, out: out, set: set, known: knowledgeOf(h, out), secrets: secrets, matches: &collect.Spool{}, mostHeld: maxMatches}
 			d.hasher = &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now())}
 			return d.run(ctx, chosen)
 		},
@@ -46,9 +46,13 @@ type definitionRun struct {
 
 	table   []definition
 	asked   []askedFor
-	matches collect.Spool
+	matches *collect.Spool
+	held    int // bytes in matches
+	parts   int // items of matches in the bundle
 	hasher  *fileWalk
-	line    []byte
+
+	mostHeld int // bytes in matches that make an item
+	line     []byte
 }
 
 // askedFor is what became of one definition before the walk.
@@ -72,17 +76,27 @@ func (r *definitionRun) run(ctx context.Context, chosen []*definitions.Definitio
 	walked := takePaths(ctx, pathRun{
 		collector: DefinitionsName, host: r.host, out: r.out, homes: homes, secrets: r.secrets, kernel: true, report: r.report,
 	}, r.table)
+	return errors.Join(walked, r.flush(ctx))
+}
+
+// maxMatches bounds the lines of metadata that are held before they go into
+// the bundle, in bytes. Compressed they are a tenth of that.
+const maxMatches = 32 << 20
+
+// flush puts the lines of metadata that are held into the bundle, as an item
+// of their own.
+func (r *definitionRun) flush(ctx context.Context) error {
 	text, size := r.matches.Take()
-	if lost := r.matches.Lost(); lost > 0 {
-		r.out.Problem(evidence.Problem{
-			Stage: DefinitionsName, Code: evidence.TooBig, Path: record.Matches, Ref: evidence.Ref{Offset: -1, Length: -1},
-			Detail: fmt.Sprintf("%d lines of metadata found no room; the walk of the file system has them", lost),
-		})
-	}
 	if size == 0 {
-		return walked
+		return nil
 	}
-	return errors.Join(walked, r.stream(ctx, record.Matches, size, text))
+	r.matches, r.held = &collect.Spool{}, 0
+	r.parts++
+	name := record.Matches
+	if r.parts > 1 {
+		name = strings.TrimSuffix(name, ".jsonl") + fmt.Sprintf("-%d.jsonl", r.parts)
+	}
+	return r.stream(ctx, name, size, text)
 }
 
 func (r *definitionRun) stream(ctx context.Context, name string, size int64, text io.Reader) error {
@@ -218,8 +232,13 @@ func (r *definitionRun) match(ctx context.Context, w *pathWalk, path string, rul
 	at := len(r.line)
 	r.line = appendFileLine(r.line, &f)
 	r.line[at] = ','
-	_, err = r.matches.Write(r.line)
-	return err
+	if _, err = r.matches.Write(r.line); err != nil {
+		return err
+	}
+	if r.held += len(r.line); r.held > r.mostHeld {
+		return r.flush(ctx)
+	}
+	return nil
 }
 
 // maxDetail bounds what a line of the ledger says of one definition.

@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -216,6 +217,26 @@ artifacts:
 	lines := string(out.streams[record.Matches])
 	if strings.Count(lines, "\n") != 2 || !strings.Contains(lines, `"path":"/etc/t/suid"`) || !strings.Contains(lines, evidence.Sum([]byte("content of opt/x\n")).String()) {
 		t.Errorf("matches:\n%s", lines)
+	}
+}
+
+// TestMetadataGoesIntoTheBundleInParts holds few lines at a time.
+func TestMetadataGoesIntoTheBundleInParts(t *testing.T) {
+	h := plant(t, "opt/a", "opt/b", "opt/c")
+	set := parseSet(t, "a.yaml", "name: P\ndoc: d\nsources:\n- type: PATH\n  attributes: {paths: ['/opt/*']}\n")
+	chosen, err := set.Select(nil)
+	check(t, err)
+	out := newMemoryTaker(h)
+	r := &definitionRun{host: h, out: out, set: set, known: knowledgeOf(h, out), matches: &collect.Spool{}, mostHeld: 300}
+	check(t, r.run(context.Background(), chosen))
+	lines := 0
+	for name, text := range out.streams {
+		if strings.HasPrefix(name, "definitions/matches") {
+			lines += strings.Count(string(text), "\n")
+		}
+	}
+	if _, second := out.streams["definitions/matches-2.jsonl"]; lines != 3 || !second {
+		t.Errorf("%d lines; streams %q", lines, slices.Sorted(maps.Keys(out.streams)))
 	}
 }
 

@@ -96,7 +96,7 @@ func parseUAC(name, text string) ([]Definition, []Issue) {
 	d := Definition{ID: uacID(name)}
 	file, entries, err := uacEntries(text)
 	if err == nil && len(entries) == 0 {
-		err = errors.New("has no entry below artifacts:")
+		err = errors.New("has no entry below its key artifacts")
 	}
 	if err != nil {
 		return nil, []Issue{issueOf(d.ID, err, 0)}

@@ -29,7 +29,7 @@ const (
 
 	DefinitionSet = "definitions/set.tar"         // the definitions that were run, as one tar file
 	Knowledge     = "definitions/knowledge.jsonl" // KnownUser lines, the first of which names the system only
-	Matches       = "definitions/matches.jsonl"   // Match lines
+	Matches       = "definitions/matches.jsonl"   // Match lines; many go on in matches-2.jsonl and so on
 )
 
 // Bytes is text from the host that need not be UTF-8.
