@@ -51,6 +51,10 @@ type Header struct {
 	Continues  string   `json:"continues,omitempty"`  // seal id of the bundle this one continues
 }
 
+// OptionSelection is the key of Header.Options with the SHA-256 of what was
+// selected for collection, which an order may pin.
+const OptionSelection = "selection_sha256"
+
 // Host is the machine as its kernel describes it.
 type Host struct {
 	Hostname  string `json:"hostname"`

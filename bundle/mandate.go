@@ -163,6 +163,9 @@ func (c *conclusion) orders() {
 	if d, err := evidence.ParseDigest(c.header.Tool.SHA256); err == nil {
 		use.Tool = d
 	}
+	if d, err := evidence.ParseDigest(c.header.Options[OptionSelection]); err == nil {
+		use.ProfileSHA256 = d
+	}
 	r.Departures = o.Departures(use)
 	who, ok := "", false
 	if c.opt.Trusted != nil {

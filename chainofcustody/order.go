@@ -47,8 +47,8 @@ type Order struct {
 	Authority     string // warrant, consent or policy: its reference
 	Purpose       string
 	Scope         string            // what may be looked at, in words
-	Profile       string            // collectors, as --collectors takes them; "": all
-	ProfileSHA256 evidence.Digest   // of a file of definitions; zero: none
+	Profile       string            // collectors or a profile, as --collectors and --profile take them, and artifacts; "": all collectors
+	ProfileSHA256 evidence.Digest   // of the selection: the collectors, and the definitions with every byte; zero: the names say all
 	Tools         []evidence.Digest // executables that may be used, ascending; none: any
 	Recipients    []string          // the bundle is encrypted for these; none: not encrypted
 	Key           string            // delegated: fingerprint of the one-time key; "": attended or unattended
@@ -268,6 +268,7 @@ type Use struct {
 	At            time.Time
 	Tool          evidence.Digest // of the executable; zero: not known
 	Profile       string
+	ProfileSHA256 evidence.Digest // zero: not known
 	Recipients    []string
 	Key           string // fingerprint of the run's key
 }
@@ -292,6 +293,9 @@ func (o *Order) Departures(u Use) []string {
 	if u.Profile != o.Profile && (o.Profile != "" || u.Profile != "all") {
 		say("it asks for the collectors %q, the run was for %q", orAll(o.Profile), orAll(u.Profile))
 	}
+	if !o.ProfileSHA256.IsZero() && u.ProfileSHA256 != o.ProfileSHA256 {
+		say("it pins collectors and definitions by the SHA-256 %s, those of the run have %s", o.ProfileSHA256, orUnknown(u.ProfileSHA256))
+	}
 	if len(o.Recipients) > 0 && !sameSet(o.Recipients, u.Recipients) {
 		say("it asks for encryption for %d recipients, the bundle was encrypted for others or not at all", len(o.Recipients))
 	}
@@ -306,6 +310,13 @@ func orNone(s string) string {
 		return "(none)"
 	}
 	return s
+}
+
+func orUnknown(d evidence.Digest) string {
+	if d.IsZero() {
+		return "none stated"
+	}
+	return d.String()
 }
 
 func orAll(s string) string {

@@ -98,14 +98,16 @@ func TestOrdersThatMakeNoSenseAreRefused(t *testing.T) {
 
 func TestDeparturesFromAnOrderAreNamed(t *testing.T) {
 	o := sampleOrder()
-	good := Use{Case: o.Case, Exhibit: o.Exhibit, At: o.NotBefore, Tool: o.Tools[0], Profile: o.Profile, Recipients: o.Recipients, Key: o.Key}
+	good := Use{Case: o.Case, Exhibit: o.Exhibit, At: o.NotBefore, Tool: o.Tools[0], Profile: o.Profile, ProfileSHA256: o.ProfileSHA256, Recipients: o.Recipients, Key: o.Key}
 	if d := o.Departures(good); len(d) != 0 {
 		t.Errorf("%q", d)
 	}
 	for want, change := range map[string]func(*Use){
 		"exhibit EX-007": func(u *Use) { u.Exhibit = "EX-008" }, "from 2026-03-01": func(u *Use) { u.At = u.At.Add(-time.Second) },
 		"ended at 2026-03-03": func(u *Use) { u.At = u.At.Add(49 * time.Hour) }, "other programs": func(u *Use) { u.Tool = evidence.Digest{} },
-		"collectors": func(u *Use) { u.Profile = "all" }, "encryption": func(u *Use) { u.Recipients = nil }, "one-time key": func(u *Use) { u.Key = "SHA256:other" },
+		"asks for the collectors": func(u *Use) { u.Profile = "all" }, "pins collectors and definitions": func(u *Use) { u.ProfileSHA256 = evidence.Sum(nil) },
+		"none stated": func(u *Use) { u.ProfileSHA256 = evidence.Digest{} },
+		"encryption":  func(u *Use) { u.Recipients = nil }, "one-time key": func(u *Use) { u.Key = "SHA256:other" },
 	} {
 		u := good
 		change(&u)

@@ -63,6 +63,10 @@ type Taker interface {
 	Note(ctx context.Context, it evidence.Item) error
 	// Seen adds to the ledger how a definition went: how many paths matched.
 	Seen(rule string, matched int)
+	// Went is Seen for a definition of which the collector knows more:
+	// outcome overrules what the records under the rule say, "" does not, and
+	// detail says why.
+	Went(rule string, matched int, outcome Outcome, detail string)
 	// Problem records evidence that was lost.
 	Problem(p evidence.Problem)
 }

@@ -22,11 +22,12 @@ import (
 // Options says what a run collects, where it goes and in whose name. Out and
 // Collectors are required.
 type Options struct {
-	Case, Exhibit, Examiner, Authority, Profile string   // as the bundle's header states them
-	Version, Revision                           string   // of this program
-	Recipients                                  []string // whom Out encrypts to, for the record
-	Continues                                   string   // seal id of the bundle this one continues
-	Origin                                      string   // what is mounted at Root, and how: "" where nobody knows
+	Case, Exhibit, Examiner, Authority, Profile string          // as the bundle's header states them
+	Version, Revision                           string          // of this program
+	Recipients                                  []string        // whom Out encrypts to, for the record
+	Continues                                   string          // seal id of the bundle this one continues
+	Origin                                      string          // what is mounted at Root, and how: "" where nobody knows
+	SelectionSHA256                             evidence.Digest // of what is collected, for comparison with an order; zero: not known
 
 	Root        string        // "" or "/": the running host; else a folder where one is mounted
 	Collectors  []Collector   // in any order

@@ -238,6 +238,24 @@ func (h *Host) stat(path string) (*evidence.Stat, error) {
 	return st, nil
 }
 
+// StatNames is Stat for some names of a folder that is no link, at a fraction
+// of the cost: the folder is opened once. An entry is nil where Stat would fail.
+func (h *Host) StatNames(dir string, names []string) ([]*evidence.Stat, error) {
+	h.knowNames()
+	return asking(h, "stat", dir+"/", nil, func() ([]*evidence.Stat, error) {
+		fd, err := h.openAt(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+		if err != nil {
+			return nil, &fs.PathError{Op: "stat", Path: dir, Err: err}
+		}
+		defer unix.Close(fd)
+		all := make([]*evidence.Stat, len(names))
+		for i, name := range names {
+			all[i], _ = h.statAt(fd, name) //nolint:errcheck // Stat of this name says why
+		}
+		return all, nil
+	})
+}
+
 // StatFile returns what statx(2) says of an open file.
 func (h *Host) StatFile(f interface{ Fd() uintptr }) (*evidence.Stat, error) {
 	h.knowNames()

@@ -32,6 +32,9 @@ func (h *Host) Readlink(string) (string, error) { return "", ErrUnsupported }
 // Stat returns ErrUnsupported.
 func (h *Host) Stat(string) (*evidence.Stat, error) { return nil, ErrUnsupported }
 
+// StatNames returns ErrUnsupported.
+func (h *Host) StatNames(string, []string) ([]*evidence.Stat, error) { return nil, ErrUnsupported }
+
 // StatFile returns ErrUnsupported.
 func (h *Host) StatFile(interface{ Fd() uintptr }) (*evidence.Stat, error) {
 	return nil, ErrUnsupported

@@ -103,7 +103,7 @@ func (l *ledger) line(line LedgerLine) {
 		l.counts[line.Outcome]++
 	case line.What == "definition" && len(l.seen) < maxSeen:
 		l.seen = append(l.seen, bundle.Outcome{
-			Rule: line.Rule, Collector: line.Collector, State: stateOf(line.Outcome), Matched: int64(*line.Matched),
+			Rule: line.Rule, Collector: line.Collector, State: stateOf(line.Outcome), Matched: int64(*line.Matched), Detail: line.Detail,
 		})
 	}
 }

@@ -240,6 +240,9 @@ type planTaker struct {
 	bytes  int64
 }
 
+// Went implements Taker: how definitions go is for the run to say.
+func (t *planTaker) Went(string, int, Outcome, string) {}
+
 func (t *planTaker) count(items, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

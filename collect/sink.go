@@ -90,6 +90,9 @@ func (r *run) header() bundle.Header {
 		names = append(names, c.Name)
 	}
 	h.Options["collectors"] = strings.Join(names, ",")
+	if !r.opt.SelectionSHA256.IsZero() {
+		h.Options[bundle.OptionSelection] = r.opt.SelectionSHA256.String()
+	}
 	if _, sum, _, err := OwnExecutable(); err == nil {
 		h.Tool.SHA256 = sum
 	}

@@ -49,6 +49,7 @@ type taker struct {
 
 	mu     sync.Mutex
 	counts map[Outcome]int64
+	rules  map[string]map[Outcome]int64 // counts by definition
 	items  int64
 	bytes  int64
 }
@@ -150,6 +151,15 @@ func (t *taker) account(it evidence.Item, outcome Outcome) {
 		t.counts = map[Outcome]int64{}
 	}
 	t.counts[outcome]++
+	if it.Rule != "" {
+		if t.rules[it.Rule] == nil {
+			if t.rules == nil {
+				t.rules = map[string]map[Outcome]int64{}
+			}
+			t.rules[it.Rule] = map[Outcome]int64{}
+		}
+		t.rules[it.Rule][outcome]++
+	}
 	t.items++
 	t.bytes += it.Stored
 	t.mu.Unlock()
@@ -279,12 +289,33 @@ func (t *taker) Note(_ context.Context, it evidence.Item) error {
 }
 
 // Seen adds a definition's line to the ledger.
-func (t *taker) Seen(rule string, matched int) {
-	outcome := Collected
-	if matched == 0 {
-		outcome = Empty
+func (t *taker) Seen(rule string, matched int) { t.Went(rule, matched, "", "") }
+
+// Went adds a definition's line to the ledger.
+func (t *taker) Went(rule string, matched int, outcome Outcome, detail string) {
+	if outcome == "" {
+		outcome = t.outcomeOf(rule, matched)
 	}
-	t.r.ledger.line(LedgerLine{What: "definition", Collector: t.name, Rule: rule, Outcome: outcome, Matched: &matched})
+	t.r.ledger.line(LedgerLine{What: "definition", Collector: t.name, Rule: rule, Outcome: outcome, Detail: detail, Matched: &matched})
+}
+
+// outcomeOf is how a definition went by the records under its rule: it has
+// collected when one of them has, and else went as the worst of them did.
+func (t *taker) outcomeOf(rule string, matched int) Outcome {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counts := t.rules[rule]
+	if counts[Collected] == 0 && counts[Empty] == 0 {
+		for _, o := range []Outcome{TimedOut, Denied, Failed, Skipped} {
+			if counts[o] > 0 {
+				return o
+			}
+		}
+	}
+	if matched == 0 {
+		return Empty
+	}
+	return Collected
 }
 
 // Problem records evidence that was lost.

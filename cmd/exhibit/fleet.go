@@ -117,7 +117,7 @@ func passedOn(c *cli.Context) []string {
 
 // checkRemote refuses what cannot be done over SSH.
 func checkRemote(c *cli.Context, hosts int) error {
-	if _, err := gathering.Chosen(c); err != nil {
+	if _, err := gathering.Select(c); err != nil {
 		return err
 	}
 	if _, err := gathering.ParseSize(c.String("max-file-size")); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/collect/definition"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
@@ -32,17 +33,16 @@ func orderCommand() *cli.Command {
 					"   exhibit order new --delegate --for 48h --out kit       (a one-time key travels with it)\n\n" +
 					"The folder goes to the host: exhibit-collector --order FOLDER. An order is good for one bundle.\n" +
 					"With --delegate whoever holds the folder can seal one bundle in your name until it ends: guard it.",
-				Flags: []cli.Flag{
+				Flags: append(gathering.SelectionFlags(), []cli.Flag{
 					&cli.StringFlag{Name: "out", Usage: "write the order's files into the new folder `DIR`"},
 					&cli.DurationFlag{Name: "for", Usage: "how long the order holds", Value: 48 * time.Hour},
 					&cli.StringFlag{Name: "from", Usage: "from `TIME` on, RFC 3339 (default: now)"},
 					&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its reference (default: the case's)"},
 					&cli.StringFlag{Name: "purpose", Usage: "why (default: the case's)"},
 					&cli.StringFlag{Name: "scope", Usage: "what may be looked at, in words"},
-					&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these, comma separated (default: all)"},
 					&cli.StringSliceFlag{Name: "tool", Usage: "only with this executable `FILE` (repeatable; default: any)"},
 					&cli.BoolFlag{Name: "delegate", Usage: "put a one-time key into the folder, certified for this order"},
-				},
+				}...),
 				Action: orderNew,
 			},
 			{
@@ -72,7 +72,11 @@ func orderNew(c *cli.Context) error {
 	if err := given(c, "out", "/media/usb/order"); err != nil {
 		return err
 	}
-	o, err := orderFromFlags(c, cs)
+	selection, err := gathering.Select(c)
+	if err != nil {
+		return err
+	}
+	o, err := orderFromFlags(c, cs, selection)
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,9 @@ func orderNew(c *cli.Context) error {
 	if err := writeOrder(dir, issued); err != nil {
 		return err
 	}
+	if err := writeDefinitions(dir, selection.Set); err != nil {
+		return err
+	}
 	if c.Bool("json") {
 		return command.JSON(c.App.Writer, orderJSON{issued.File, o.Digest.String(), "holds, by " + id.ID, dir})
 	}
@@ -102,10 +109,10 @@ func orderNew(c *cli.Context) error {
 	return nil
 }
 
-func orderFromFlags(c *cli.Context, cs *chainofcustody.Case) (*chainofcustody.Order, error) {
+func orderFromFlags(c *cli.Context, cs *chainofcustody.Case, selection *gathering.Selection) (*chainofcustody.Order, error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	o := &chainofcustody.Order{
-		Issued: now, NotBefore: now, Authority: c.String("authority"), Purpose: c.String("purpose"), Scope: c.String("scope"), Profile: c.String("collectors"),
+		Issued: now, NotBefore: now, Authority: c.String("authority"), Purpose: c.String("purpose"), Scope: c.String("scope"),
 	}
 	if from := c.String("from"); from != "" {
 		t, err := time.Parse(time.RFC3339, from)
@@ -130,9 +137,7 @@ func orderFromFlags(c *cli.Context, cs *chainofcustody.Case) (*chainofcustody.Or
 	}
 	slices.SortFunc(o.Tools, func(a, b evidence.Digest) int { return strings.Compare(a.String(), b.String()) })
 	o.Tools = slices.Compact(o.Tools)
-	if _, err := gathering.Chosen(c); o.Profile != "" && err != nil {
-		return nil, err
-	}
+	o.Profile, o.ProfileSHA256 = gathering.OrderText(c, selection)
 	var err error
 	o.Nonce, err = chainofcustody.NewNonce()
 	return o, err
@@ -157,6 +162,18 @@ func writeOrder(dir string, issued *chainofcustody.Issued) error {
 	return nil
 }
 
+// writeDefinitions puts the definitions that an order pins beside it.
+func writeDefinitions(dir string, set *definition.Set) error {
+	if set == nil {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(dir, gathering.DefinitionsFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(set.WriteTar(f), f.Close())
+}
+
 // orderJSON is an order as --json shows it: the file itself, and what is known
 // of its signature.
 type orderJSON struct {
@@ -179,6 +196,9 @@ func printOrder(c *cli.Context, o *chainofcustody.Order) {
 	line("purpose", o.Purpose)
 	line("scope", o.Scope)
 	line("collectors", o.Profile)
+	if !o.ProfileSHA256.IsZero() {
+		line("pinned", o.ProfileSHA256.String()+"  (collectors and definitions)")
+	}
 	for _, d := range o.Tools {
 		line("program", d.String())
 	}

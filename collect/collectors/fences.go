@@ -12,6 +12,17 @@ import (
 // hang, so they are told by the mount table alone.
 type fences map[string]string
 
+// kernelMounts are the fences behind which the kernel makes the files: they
+// answer, so that a pattern which leads there by name may be followed.
+func kernelMounts(h *collect.Host) map[string]bool {
+	mounts, _ := h.Mounts() // readFences has none either then
+	kernel := map[string]bool{}
+	for _, m := range mounts {
+		kernel[m.Point] = m.Storage() == collect.Pseudo && m.FSType != "autofs"
+	}
+	return kernel
+}
+
 // readFences returns none where the mount table cannot be read.
 func readFences(h *collect.Host) fences {
 	mounts, err := h.Mounts()

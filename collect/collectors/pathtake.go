@@ -15,6 +15,9 @@ import (
 func (w *pathWalk) take(ctx context.Context, path string, typ uint32, defs []int) error {
 	chosen := w.count(defs)
 	d := w.table.defs[chosen]
+	if d.each {
+		return w.takeEach(ctx, path, typ, defs)
+	}
 	if typ == modeRegular {
 		over, st := w.overLimit(chosen, path)
 		if over != "" {
@@ -110,6 +113,9 @@ func (w *pathWalk) skip(ctx context.Context, path string, defs []int, at state, 
 	}
 	at.below(func(n *trieNode) {
 		n.hit = true // no looking for exact names there either
+		if !w.into[path] {
+			w.block(n.ends, blocked{collect.Skipped, path, why})
+		}
 		if rule == "" && len(n.ends) > 0 {
 			rule = w.table.defs[n.ends[0]].rule
 		}
@@ -138,15 +144,19 @@ func (w *pathWalk) lost(path, doing string, err error) {
 // the table has below it was looked for, and not found out.
 func (w *pathWalk) refused(ctx context.Context, path string, at state, err error) error {
 	it := evidence.Item{Index: -1, Source: "file", Path: path, Collector: w.collector, Detail: "read directory: " + err.Error()}
+	outcome := collect.Failed
 	switch codeOf(err) {
 	case evidence.Missing:
 		return nil // gone since it was listed
 	case evidence.Denied:
-		it.Kind = evidence.KindDenied
+		it.Kind, outcome = evidence.KindDenied, collect.Denied
+	case evidence.TimedOut:
+		it.Kind, outcome = evidence.KindError, collect.TimedOut
 	default:
 		it.Kind = evidence.KindError
 	}
 	at.below(func(n *trieNode) {
+		w.block(n.ends, blocked{outcome, path, it.Detail})
 		if it.Rule == "" && len(n.ends) > 0 {
 			it.Rule = w.table.defs[n.ends[0]].rule
 		}

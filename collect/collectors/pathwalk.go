@@ -40,6 +40,9 @@ type tree interface {
 // takeFunc takes one regular file in its own way.
 type takeFunc func(ctx context.Context, w *pathWalk, path, rule string) error
 
+// recordFunc takes the metadata of one path for the definitions of these names.
+type recordFunc func(ctx context.Context, w *pathWalk, path string, rules []string) error
+
 // pathRun is what a walk for a table of definitions needs.
 type pathRun struct {
 	collector string
@@ -47,6 +50,12 @@ type pathRun struct {
 	out       collect.Taker
 	homes     []string // where definitions below ~ are looked for
 	secrets   Secrets
+
+	kernel bool // follow patterns that name files of procfs and sysfs
+
+	// report tells how the definitions went, in place of one Seen for each.
+	// err is what ended the walk early.
+	report func(w *pathWalk, err error)
 }
 
 // pathWalk is one walk for one table.
@@ -56,12 +65,22 @@ type pathWalk struct {
 	table  *trie
 	fences fences
 	binds  binds
-	secret *trie // what a link may not lead to unless secrets are ordered; nil: nothing
+	into   map[string]bool // mounts that are entered where a pattern names them
+	secret *trie           // what a link may not lead to unless secrets are ordered; nil: nothing
 
-	matched []int      // per definition
-	spent   [][2]int64 // bytes on disk, per definition with a total: small files, the rest
-	links   []followed
-	linked  map[string]bool // paths taken because a link led there
+	matched []int          // per definition
+	blocked []blocked      // per definition: the first folder that kept it from looking
+	spent   [][2]int64     // bytes on disk, per definition with a total: small files, the rest
+	perRule map[string]int // paths by rule, of definitions that are taken each by itself
+	looked  struct {
+		path string
+		st   *evidence.Stat
+		err  error
+	}
+	ahead    *lookAhead // in the folder the walk is in
+	headText []byte     // of the file that head read last
+	links    []followed
+	linked   map[string]bool // paths taken because a link led there
 }
 
 // followed is a link whose target is looked at after everything else, so that
@@ -81,6 +100,9 @@ func takePaths(ctx context.Context, run pathRun, defs []definition) error {
 		return err
 	}
 	w := &pathWalk{pathRun: run, tree: run.host, table: table, fences: readFences(run.host), binds: readBinds(run.host)}
+	if run.kernel {
+		w.into = kernelMounts(run.host)
+	}
 	if run.secrets == LeaveSecrets {
 		if w.secret, err = compile(secretPlaces(), run.homes...); err != nil {
 			return err
@@ -91,9 +113,10 @@ func takePaths(ctx context.Context, run pathRun, defs []definition) error {
 
 func (w *pathWalk) run(ctx context.Context) error {
 	w.matched = make([]int, len(w.table.defs))
+	w.blocked, w.perRule = make([]blocked, len(w.table.defs)), map[string]int{}
 	w.spent = make([][2]int64, len(w.table.defs))
 	w.linked = make(map[string]bool)
-	err := w.dir(ctx, "", state{w.table.root}.inside(), 0)
+	err := w.dir(ctx, "", w.table.start(), 0)
 	for err == nil && len(w.links) > 0 {
 		next := w.links[0]
 		w.links = w.links[1:]
@@ -101,6 +124,10 @@ func (w *pathWalk) run(ctx context.Context) error {
 	}
 	if err == nil {
 		err = w.absent(ctx)
+	}
+	if w.report != nil {
+		w.report(w, err)
+		return err
 	}
 	for i, d := range w.table.defs {
 		w.out.Seen(d.rule, w.matched[i])
@@ -140,20 +167,32 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 			listed = false
 		}
 	}
-	for _, e := range entries {
+	ahead := &lookAhead{dir: dir, entries: entries}
+	for i, e := range entries {
+		w.ahead, ahead.at = ahead, i
 		if next := at.step(e.Name); len(next) > 0 {
 			if err := w.entry(ctx, dir+"/"+e.Name, e.Type, next, hops); err != nil {
 				return err
 			}
 		}
 	}
+	w.ahead = nil
 	return w.unlisted(ctx, dir, at, entries, listed, hops)
 }
 
 // unlisted looks up the literal names that the listing did not show: there
 // was no listing, or something keeps the name out of it.
 func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries []collect.DirEntry, listed bool, hops int) error {
+	folded := map[string]bool{}
+	if slices.ContainsFunc(at, func(n *trieNode) bool { return n.fold }) {
+		for _, e := range entries {
+			folded[foldName(e.Name)] = true
+		}
+	}
 	for _, name := range at.names() {
+		if folded[foldName(name)] && !w.spelt(at, name) {
+			continue // listed, in whatever case
+		}
 		_, shown := slices.BinarySearchFunc(entries, name, func(e collect.DirEntry, name string) int {
 			return strings.Compare(e.Name, name)
 		})
@@ -183,11 +222,22 @@ func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries [
 	return nil
 }
 
+// spelt reports whether a pattern wants a name in exactly this spelling.
+func (w *pathWalk) spelt(at state, name string) bool {
+	return slices.ContainsFunc(at, func(n *trieNode) bool { return !n.fold && n.literal[name] != nil })
+}
+
 // entry handles one name that the table leads to.
 func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state, hops int) error {
 	defs := at.matches()
 	if fence, ok := w.fences[path]; ok {
-		return w.skip(ctx, path, defs, at, fence)
+		// Definitions of others name files of procfs and sysfs. What leads
+		// there by `**` only does not mean them.
+		named := at.bounded()
+		if !w.into[path] || len(named) == 0 {
+			return w.skip(ctx, path, defs, at, fence)
+		}
+		at, defs = named, named.matches()
 	}
 	if typ == 0 {
 		st, err := w.tree.Stat(path)
@@ -200,6 +250,7 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 			return w.skip(ctx, path, defs, at, why)
 		}
 	}
+	defs = w.narrowed(path, typ, defs)
 	if len(defs) > 0 {
 		if err := w.takeFrom(ctx, path, typ, defs, hops); err != nil {
 			return err

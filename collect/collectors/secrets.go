@@ -64,7 +64,8 @@ func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error
 	return w.note(ctx, name, rule, detail, st)
 }
 
-// head reads the beginning of a file and says whether that was all of it.
+// head reads the beginning of a file and says whether that was all of it. The
+// text is good until the next call: a walk reads tens of thousands of heads.
 func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
 	f, err := w.host.Open(name)
 	if err != nil {
@@ -74,8 +75,14 @@ func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, false, fmt.Errorf("read %q: not a regular file: %w", name, err)
 	}
-	text, err = io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	return text, err == nil && len(text) <= maxKeyFile, err
+	if w.headText == nil {
+		w.headText = make([]byte, maxKeyFile+1)
+	}
+	n, err := io.ReadFull(f, w.headText)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return w.headText[:n], err == nil && n <= maxKeyFile, err
 }
 
 // privateKey recognises private keys: PEM (RFC 7468, and OpenSSH's

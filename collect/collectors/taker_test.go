@@ -24,12 +24,13 @@ type memoryTaker struct {
 	notes    []evidence.Item
 	streams  map[string][]byte
 	seen     map[string]int
+	went     map[string]wentLine
 	problems []evidence.Problem
 	discard  bool // keep no content
 }
 
 func newMemoryTaker(h *collect.Host) *memoryTaker {
-	return &memoryTaker{host: h, rules: map[string]string{}, content: map[string][]byte{}, streams: map[string][]byte{}, seen: map[string]int{}}
+	return &memoryTaker{host: h, rules: map[string]string{}, content: map[string][]byte{}, streams: map[string][]byte{}, seen: map[string]int{}, went: map[string]wentLine{}}
 }
 
 func (m *memoryTaker) File(ctx context.Context, path, rule string) error {
@@ -105,6 +106,20 @@ func (m *memoryTaker) Seen(rule string, matched int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seen[rule] += matched
+}
+
+func (m *memoryTaker) Went(rule string, matched int, outcome collect.Outcome, detail string) {
+	m.Seen(rule, matched)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.went[rule] = wentLine{matched, outcome, detail}
+}
+
+// wentLine is what Went was told of a definition.
+type wentLine struct {
+	matched int
+	outcome collect.Outcome
+	detail  string
 }
 
 func (m *memoryTaker) Problem(p evidence.Problem) {

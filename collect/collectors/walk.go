@@ -74,12 +74,7 @@ func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
 func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, st *evidence.Stat) error {
 	w.names++
 	w.host.Pace(ctx, 0)
-	f := record.File{
-		Path: record.Bytes(path), Mode: st.Mode, UID: st.UID, GID: st.GID, Owner: st.Owner,
-		Size: st.Size, Inode: st.Inode, Dev: st.Dev, Nlink: st.Nlink, Attributes: st.Attributes,
-		Atime: nanoseconds(st.Accessed), Mtime: nanoseconds(st.Modified),
-		Ctime: nanoseconds(st.Changed), Btime: nanoseconds(st.Born),
-	}
+	f := fileRecord(path, st)
 	switch st.Mode & modeType {
 	case modeLink:
 		target, err := w.host.Readlink(path)
@@ -96,6 +91,16 @@ func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, 
 	w.line = appendFileLine(w.line[:0], &f)
 	_, err := lines.Write(w.line)
 	return err
+}
+
+// fileRecord is the metadata of a path as a record.
+func fileRecord(path string, st *evidence.Stat) record.File {
+	return record.File{
+		Path: record.Bytes(path), Mode: st.Mode, UID: st.UID, GID: st.GID, Owner: st.Owner,
+		Size: st.Size, Inode: st.Inode, Dev: st.Dev, Nlink: st.Nlink, Attributes: st.Attributes,
+		Atime: nanoseconds(st.Accessed), Mtime: nanoseconds(st.Modified),
+		Ctime: nanoseconds(st.Changed), Btime: nanoseconds(st.Born),
+	}
 }
 
 // hash reads a file whole. note says why there is no hash.

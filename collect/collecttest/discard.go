@@ -21,6 +21,7 @@ func (discard) Stream(_ context.Context, _ evidence.Item, r io.Reader) error {
 
 func (discard) Note(ctx context.Context, _ evidence.Item) error { return ctx.Err() }
 func (discard) Seen(string, int)                                {}
+func (discard) Went(string, int, collect.Outcome, string)       {}
 func (discard) Problem(evidence.Problem)                        {}
 
 func (discard) Open(ctx context.Context, _ evidence.Item, _ collect.ReaderAt) error { return ctx.Err() }

@@ -29,6 +29,10 @@ const (
 	Mounts     = "live/mounts.jsonl"      // Mount lines
 	Files      = "filesystem/walk.jsonl"  // File lines
 	Capture    = "network/capture.pcapng"
+
+	DefinitionSet = "definitions/set.tar"         // the definitions that were run, as one tar file
+	Knowledge     = "definitions/knowledge.jsonl" // KnownUser lines, the first of which names the system only
+	Matches       = "definitions/matches.jsonl"   // Match lines; many go on in matches-2.jsonl and so on
 )
 
 // Bytes is text from the host that need not be UTF-8.
@@ -314,4 +318,22 @@ type File struct {
 	Link       Bytes  `json:"link,omitempty"`
 	SHA256     string `json:"sha256,omitempty"`
 	HashNote   string `json:"hash_note,omitempty"` // why there is none
+}
+
+// KnownUser is what definitions were expanded with: the system (first line),
+// or an account or a home directory without one.
+type KnownUser struct {
+	System string `json:"system,omitempty"` // linux, windows, darwin
+	Name   Bytes  `json:"name,omitempty"`   // none: a home directory that no account owns
+	ID     string `json:"id,omitempty"`
+	SID    string `json:"sid,omitempty"`
+	Home   Bytes  `json:"home,omitempty"`
+	Shell  Bytes  `json:"shell,omitempty"`
+	Login  bool   `json:"login,omitempty"` // can log in, by its shell
+}
+
+// Match is a path of which definitions ask for metadata, or for a hash.
+type Match struct {
+	Definitions []string `json:"definitions"`
+	File
 }

@@ -39,7 +39,8 @@ var plan = map[string][]string{
 	"collect/sink":            {"evidence", "chainofcustody", "collect"},
 	"collect/sink/receiver":   {"evidence"},
 	"collect/sink/sinktest":   {},
-	"collect/collectors":      {"evidence", "evidence/record", "collect"},
+	"collect/definition":      {"evidence"},
+	"collect/collectors":      {"evidence", "evidence/record", "collect", "collect/definition"},
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
 	"timeline/store/...":      {"evidence", "timeline", "timeline/store/..."},
@@ -58,9 +59,9 @@ var plan = map[string][]string{
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},
 	"cmd/exhibit/...":         {"..."},
-	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
+	"cmd/exhibit-collector":   {"evidence", "evidence/record", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/definition", "collect/sink", "cmd/internal/..."},
 	"cmd/exhibit-verify":      {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command", "cmd/internal/verifying"},
-	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/sink", "cmd/internal/..."},
+	"cmd/internal/gathering":  {"evidence", "bundle", "bundle/envelope", "chainofcustody", "collect", "collect/collectors", "collect/definition", "collect/sink", "cmd/internal/..."},
 }
 
 func matches(pattern, pkg string) bool {
@@ -161,7 +162,7 @@ var collectorModules = []string{
 	"github.com/cpuguy83/go-md2man/v2", "github.com/hiddeco/sshsig",
 	"github.com/klauspost/compress", "github.com/klauspost/cpuid/v2", "github.com/kr/fs", "github.com/minio/sha256-simd", "github.com/pkg/sftp",
 	"github.com/russross/blackfriday/v2", "github.com/urfave/cli/v2", "github.com/xrash/smetrics",
-	"golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",
+	"go.yaml.in/yaml/v3", "golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/net", "golang.org/x/sys",
 }
 
 // collectorForbidden are packages that do not belong on a suspect host.

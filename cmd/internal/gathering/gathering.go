@@ -3,7 +3,6 @@
 package gathering
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +37,9 @@ const (
 
 // Flags are the flags of collecting.
 func Flags() []cli.Flag {
-	return append([]cli.Flag{
+	return slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "root", Value: "/", Usage: "collect the system mounted below `DIR` instead of the running one"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the bundle to `FILE`, - for standard output, or send it to sftp://USER@HOST/PATH, s3://BUCKET/KEY, https://HOST/PATH, exhibit://HOST:PORT"},
-		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.BoolFlag{Name: "memory", Usage: "also take main memory, in LiME format"},
 		&cli.StringFlag{Name: "memory-from", Usage: "take main memory from this physical `ADDRESS` on, where an earlier run stopped"},
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
@@ -51,7 +49,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
 		&cli.StringFlag{Name: "continues", Usage: "this run continues `BUNDLE`, its .seal folder or its seal id"},
-	}, slices.Concat(captureFlags(), budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())...)
+	}, SelectionFlags(), captureFlags(), budgetFlags(), placeFlags(), sendFlags(), StoreFlags(), RecipientFlags())
 }
 
 // Who says in whose name a collection runs.
@@ -64,6 +62,8 @@ type Who struct {
 	Order                   *Order                   // nil: none
 	Resumed                 *Resumed                 // what an interrupted run left; nil: this is none's rest
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
+
+	selection *Selection // what is collected, read once
 
 	// Attend asks somebody elsewhere for the mandate; nil: Identity and Order make it.
 	Attend func(ssh.PublicKey) (bundle.Mandate, error)
@@ -114,24 +114,13 @@ type Line struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Chosen returns the collectors that the flags ask for.
-func Chosen(c *cli.Context) ([]collect.Collector, error) {
-	all := collectors.All()
-	list := c.String("collectors")
-	if list != "" {
-		var err error
-		if all, err = choose(all, list); err != nil {
-			return nil, err
-		}
-	}
+// withCapture adds the packet capture where the flags ask for it.
+func withCapture(c *cli.Context, all []collect.Collector) ([]collect.Collector, error) {
 	capture, err := captureOptions(c)
-	if err != nil {
-		return nil, err
+	if err != nil || capture == nil {
+		return all, err
 	}
-	if capture != nil {
-		all = append(all, collectors.Capture(*capture))
-	}
-	return withMemory(c, all)
+	return append(slices.Clone(all), collectors.Capture(*capture)), nil
 }
 
 // memoryNamed reports whether the list of collectors names main memory, as
@@ -210,7 +199,11 @@ func ParseSize(s string) (int64, error) {
 
 // Check refuses flags that no collection can begin with.
 func Check(c *cli.Context) error {
-	if _, err := Chosen(c); err != nil {
+	all, err := chosenCollectors(c)
+	if err == nil {
+		_, err = withCapture(c, all)
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := ParseSize(c.String("max-file-size")); err != nil {
@@ -240,8 +233,8 @@ func Check(c *cli.Context) error {
 }
 
 // what says what the flags ask to be collected, and at what cost.
-func what(c *cli.Context) (collect.Options, error) {
-	chosen, err := Chosen(c)
+func what(c *cli.Context, s *Selection) (collect.Options, error) {
+	chosen, err := withCapture(c, s.Collectors)
 	if err != nil {
 		return collect.Options{}, err
 	}
@@ -260,7 +253,7 @@ func what(c *cli.Context) (collect.Options, error) {
 	root, err := filepath.Abs(c.String("root")) // a later resume may run elsewhere
 	return collect.Options{
 		Split: split,
-		Root:  root, Collectors: chosen, Profile: profileName(c), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
+		Root:  root, Collectors: chosen, Profile: s.Text, SelectionSHA256: s.Digest(), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), CaptureOptions: captureRecord(c),
 	}, err
 }
@@ -274,7 +267,7 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	opt, err := what(c)
+	opt, err := what(c, who.selection)
 	if err != nil {
 		return nil, err
 	}
@@ -379,16 +372,6 @@ func regular(files ...*os.File) []*os.File {
 		}
 	}
 	return own
-}
-
-// profileName is what an order is compared with. Main memory is part of it,
-// so that no run takes it whose order did not name it.
-func profileName(c *cli.Context) string {
-	name := cmp.Or(c.String("collectors"), "all")
-	if (c.Bool("memory") || c.String("memory-from") != "") && !memoryNamed(c) {
-		name += "," + collectors.MemoryName
-	}
-	return name
 }
 
 // kept says where a run that failed left what it had.

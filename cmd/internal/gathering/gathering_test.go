@@ -130,20 +130,20 @@ func TestMemoryIsTakenOnlyWhereItIsNamed(t *testing.T) {
 		{[]string{"--collectors", "linux_kernel,memory", "--memory"}, true, "linux_kernel,memory"},
 	} {
 		app := &cli.App{Flags: Flags(), Action: func(ctx *cli.Context) error {
-			chosen, err := Chosen(ctx)
+			selected, err := Select(ctx)
 			if err != nil {
 				return err
 			}
 			n := 0
-			for _, k := range chosen {
+			for _, k := range selected.Collectors {
 				if k.Name == collectors.MemoryName {
 					n++
 				}
 			}
-			if (n == 1) != c.taken || n > 1 || profileName(ctx) != c.profile {
-				t.Errorf("%q: memory %d times, profile %q", c.args, n, profileName(ctx))
+			if (n == 1) != c.taken || n > 1 || selected.Text != c.profile {
+				t.Errorf("%q: memory %d times, profile %q", c.args, n, selected.Text)
 			}
-			if c.profile == "linux_kernel,memory" && slices.ContainsFunc(chosen, func(k collect.Collector) bool { return k.Name == "linux_users" }) {
+			if c.profile == "linux_kernel,memory" && slices.ContainsFunc(selected.Collectors, func(k collect.Collector) bool { return k.Name == "linux_users" }) {
 				t.Errorf("%q: more than was named", c.args)
 			}
 			return nil

@@ -36,6 +36,7 @@ type Order struct {
 	File, Sig   []byte
 	Key         *chainofcustody.RunKey // delegated: the one-time key
 	Certificate []byte                 // and what the examiner says of it
+	Definitions string                 // the set of definitions beside it; "": none
 }
 
 // ReadOrder reads an order from its folder or its order.json and checks that
@@ -55,6 +56,9 @@ func ReadOrder(path string) (*Order, error) {
 		return nil, orderError(path, err)
 	}
 	if o.Order, _, err = chainofcustody.VerifyOrder(o.File, o.Sig); err != nil {
+		return nil, orderError(path, err)
+	}
+	if o.Definitions, err = definitionsBeside(dir); err != nil {
 		return nil, orderError(path, err)
 	}
 	if o.Order.Key == "" {
@@ -81,6 +85,14 @@ func orderError(path string, err error) error {
 	}
 	return command.Fail(command.Failure, "copy the order's folder again, whole: "+OrderFile+", "+OrderSigFile+" and what lies beside them",
 		fmt.Errorf("read order %s: %w", path, err))
+}
+
+func statRegular(path string) (bool, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return st.Mode().IsRegular(), nil
 }
 
 func readSmall(dir, name string) ([]byte, error) {
@@ -119,9 +131,10 @@ func readRunKey(path string) (*chainofcustody.RunKey, error) {
 // Check compares what is about to run with the order. A departure is an error
 // that says how to go on all the same: a clock may be wrong, and evidence
 // that was not taken is lost.
-func (o *Order) Check(profile string, recipients []string, at time.Time) error {
+func (o *Order) Check(s *Selection, recipients []string, at time.Time) error {
 	use := chainofcustody.Use{
-		Case: o.Case, Exhibit: o.Exhibit, At: at, Tool: command.OwnDigest(), Profile: profile, Recipients: recipients, Key: o.Order.Key,
+		Case: o.Case, Exhibit: o.Exhibit, At: at, Tool: command.OwnDigest(), Profile: s.Text, ProfileSHA256: s.Digest(),
+		Recipients: recipients, Key: o.Order.Key,
 	}
 	if d := o.Departures(use); len(d) > 0 {
 		return command.Failf(command.Failure, "with --outside-order it is collected all the same, and the verdict will say so",
@@ -169,7 +182,8 @@ func OrderRef(file []byte) []string {
 }
 
 // TakeOrder reads the order that the flags name, unless the caller has, and
-// lets it fill in what it settles: case, exhibit and collectors.
+// lets it fill in what it settles: case, exhibit and what is collected. What
+// the flags select is read here, with an order or without.
 func (w *Who) TakeOrder(c *cli.Context) error {
 	if path := c.String("order"); path != "" && w.Order == nil {
 		o, err := ReadOrder(path)
@@ -179,17 +193,23 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 		w.Order = o
 	}
 	o := w.Order
+	if o != nil {
+		if err := o.takeSelection(c); err != nil {
+			return err
+		}
+	}
+	if w.selection == nil {
+		var err error
+		if w.selection, err = Select(c); err != nil {
+			return err
+		}
+	}
 	if o == nil {
 		return nil
 	}
 	w.Case, w.Exhibit = o.Case, o.Exhibit
 	if w.Authority == "" {
 		w.Authority = o.Authority
-	}
-	if c.String("collectors") == "" && o.Profile != "" {
-		if err := c.Set("collectors", o.Profile); err != nil {
-			return err
-		}
 	}
 	if len(w.Recipients) == 0 {
 		for _, text := range o.Recipients {
@@ -203,5 +223,5 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 	if c.Bool("outside-order") {
 		return nil
 	}
-	return o.Check(profileName(c), envelope.Texts(w.Recipients), time.Now())
+	return o.Check(w.selection, envelope.Texts(w.Recipients), time.Now())
 }

@@ -48,7 +48,11 @@ func Plan(c *cli.Context, recipients []envelope.Recipient, out string) error {
 	if err := Check(c); err != nil {
 		return err
 	}
-	opt, err := what(c)
+	selected, err := Select(c)
+	if err != nil {
+		return err
+	}
+	opt, err := what(c, selected)
 	if err != nil {
 		return err
 	}
