@@ -110,18 +110,29 @@ func appendUstar(dst []byte, name, prefix string, flag byte, size, mtime int64) 
 	copy(h[100:], "0000444\x00")
 	copy(h[108:], "0000000\x00")
 	copy(h[116:], "0000000\x00")
-	copy(h[124:], fmt.Sprintf("%011o\x00", size))
-	copy(h[136:], fmt.Sprintf("%011o\x00", mtime))
+	octal(h[124:136], size)
+	octal(h[136:148], mtime)
 	copy(h[148:], "        ")
 	h[156] = flag
 	copy(h[257:], "ustar\x0000")
 	copy(h[345:500], prefix)
-	sum := 0
+	var sum int64
 	for _, c := range h {
-		sum += int(c)
+		sum += int64(c)
 	}
-	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+	octal(h[148:155], sum)
 	return append(dst, h[:]...)
+}
+
+// octal fills a field with a number's digits, leading zeros and a NUL. Headers
+// are made anew for every member that is read, so that it must be quick.
+func octal(field []byte, n int64) {
+	last := len(field) - 1
+	for i := last - 1; i >= 0; i-- {
+		field[i] = '0' + byte(n&7)
+		n >>= 3
+	}
+	field[last] = 0
 }
 
 // errNotTar says that a block is no header this format allows.
