@@ -280,6 +280,9 @@ def bundle(data, entries, now):
     touched = lambda m: any(a < m.off + sum(n for _, n in m.ranges) and b > m.at for a, b in lost)
     members = walk(tar, lost, cut, found)
     names = list(members)
+    if any(n.startswith(("exhibit/erased/", "exhibit/erasure/")) for n in names):
+        found.add("NEWER", "items were erased: disclosure.md, section 10, is not known here")
+        return found
     whole = tar[:512] == ustar(b"exhibit/format", 17, int(tar[136:147] or b"0", 8) if tar[136:147].isdigit() else 0, b"0") and tar[512:529] == b"exhibit-bundle 1\n"
     text = lambda name: members[name].data if name in members else b""
     try:
@@ -334,7 +337,7 @@ def bundle(data, entries, now):
         if letter(name) == "M":
             lines, at = m.data.splitlines(True) if not touched(m) else [], m.off
             if lines:
-                count = parse(lines[0]).get("i", 0) if lost else count
+                count = (found.check(parse, lines[0]) or {}).get("i", count) if lost else count
                 rows.append((count, len(lines) // 2, at, len(m.data), int(name[17:-6])))
             if len(lines) % 2:
                 found.add("ALTERED", name + " ends between two lines")

@@ -213,6 +213,18 @@ func TestLogsGetTheSameVerdictFromBoth(t *testing.T) {
 	}
 }
 
+// Erasure (disclosure.md, section 10) is a form the second program does not
+// know. It must say so, and neither verify such a bundle nor call it altered.
+func TestErasedBundlesAreNotJudged(t *testing.T) {
+	tools(t)
+	for _, name := range []string{"content", "metadata", "later"} {
+		verdict, code, out := theirs(t, "bundle", vectors(t, "erasure", name+".exhibit.tar.zst"))
+		if verdict != "NEWER" || code != 7 {
+			t.Errorf("%s: %s (%d)\n%s", name, verdict, code, out)
+		}
+	}
+}
+
 // The vectors of RFC 8032, section 7.1, and what must not hold. The first one is
 // left out: its message is empty, which openssl pkeyutl refuses; no note is.
 func TestTheirEd25519IsThatOfTheRFC(t *testing.T) {
