@@ -1,8 +1,13 @@
 """Bundles, after docs/format/bundle.md."""
 
-import base64, collections, re, struct, subprocess
+import base64, collections, functools, re, struct, subprocess
 
-from primitives import (Broken, GRAVITY, Findings, b64, check, ed25519, need, parse, sha256, sshsig, strings, text_time, trust)
+from primitives import Broken, GRAVITY, Findings, b64, ed25519, need, parse, pem, sha256, sshsig, strings, text_time, trust
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
 
 
 # ---- bundle.md, sections 2 and 3: frames and tar ----------------------------------------------------------------------
@@ -30,6 +35,7 @@ def frame_size(data, at):
     return (p + 4 - at, content) if p + 4 <= len(data) else (None, None)
 
 
+@functools.lru_cache(64)
 def unzstd(frame, size):
     done = subprocess.run(["zstd", "-dcq", "--memory=8MB"], input=frame, capture_output=True)
     return done.stdout if done.returncode == 0 and len(done.stdout) == size else None
@@ -274,6 +280,9 @@ def bundle(data, entries, now):
     touched = lambda m: any(a < m.off + sum(n for _, n in m.ranges) and b > m.at for a, b in lost)
     members = walk(tar, lost, cut, found)
     names = list(members)
+    if any(n.startswith(("exhibit/erased/", "exhibit/erasure/")) for n in names):
+        found.add("NEWER", "items were erased: disclosure.md, section 10, is not known here")
+        return found
     whole = tar[:512] == ustar(b"exhibit/format", 17, int(tar[136:147] or b"0", 8) if tar[136:147].isdigit() else 0, b"0") and tar[512:529] == b"exhibit-bundle 1\n"
     text = lambda name: members[name].data if name in members else b""
     try:
@@ -297,7 +306,7 @@ def bundle(data, entries, now):
         for k in "MC":
             need([int(n[-12:].split("/")[-1].split(".")[0]) for n in names if letter(n) == k] == list(range(kinds.count(k))), "batches are not numbered in order")
     if not lost:
-        check(found, layout)
+        found.check(layout)
 
     def beginning():
         before = names[:names.index("exhibit/header.json")]
@@ -305,18 +314,17 @@ def bundle(data, entries, now):
         first = text("exhibit/manifest/000000.jsonl").splitlines(True)
         need(text("exhibit/header.json") == b"".join(first[:2]), "header.json is not leaf 0")
         need(text("exhibit/collector.pub").decode() == head["key"] + "\n", "key of the header and collector.pub differ")
-        pem = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + key)
-        need(text("exhibit/collector.pem") == b"-----BEGIN PUBLIC KEY-----\n" + pem + b"\n-----END PUBLIC KEY-----\n", "collector.pem is not collector.pub")
+        need(text("exhibit/collector.pem") == pem(key), "collector.pem is not collector.pub")
         need(all(members[n].mtime == (started, 0) for n in names if not n.startswith("files/")), "time of a member")
         need((head["grade"] == "A") == ("exhibit/collector-key.sig" in names), "grade and binding differ")
         return sshsig(text("exhibit/collector-key.sig"), text("exhibit/collector.pub"), "exhibit-custody") if head["grade"] == "A" else None
-    examiner = check(found, beginning)
+    examiner = found.check(beginning)
 
     def recovery():
         said = parse(text("exhibit/recovery.json"))
         lost.extend((off, off + n) for off, n in said["lost"] or [])
     if "exhibit/recovery.json" in members:
-        check(found, recovery)
+        found.check(recovery)
         cut = True  # such a bundle is a prefix at best
 
     leaves, used, items, proven, rows, last = {}, set(), [], 0, [], b""
@@ -329,12 +337,12 @@ def bundle(data, entries, now):
         if letter(name) == "M":
             lines, at = m.data.splitlines(True) if not touched(m) else [], m.off
             if lines:
-                count = parse(lines[0]).get("i", 0) if lost else count
+                count = (found.check(parse, lines[0]) or {}).get("i", count) if lost else count
                 rows.append((count, len(lines) // 2, at, len(m.data), int(name[17:-6])))
             if len(lines) % 2:
                 found.add("ALTERED", name + " ends between two lines")
             for first, second in zip(lines[::2], lines[1::2]):
-                item, meta = check(found, record, first, count), check(found, record, second, count)
+                item, meta = found.check(record, first, count), found.check(record, second, count)
                 leaf = sha256(b"\0%s\n%s\n" % (sha256(first).hex().encode(), sha256(second).hex().encode()))
                 if leaves.setdefault(count, leaf) != leaf:
                     found.add("ALTERED", "record %d is not the one of leaves.txt" % count)
@@ -348,7 +356,7 @@ def bundle(data, entries, now):
             if lost and not all(known):
                 continue
             last = b"%s\n%d\n%s\n" % (origin, size, base64.b64encode(root(known))) if all(known) else b""
-            if size < 1 or not lost and size != count or check(found, lambda: note(m.data, last, key) or True) is None:
+            if size < 1 or not lost and size != count or found.check(lambda: note(m.data, last, key) or True) is None:
                 found.add("ALTERED", name + " is not that of the tree at its place")
             else:
                 proven = size
@@ -366,7 +374,7 @@ def bundle(data, entries, now):
         last, proven = text("exhibit/seal.txt"), len(listed)
         count = proven
         if "exhibit/seal.txt.sig" in members and "exhibit/seal.note" in members:
-            check(found, tail)
+            found.check(tail)
     items = items if not cut else [x for x in items if x[0].get("i", -1) < proven]
     for item, meta, _ in items:
         i, kind = item.get("i"), item.get("k")
@@ -378,7 +386,7 @@ def bundle(data, entries, now):
             continue
         hit = [(a, b) for a, b in lost for off, n in ([[meta["off"], item["stored"]]] if "off" in meta else meta["segs"]) if a < off + n and b > off - 2560]
         if not hit:
-            used.update(check(found, content, item, meta, members, started) or [])
+            used.update(found.check(content, item, meta, members, started) or [])
     loose = [n for n in names if letter(n) in "fb" and n not in used and not touched(members[n])]
     end = max([members[n].at for n in names if letter(n) == "C"], default=0)
     if not lost and any(not cut or members[n].at < end and not re.search(r"\.seg\d{5}$", n) for n in loose):
@@ -409,7 +417,7 @@ def bundle(data, entries, now):
             found.add("DAMAGED", name + " is lost")
     if not lost and (not cut or "exhibit/seal.txt" in members):
         for part in [tail] if cut else [tail, indexes]:
-            check(found, part)
+            found.check(part)
     if lost:
         found.add("DAMAGED", "lost of the tar: %s; proven: %d records" % (lost, proven))
     if cut:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A second, independent verifier of Exhibit's evidence, written from docs/format/bundle.md and
-docs/format/custody.md alone. Python 3.9, its standard library and the programs zstd and ssh-keygen.
+docs/format/custody.md alone. Python 3.9, its standard library and the programs zstd, ssh-keygen and openssl (3.0).
 
     exhibit_verify.py bundle FILE [--signers FILE] [--now UTC]
     exhibit_verify.py custody CASE EXHIBIT [--signers FILE] [--now UTC] [--head SHA256]... [--bundle FILE]
@@ -10,9 +10,9 @@ It prints what it found, one line each, and last the verdict; the exit code is t
 
 import argparse, datetime, os, sys
 
-from bundle_check import bundle
-from custody_check import custody, event
-from primitives import Findings, check, signers, text_time
+from bundle_check import bundle, read
+from custody_check import Newer, custody, event
+from primitives import Findings, signers, text_time
 
 EXIT = {"VERIFIED": 0, "UNREADABLE": 1, "VERIFIED-PREFIX": 3, "DAMAGED": 4, "ALTERED": 4,
         "INTACT-SIGNER-UNKNOWN": 5, "INTACT-TIME-UNPROVEN": 5, "NEWER": 7}
@@ -30,12 +30,16 @@ def main():
     a = p.parse_args()
     now = text_time(a.now)[0] if a.now else datetime.datetime.now().timestamp()
     if a.what == "custody":
-        found = custody(a.path, a.exhibit, signers(a.signers or os.path.join(a.path, "allowed_signers")), now, a.head, a.bundle)
+        entries = signers(a.signers or os.path.join(a.path, "allowed_signers"))
+        found = custody(a.path, a.exhibit, entries, now, a.head, a.bundle)
     elif a.what == "bundle":
-        found = bundle(open(a.path, "rb").read(), signers(a.signers) if a.signers else [], now)
+        found = bundle(read(a.path), signers(a.signers) if a.signers else [], now)
     else:
         found = Findings()
-        check(found, event, open(a.path, "rb").read())
+        try:
+            found.check(event, read(a.path))
+        except Newer as why:
+            found.add("NEWER", str(why))
     for verdict, text in found:
         print("%s: %s" % (verdict, ascii(text)[1:-1]))
     print(found.verdict())
