@@ -3,6 +3,8 @@ package hungfs
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -40,10 +42,17 @@ func Mount(t testing.TB, dir string, content []byte) *FS {
 		t.Skipf("skipped: no FUSE mount for us: %v", err)
 	}
 	f := &FS{fd: fd, content: content}
-	// Forcing it off ends everything that waits; so does the end of the process.
-	end := func() { _ = unix.Unmount(dir, unix.MNT_FORCE) }
-	late := time.AfterFunc(longest, end)
 	go f.serve()
+	abort, err := aborter(t, dir)
+	if err != nil {
+		_ = unix.Unmount(dir, unix.MNT_FORCE)
+		unix.Close(fd)
+		t.Skipf("skipped: no way to end what hangs: %v", err)
+	}
+	// It ends everything that waits. A process that dies before has threads that
+	// wait, which keep its end of the connection open, and so never ends itself.
+	end := func() { _ = os.WriteFile(abort, []byte("1"), 0o200) }
+	late := time.AfterFunc(longest, end)
 	t.Cleanup(func() {
 		late.Stop()
 		end()
@@ -53,6 +62,21 @@ func Mount(t testing.TB, dir string, content []byte) *FS {
 		}
 	})
 	return f
+}
+
+// aborter returns the file that ends the connection of a mount, wherever that
+// is mounted by then, or no more (Documentation/filesystems/fuse).
+func aborter(t testing.TB, dir string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return "", err
+	}
+	control := t.TempDir()
+	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err != nil {
+		return "", err
+	}
+	t.Cleanup(func() { _ = unix.Unmount(control, unix.MNT_DETACH) })
+	return filepath.Join(control, strconv.FormatUint(uint64(unix.Minor(st.Dev)), 10), "abort"), nil
 }
 
 // Hang makes it answer nothing from now on.

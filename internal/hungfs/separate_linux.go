@@ -13,14 +13,19 @@ import (
 
 const variable = "EXHIBIT_TEST_MOUNTNS"
 
-// Elsewhere runs the calling test again in a process with mounts of its own
-// and reports true when that is done: the caller returns. In the new process
-// it reports false. The test is skipped where the system does not let us.
+// Elsewhere runs the calling test again in a process with mounts and processes
+// of its own and reports true when that is done: the caller returns. In the new
+// process it reports false. The test is skipped where the system does not let
+// us. Two such tests must not see each other's processes: each would wait for
+// the file system of the other, and neither could end.
 func Elsewhere(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(variable) == t.Name() {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			t.Skipf("skipped: mounts are shared: %v", err)
+		}
+		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+			t.Skipf("skipped: no /proc of our own: %v", err)
 		}
 		return false
 	}
@@ -33,7 +38,7 @@ func Elsewhere(t *testing.T) bool {
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=170s")
 	cmd.Env = append(os.Environ(), variable+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err != nil && len(out) == 0:
