@@ -6,8 +6,8 @@ Python 3.9, its standard library and the programs zstd, ssh-keygen and openssl.
     exhibit_verify.py custody CASE EXHIBIT [--signers FILE] [--now UTC] [--head SHA256]...
     exhibit_verify.py event FILE
 
-It prints why, and last the verdict. It stops at the first thing that decides against a bundle, and does not say what is
-still proven of one that lost bytes. The exit code is that of the table in bundle.md."""
+It prints why, and last the verdict; the exit code is that of the table in bundle.md. It stops at the first thing that
+decides against a bundle, and does not say what is still proven of one that lost bytes."""
 import base64, calendar, collections, fnmatch, getopt, hashlib, io, json, os, pathlib, re, struct, subprocess, sys
 import tarfile, tempfile, time
 
@@ -75,24 +75,23 @@ def pem(key):
 def note(data, body, key):
     """Data must be body and one signature line by the run's key (C2SP signed-note)."""
     origin = body.split(b"\n")[0]
-    head = body + b"\n" + "— ".encode() + origin + b" "
+    head = b"%s\n%s %s " % (body, "—".encode(), origin)
     need(data.startswith(head) and data.endswith(b"\n"), "note over something else, or in another spelling")
     raw = b64(data[len(head):-1])
     need(raw[:4] == sha256(origin + b"\n\1" + key)[:4] and holds(
         "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key", "-rawin", "-in", "message", "-sigfile", "sig",
         key=pem(key), message=body, sig=raw[4:]), "signature of a note does not hold")
 
-def bound(text):
-    """A time of allowed_signers in seconds; without Z it is local."""
+def bound(text):  # a time of allowed_signers in seconds; without Z it is local
     moment = time.strptime(text.rstrip("Z").ljust(14, "0"), "%Y%m%d%H%M%S")
     return calendar.timegm(moment) if text.endswith("Z") else time.mktime(moment)
 
 def signers(path):
     """[(principals, options, key)] of an allowed_signers file; certificates are left out: they only ever add trust."""
     line = r'^"?([^\s"#]+)"?[ \t]+(?:((?:[^\s"]|"[^"\n]*")+)[ \t]+)??(?:sk-)?(?:ssh|ecdsa)-\S+[ \t]+(\S+)'
-    found = [(who, dict(re.findall(r'([a-z-]+)(?:="([^"]*)")?', options)), base64.b64decode(key))
-             for who, options, key in re.findall(line, pathlib.Path(path).read_text("utf-8"), re.M)]
-    return [entry for entry in found if "cert-authority" not in entry[1]]
+    return [(who, dict(re.findall(r'([a-z-]+)(?:="([^"]*)")?', options)), base64.b64decode(key))
+            for who, options, key in re.findall(line, pathlib.Path(path).read_text("utf-8"), re.M)
+            if "cert-authority" not in options]
 
 def matches(patterns, text):
     hits = [p for p in patterns.split(",") if fnmatch.fnmatchcase(text, p.lstrip("!").replace("[", "[[]"))]
@@ -156,7 +155,7 @@ def frames(data):
     except struct.error:
         need(not data.endswith(TABLE_END), "frame at %d leads behind the end" % at, "DAMAGED")
         return b"".join(tar), True
-    table, end = struct.pack("<4sI", SKIPPABLE, 8 * len(sizes) + 9) + b"".join(sizes), data[at:]
+    end, table = data[at:], struct.pack("<4sI", SKIPPABLE, 8 * len(sizes) + 9) + b"".join(sizes)
     table += struct.pack("<IB", len(sizes), 0) + TABLE_END
     need(table.startswith(end) or end.startswith(table), "the seek table does not fit the frames", "DAMAGED")
     need(len(end) <= len(table), "bytes behind the seek table")
@@ -211,8 +210,7 @@ def member(tar, info):
     return Member(info.offset, tar[off:off + stored], info.size, off, ranges, mtime, end) if end <= len(tar) else None
 
 def walk(tar, cut):
-    """The members by name."""
-    members, at = {}, 0
+    members, at = {}, 0  # by name
     try:
         for info in tarfile.open(fileobj=io.BytesIO(tar), mode="r:", encoding="latin-1"):
             m = member(tar, info)
@@ -236,12 +234,9 @@ def layout(names, cut):
     control = [n for n in names if not re.fullmatch(r"exhibit/blocks/\d+\.sha256|files/.+", n)]
     turns = ["exhibit/" + n % i for i in range(len(control)) for n in ("manifest/%06d.jsonl", "checkpoint/%06d.note")]
     turns = turns[:sum(n in turns for n in control)]
-    optional = {"exhibit/recovery.json", "exhibit/recovery.note"}
-    if "exhibit/collector-cert.pub" not in names:
-        optional.add("exhibit/seal.cert.sig")
-    if "exhibit/recovery.note" in names:  # of a bundle without a seal
-        optional |= {n for n in TAIL if "/seal." in n}
-    want = [n for n in HEAD if n in control] + turns + [n for n in TAIL if n in control or n not in optional]
+    optional = r"/seal\.|recovery" if "exhibit/recovery.note" in names else r"cert\.sig|recovery"
+    want = [n for n in HEAD if n in control] + turns
+    want += [n for n in TAIL if n in control or not re.search(optional, n)]
     need(control == want[:len(control)] and (cut or control == want and len(turns) % 2 == 0 and names[-1] in control),
          "control members: missing, unknown, or in another order")
     for this, following in zip(names, names[1:]):
@@ -279,8 +274,8 @@ def content(item, meta, members, started):
     if "blk" in item:
         blocks = [sha256(whole[i:i + (4 << 20)]) for i in range(0, len(whole), 4 << 20)]
         names.append("exhibit/blocks/%d.sha256" % item["i"])
-        top = root([sha256(b"\0" + b) for b in blocks]).hex()
-        need(members[names[-1]].data == hexlines(blocks) and item["blk"] == {"size": 4 << 20, "root": top}, "blocks")
+        need(members[names[-1]].data == hexlines(blocks) and item["blk"]["size"] == 4 << 20 and
+             item["blk"]["root"] == root([sha256(b"\0" + b) for b in blocks]).hex(), "blocks of " + name)
     return names
 
 def manifest_index(text, places):
@@ -291,26 +286,26 @@ def manifest_index(text, places):
 
 def bundle(data, entries, now):
     tar, cut = frames(data)
-    first = headers(b"exhibit/format", 17, int(tar[136:147] or b"0", 8) * 10**9, None) + b"exhibit-bundle 1\n"
+    began = int(re.sub(rb"[^0-7]", b"0", b"0" + tar[136:147]), 8) * 10**9
+    first = headers(b"exhibit/format", 17, began, None) + b"exhibit-bundle 1\n"
     need(tar.startswith(first), "no bundle of version 1", "UNREADABLE")
     members = walk(tar, cut)
-    need(not cut or "exhibit/header.json" in members, "the file ends before its header", "UNREADABLE")
     names, text = list(members), {n[8:]: m.data for n, m in members.items() if n.startswith("exhibit/")}
-    if "recovery.json" in text:  # section 11: a prefix at best
-        cut = True
-        need(not parse(text["recovery.json"])["lost"], "recovered from a bundle that had lost bytes", "DAMAGED")
+    need(not cut or "header.json" in text, "the file ends before its header", "UNREADABLE")
+    cut = cut or "recovery.json" in text  # section 11: a prefix at best
+    need(not parse(text.get("recovery.json", b'{"lost":null}'))["lost"], "recovered, and bytes are lost", "DAMAGED")
     layout(names, cut)
     head = parse(text["header.json"].split(b"\n")[0])["header"]
     blob = b64(head["key"].split(" ")[1].encode())
-    key, started = blob[-32:], nanoseconds(head["started"]) // 10**9 * 10**9
+    key, origin = blob[-32:], b"exhibit.bundle.v1/" + head["bundle"].encode()
+    started = nanoseconds(head["started"]) // 10**9 * 10**9
     need(blob == string(b"ssh-ed25519") + string(key) and head["key"].startswith("ssh-ed25519 "), "no Ed25519 key")
-    need(head["members"] == {n: sha256(members[n].data).hex() for n in names[:names.index("exhibit/header.json")]},
-         "a member before the header is not the one it lists")
+    sums = {n: sha256(members[n].data).hex() for n in names[:names.index(HEAD[-1])]}
+    need(head["members"] == sums, "a member before the header is not the one it lists")
     need(all(m.mtime == started for n, m in members.items() if n.startswith("exhibit/")), "time of a control member")
-    keys = [blob]
     need((head["grade"] == "A") == ("collector-key.sig" in text), "grade and binding differ")
-    if "collector-key.sig" in text:
-        keys.append(sshsig(text["collector-key.sig"], text["collector.pub"], "exhibit-custody"))
+    attended = {"collector-key.sig"} & set(text)
+    keys = [blob] + [sshsig(text[n], text["collector.pub"], "exhibit-custody") for n in attended]
     leaves, items, places, proven, body, used, ended = [], [], [], 0, b"", set(), started
     for name, m in members.items():  # section 4 and 7
         lines, at = m.data.splitlines(True), m.off
@@ -318,15 +313,15 @@ def bundle(data, entries, now):
             need(lines and len(lines) % 2 == 0, "no records, or half of one: " + name)
             for pair in zip(lines[::2], lines[1::2]):
                 item, meta = parse(pair[0]), parse(pair[1])
-                need(item["i"] == meta["i"] == len(leaves) and re.fullmatch("[0-9a-f]{64}", item["salt"] + meta["salt"])
-                     and all(line.endswith(b"\n") and len(line) <= 1 << 20 for line in pair), "record %d" % len(leaves))
+                need(item["i"] == meta["i"] == len(leaves), "record %d: index" % len(leaves))
+                need(re.fullmatch("[0-9a-f]{64}", item["salt"] + meta["salt"]), "record %d: salts" % item["i"])
+                need(len(max(pair, key=len)) <= 1 << 20 and pair[1].endswith(b"\n"), "record %d: lines" % item["i"])
                 leaves.append(sha256(b"\0" + hexlines(map(sha256, pair))))
                 items.append((item, meta))
-                places.append((len(places), at, len(pair[0] + pair[1]), int(name[-12:-6])))
-                at += len(pair[0] + pair[1])
+                places.append((item["i"], at, len(b"".join(pair)), int(name[-12:-6])))
+                at += len(b"".join(pair))
         elif name.startswith("exhibit/checkpoint/"):
-            top = base64.b64encode(root(leaves)).decode()
-            body = ("exhibit.bundle.v1/%s\n%d\n%s\n" % (head["bundle"], len(leaves), top)).encode()
+            body = b"%s\n%d\n%s\n" % (origin, len(leaves), base64.b64encode(root(leaves)))
             note(m.data, body, key)
             proven, end = len(leaves), m.at
     need(proven, "no checkpoint is proven", "UNREADABLE")
@@ -357,7 +352,7 @@ def bundle(data, entries, now):
         need(text.get(name, expected) == expected, name + " is not what it must be")
     if "seal.txt.sig" in text:
         need(sshsig(text["seal.txt.sig"], body, "exhibit-seal", (64,)) == blob, "seal by another key")
-    if "seal.cert.sig" in text:
+    if "seal.cert.sig" in text or "collector-cert.pub" in text and not cut:
         certificate = b64(text["collector-cert.pub"].split()[1])
         need(sshsig(text["seal.cert.sig"], body, "exhibit-seal") == certificate, "seal by another certificate")
     if "seal.note" in text:
@@ -371,10 +366,9 @@ def listed(value):
 
 def fields(**shapes):
     """A regular expression of an object with these members in their order; those whose name ends in _ must be there."""
-    text = ""
-    for key, value in shapes.items():
-        text += r'(?:(?:(?<=\{)|(?<!\{),)"%s":(?:%s))%s' % (key.rstrip("_"), value, "" if key[-1] == "_" else "?")
-    return r"\{(?!\})%s\}" % text
+    texts = [r'(?:(?:(?<=\{)|(?<!\{),)"%s":(?:%s))%s' % (key.rstrip("_"), value, "" if key[-1] == "_" else "?")
+             for key, value in shapes.items()]
+    return r"\{(?!\})%s\}" % "".join(texts)
 
 ESCAPE = r'\\(?:["\\nt]|u(?:00(?:0[0-8b-f]|1[0-9a-f]|7f|[89][0-9a-f])|061c|200[ef]|202[89a-e]|206[6-9]|feff))'
 TEXT = r'"(?:[^"\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|%s)+"' % ESCAPE
@@ -385,13 +379,11 @@ KINDS = ("ordered collected sealed interrupted recovered verified opened analyse
 UTC, ZONE = r'"(?:19[7-9]|[2-9]\d\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"', r'"(?!-00:00)[+-](?:[01]\d|2[0-3]):[0-5]\d"'
 EVENT = fields(  # the table of section 2: there is one spelling, so that one expression says it
     v_="1", case_='"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?"',
-    exhibit_=r'"EX-(?!000")(?:\d{3}|[1-9]\d{3,8})"', event_='"(?:%s)"' % KINDS,
-    prev_=listed(HEX) + r"|\[\]", seal=HEX, outer_sha256=HEX, size=COUNT,
-    actor_=fields(id_=TEXT, name=TEXT, org=TEXT, role=TEXT, key_=KEY),
+    exhibit_=r'"EX-(?!000")(?:\d{3}|[1-9]\d{3,8})"', event_='"(?:%s)"' % KINDS, prev_=listed(HEX) + r"|\[\]",
+    seal=HEX, outer_sha256=HEX, size=COUNT, actor_=fields(id_=TEXT, name=TEXT, org=TEXT, role=TEXT, key_=KEY),
     to=fields(id_=TEXT, name=TEXT, org=TEXT, role=TEXT, key=KEY),
     time_=fields(utc_=UTC, tz=ZONE, source_='"(?:system|ntp|gps|tsa|manual)"', offset_ms=INT,
-                 uncertainty_ms="0|" + COUNT, mono=COUNT, boot_id=TEXT),
-    place=TEXT, purpose=TEXT, authority=TEXT,
+                 uncertainty_ms="0|" + COUNT, mono=COUNT, boot_id=TEXT), place=TEXT, purpose=TEXT, authority=TEXT,
     medium=fields(type=TEXT, make=TEXT, model=TEXT, serial=TEXT, seal_bag=TEXT),
     tool=fields(name_=TEXT, ver=TEXT, sha256=HEX), check=fields(before=TEXT, after=TEXT, result_=TEXT),
     refs=listed(TEXT), note=TEXT, attach=listed(fields(name_=TEXT, sha256_=HEX)))
@@ -400,8 +392,7 @@ def event(data):
     value = parse(data, high=2**63)
     need(type(value["v"]) is not int or value["v"] < 2, "event of a newer version", "NEWER")
     need(len(data) <= 65536 and re.fullmatch(EVENT + "\n", data.decode(), re.A), "no event in its one spelling")
-    need(value["prev"] == sorted(set(value["prev"])), "parents in another order")
-    nanoseconds(value["time"]["utc"])  # fails for a day that does not exist
+    need(value["prev"] == sorted(set(value["prev"])) and nanoseconds(value["time"]["utc"]) >= 0, "parents, or time")
     return value
 
 def judge(name, files, events, about, exhibit, entries, now):
@@ -415,7 +406,7 @@ def judge(name, files, events, about, exhibit, entries, now):
     need(e["case"] == about["id"] and e["exhibit"] == exhibit, "of another case or exhibit")
     number = 1 + max([int(n.split("-")[0]) for n in parents if n in events], default=0)
     fits = name == "%04d-%s-%s.json" % (number, e["event"], sha256(files[name]).hex()[:12])
-    need(fits or any(p not in events for p in parents), "another name than its contents give it")
+    need(fits or any(p not in events for p in parents), "its name does not fit")
     fingerprint = "SHA256:" + base64.b64encode(sha256(key or b"")).decode().rstrip("=")
     need(key is None or fingerprint == e["actor"]["key"], "signed by another key")
     need(key and None not in parents, "its signature or a predecessor is missing", "DAMAGED")
@@ -430,21 +421,21 @@ def custody(case, exhibit, entries, now, heads):
     found = [judged(judge, n, files, events, about, exhibit, entries, now) + (n,) for n in read]
     found += [("DAMAGED", "its event is missing", n) for n in files if n.endswith(".json.sig") and n[:-4] not in files]
     found += [("ALTERED", "a second beginning", n) for n in [n for n in events if not events[n]["prev"]][1:]]
-    hashes = {sha256(files[n]).hex() for n in events}
-    found += [("DAMAGED", "not in the log", h) for h in heads if h not in hashes]
-    found += [] if read else [("UNREADABLE", "no events", exhibit)]
+    missing = set(heads) - {sha256(files[n]).hex() for n in events}
+    found += [("DAMAGED", "not in the log", h) for h in missing]
     for verdict, text, name in found:
         print(ascii("%s: %s: %s" % (name, verdict, text)))
-    return max([f[0] for f in found], key=GRAVITY), "the gravest"
+    return max([f[0] for f in found], key=GRAVITY) if read else "UNREADABLE", "%d events" % len(read)
 
 def main():
     options, (what, path, *exhibit) = getopt.gnu_getopt(sys.argv[1:], "", ["signers=", "now=", "head="])
     chosen, heads = dict(options), [value for option, value in options if option == "--head"]
     now = nanoseconds(chosen["--now"]) if "--now" in chosen else time.time_ns()
     entries = signers(chosen.get("--signers", path + "/allowed_signers" if what == "custody" else os.devnull))
-    verdict, why = judged({"bundle": lambda: bundle(pathlib.Path(path).read_bytes(), entries, now),
-                           "custody": lambda: custody(path, exhibit[0], entries, now, heads),
-                           "event": lambda: ("VERIFIED", event(pathlib.Path(path).read_bytes())["event"])}[what])
+    kinds = {"bundle": lambda: bundle(pathlib.Path(path).read_bytes(), entries, now),
+             "custody": lambda: custody(path, exhibit[0], entries, now, heads),
+             "event": lambda: ("VERIFIED", event(pathlib.Path(path).read_bytes())["event"])}
+    verdict, why = judged(kinds[what])
     print("%s\n%s" % (ascii(why)[1:-1], verdict))
     return EXIT[verdict]
 
