@@ -1,27 +1,21 @@
 #!/usr/bin/env python3
 """A second, independent verifier of Exhibit's evidence, written from docs/format/bundle.md and custody.md alone, with
 Python 3.9, its standard library and the programs zstd, ssh-keygen and openssl.
-
     exhibit_verify.py bundle FILE [--signers FILE] [--now UTC]
     exhibit_verify.py custody CASE EXHIBIT [--signers FILE] [--now UTC] [--head SHA256]...
     exhibit_verify.py event FILE
-
 It prints why, and last the verdict; the exit code is that of the table in bundle.md. It stops at the first thing that
 decides against a bundle, and does not say what is still proven of one that lost bytes."""
 import base64, calendar, collections, fnmatch, getopt, hashlib, io, json, os, pathlib, re, struct, subprocess, sys
 import tarfile, tempfile, time
-
 EXIT = {"VERIFIED": 0, "VERIFIED-PREFIX": 3, "INTACT-TIME-UNPROVEN": 5, "INTACT-SIGNER-UNKNOWN": 5,
         "DAMAGED": 4, "ALTERED": 4, "UNREADABLE": 1, "NEWER": 7}  # the later, the graver
 GRAVITY = list(EXIT).index
-
 class Broken(Exception):
     """A verdict, and why."""
-
 def need(condition, text, verdict="ALTERED"):
     if not condition:
         raise Broken(verdict, text)
-
 def judged(what, *args):
     """The verdict that what returns or fails with, and why."""
     try:
@@ -30,13 +24,10 @@ def judged(what, *args):
         return e.args
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error) as e:
         return "ALTERED", repr(e)
-
 def sha256(data):
     return hashlib.sha256(data).digest()
-
 def hexlines(digests):
     return b"".join(d.hex().encode() + b"\n" for d in digests)
-
 # ---- Signatures, and who may sign ----------------------------------------------------------------------------------
 def holds(*command, **files):
     """Whether a program exits with 0 in a folder with these files; it reads the one called message."""
@@ -44,15 +35,12 @@ def holds(*command, **files):
         for name, data in files.items():
             pathlib.Path(folder, name).write_bytes(data)
         return subprocess.run(command, cwd=folder, input=files["message"], capture_output=True).returncode == 0
-
 def b64(text):
     data = base64.b64decode(text, validate=True)
     need(base64.b64encode(data) == text, "base64 in another spelling")
     return data
-
 def string(data):
     return struct.pack(">I", len(data)) + data
-
 def sshsig(armor, message, namespace, widths=(64, 70)):
     """The public key that made an armored SSH signature over message (OpenSSH, PROTOCOL.sshsig)."""
     lines = "|".join(r"(?:.{%d}\n)*.{1,%d}" % (n, n) for n in widths)
@@ -66,12 +54,10 @@ def sshsig(armor, message, namespace, widths=(64, 70)):
     need(holds("ssh-keygen", "-Y", "check-novalidate", "-n", namespace, "-s", "sig", message=message, sig=armor),
          "signature does not hold")
     return blob[14:end]
-
 def pem(key):
     """An Ed25519 key as SubjectPublicKeyInfo (RFC 8410)."""
     text = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + key)
     return b"-----BEGIN PUBLIC KEY-----\n" + text + b"\n-----END PUBLIC KEY-----\n"
-
 def note(data, body, key):
     """Data must be body and one signature line by the run's key (C2SP signed-note)."""
     origin = body.split(b"\n")[0]
@@ -81,22 +67,18 @@ def note(data, body, key):
     need(raw[:4] == sha256(origin + b"\n\1" + key)[:4] and holds(
         "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key", "-rawin", "-in", "message", "-sigfile", "sig",
         key=pem(key), message=body, sig=raw[4:]), "signature of a note does not hold")
-
 def bound(text):  # a time of allowed_signers in seconds; without Z it is local
     moment = time.strptime(text.rstrip("Z").ljust(14, "0"), "%Y%m%d%H%M%S")
     return calendar.timegm(moment) if text.endswith("Z") else time.mktime(moment)
-
 def signers(path):
     """[(principals, options, key)] of an allowed_signers file; certificates are left out: they only ever add trust."""
     line = r'^"?([^\s"#]+)"?[ \t]+(?:((?:[^\s"]|"[^"\n]*")+)[ \t]+)??(?:sk-)?(?:ssh|ecdsa)-\S+[ \t]+(\S+)'
     return [(who, dict(re.findall(r'([a-z-]+)(?:="([^"]*)")?', options)), base64.b64decode(key))
             for who, options, key in re.findall(line, pathlib.Path(path).read_text("utf-8"), re.M)
             if "cert-authority" not in options]
-
 def matches(patterns, text):
     hits = [p for p in patterns.split(",") if fnmatch.fnmatchcase(text, p.lstrip("!").replace("[", "[[]"))]
     return bool(hits) and not any(p.startswith("!") for p in hits)
-
 def trust(entries, key, principal, namespaces, stated, now):
     """The verdict about a key, principal None meaning anybody, at the time stated and now (nanoseconds)."""
     ok = [any(k == key and (principal is None or matches(who, principal)) and
@@ -104,12 +86,10 @@ def trust(entries, key, principal, namespaces, stated, now):
               bound(o.get("valid-after", "19700101Z")) <= at // 10**9 <= bound(o.get("valid-before", "99991231Z"))
               for who, o, k in entries) for at in (stated, now)]
     return "VERIFIED" if all(ok) else "INTACT-TIME-UNPROVEN" if ok[0] else "INTACT-SIGNER-UNKNOWN"
-
 # ---- JSON and times ------------------------------------------------------------------------------------------------
 def unique(pairs):
     need(len(dict(pairs)) == len(pairs), "a key stands twice")
     return dict(pairs)
-
 def parse(data, high=2**64):
     """JSON without a key that stands twice, and with integers of 64 bits only."""
     def integer(text):
@@ -117,17 +97,14 @@ def parse(data, high=2**64):
         return int(text)
     return json.loads(data.decode(), object_pairs_hook=unique, parse_int=integer, parse_float=integer,
                       parse_constant=integer)
-
 def nanoseconds(text):
     """A time of a record or an event, since 1970."""
     m = re.fullmatch(r"@(-?\d{1,19})\.(\d{9})|(\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(?:\.(\d{1,9}))?Z", text, re.A)
     need(m, "no time: " + text)
     seconds = int(m[1]) if m[1] else calendar.timegm(time.strptime(m[3], "%Y-%m-%dT%H:%M:%S"))
     return seconds * 10**9 + int((m[2] or m[4] or "").ljust(9, "0"))
-
 # ---- bundle.md, sections 2 and 3: frames and tar -------------------------------------------------------------------
 FRAME, SKIPPABLE, TABLE_END = b"\x28\xb5\x2f\xfd", b"\x5e\x2a\x4d\x18", b"\xb1\xea\x92\x8f"
-
 def frame(data, at):
     """Compressed and declared size of the frame at a place (RFC 8878); struct.error where the file ends inside it."""
     magic, flags = struct.unpack_from("<4sB", data, at)
@@ -141,7 +118,6 @@ def frame(data, at):
         end += 3 + (1 if kind == 1 else block >> 3)
     struct.unpack_from("4s", data, end)  # the checksum
     return end + 4 - at, content
-
 def frames(data):
     """The tar, and whether its end is missing."""
     tar, sizes, at = [], [], 0
@@ -160,16 +136,13 @@ def frames(data):
     need(table.startswith(end) or end.startswith(table), "the seek table does not fit the frames", "DAMAGED")
     need(len(end) <= len(table), "bytes behind the seek table")
     return b"".join(tar), len(end) < len(table)
-
 # size: with holes; off and ranges: what is stored; at and end: of all of it in the tar; mtime: nanoseconds
 Member = collections.namedtuple("Member", "at data size off ranges mtime end")
-
 def ustar(name, size, seconds, kind):
     def block(check):
         return (name[:100].ljust(100, b"\0") + b"0000444\0" + b"0000000\0" * 2 + b"%011o\0%011o\0" % (size, seconds) +
                 check + kind + bytes(100) + b"ustar\0" + b"00").ljust(512, b"\0")
     return block(b"%06o\0 " % sum(block(b" " * 8)))
-
 def headers(name, size, mtime, realsize):
     """The one spelling of a member's headers."""
     records, plain, text = [], name, b""
@@ -189,7 +162,6 @@ def headers(name, size, mtime, realsize):
     short = b"PaxHeaders/" + plain[:100].rstrip(b"/").rpartition(b"/")[2][:80]
     pax = ustar(short, len(text), 0, b"x") + text + bytes(-len(text) % 512) if text else b""
     return pax + ustar(plain, size if size < 8 << 30 else 0, min(max(mtime // 10**9, 0), 2**33 - 1), b"0")
-
 def member(tar, info):
     """The member that tarfile found, its headers written again and compared; None where the tar ends inside it."""
     whole, _, fraction = info.pax_headers.get("mtime", "%d" % info.mtime).partition(".")
@@ -208,7 +180,6 @@ def member(tar, info):
     need(tar[info.offset:off] == head[:len(tar) - info.offset], "headers of %a are not in their one spelling" % name)
     need(not any(tar[off + stored:end]), "padding behind %a is not zero" % name)
     return Member(info.offset, tar[off:off + stored], info.size, off, ranges, mtime, end) if end <= len(tar) else None
-
 def walk(tar, cut):
     members, at = {}, 0  # by name
     try:
@@ -222,13 +193,11 @@ def walk(tar, cut):
         need(cut, "tar: %s" % e)
     need(cut and len(tar) < at + 1024 or tar[at:] == bytes(1024), "no end of the tar, or not where it must be")
     return members
-
 # ---- bundle.md, sections 3 to 11 -----------------------------------------------------------------------------------
 HEAD = ["exhibit/" + n for n in "format collector.pub collector.pem collector-key.sig collector-cert.pub order.json "
         "order.json.sig README.txt verify.py verify.sh header.json".split()]
 TAIL = ["exhibit/" + n for n in "recovery.json leaves.txt index/manifest.txt index/members.txt seal.txt seal.txt.sig "
         "seal.note seal.cert.sig recovery.note locator".split()]
-
 def layout(names, cut):
     """Control members in their order, and content before a batch: section 3.1."""
     control = [n for n in names if not re.fullmatch(r"exhibit/blocks/\d+\.sha256|files/.+", n)]
@@ -242,14 +211,12 @@ def layout(names, cut):
     for this, following in zip(names, names[1:]):
         need(this in control or following not in control or following in turns[::2] or "/recovery." in following,
              "content elsewhere than before a batch: %a" % this)
-
 def root(leaves):
     """RFC 6962, section 2.1."""
     if len(leaves) < 2:
         return leaves[0] if leaves else sha256(b"")
     k = 1 << (len(leaves) - 1).bit_length() - 1
     return sha256(b"\1" + root(leaves[:k]) + root(leaves[k:]))
-
 def content(item, meta, members, started):
     """Everything sections 3 to 6 say of a record with content; the names of its members."""
     name, holes, stored, whole = meta["member"], item.get("holes", []), item.get("sums") == "stored", bytearray()
@@ -277,13 +244,11 @@ def content(item, meta, members, started):
         need(members[names[-1]].data == hexlines(blocks) and item["blk"]["size"] == 4 << 20 and
              item["blk"]["root"] == root([sha256(b"\0" + b) for b in blocks]).hex(), "blocks of " + name)
     return names
-
 def manifest_index(text, places):
     """What index/manifest.txt must be, given which stretches of records it wants to show."""
     parts = [places[int(line.split()[0]):][:int(line.split()[1])] for line in text.splitlines()]
     need(sum(parts, []) == places and all(p[0][3] == p[-1][3] for p in parts), "index/manifest.txt leads astray")
     return b"".join(b"%d %d %d %d %d\n" % (p[0][0], len(p), p[0][1], sum(r[2] for r in p), p[0][3]) for p in parts)
-
 def bundle(data, entries, now):
     tar, cut = frames(data)
     began = int(re.sub(rb"[^0-7]", b"0", b"0" + tar[136:147]), 8) * 10**9
@@ -359,17 +324,14 @@ def bundle(data, entries, now):
         note(text["seal.note"], body, key)
     best = min([trust(entries, k, None, ["exhibit-custody", "exhibit-seal"], ended, now) for k in keys], key=GRAVITY)
     return "VERIFIED-PREFIX" if cut and best == "VERIFIED" else best, "%d records are proven" % proven
-
 # ---- Custody logs, after custody.md --------------------------------------------------------------------------------
 def listed(value):
     return r"\[%s(?:,%s)*\]" % (value, value)
-
 def fields(**shapes):
     """A regular expression of an object with these members in their order; those whose name ends in _ must be there."""
     texts = [r'(?:(?:(?<=\{)|(?<!\{),)"%s":(?:%s))%s' % (key.rstrip("_"), value, "" if key[-1] == "_" else "?")
              for key, value in shapes.items()]
     return r"\{(?!\})%s\}" % "".join(texts)
-
 ESCAPE = r'\\(?:["\\nt]|u(?:00(?:0[0-8b-f]|1[0-9a-f]|7f|[89][0-9a-f])|061c|200[ef]|202[89a-e]|206[6-9]|feff))'
 TEXT = r'"(?:[^"\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|%s)+"' % ESCAPE
 HEX, KEY, COUNT, INT = '"(?!0{64})[0-9a-f]{64}"', '"SHA256:[A-Za-z0-9+/]{43}"', r"[1-9]\d*", r"(?:0|-?[1-9]\d*)"
@@ -387,14 +349,12 @@ EVENT = fields(  # the table of section 2: there is one spelling, so that one ex
     medium=fields(type=TEXT, make=TEXT, model=TEXT, serial=TEXT, seal_bag=TEXT),
     tool=fields(name_=TEXT, ver=TEXT, sha256=HEX), check=fields(before=TEXT, after=TEXT, result_=TEXT),
     refs=listed(TEXT), note=TEXT, attach=listed(fields(name_=TEXT, sha256_=HEX)))
-
 def event(data):
     value = parse(data, high=2**63)
     need(type(value["v"]) is not int or value["v"] < 2, "event of a newer version", "NEWER")
     need(len(data) <= 65536 and re.fullmatch(EVENT + "\n", data.decode(), re.A), "no event in its one spelling")
     need(value["prev"] == sorted(set(value["prev"])) and nanoseconds(value["time"]["utc"]) >= 0, "parents, or time")
     return value
-
 def judge(name, files, events, about, exhibit, entries, now):
     """The verdict about one event: its file, place, parents, signature and signer."""
     e, signature, key = events.get(name), files.get(name + ".sig"), None
@@ -411,7 +371,6 @@ def judge(name, files, events, about, exhibit, entries, now):
     need(key is None or fingerprint == e["actor"]["key"], "signed by another key")
     need(key and None not in parents, "its signature or a predecessor is missing", "DAMAGED")
     return trust(entries, key, e["actor"]["id"], ["exhibit-custody"], nanoseconds(e["time"]["utc"]), now), "its signer"
-
 def custody(case, exhibit, entries, now, heads):
     folder = pathlib.Path(case, "custody", exhibit)
     about = parse(pathlib.Path(case, "case.json").read_bytes())
@@ -426,7 +385,6 @@ def custody(case, exhibit, entries, now, heads):
     for verdict, text, name in found:
         print(ascii("%s: %s: %s" % (name, verdict, text)))
     return max([f[0] for f in found], key=GRAVITY) if read else "UNREADABLE", "%d events" % len(read)
-
 def main():
     options, (what, path, *exhibit) = getopt.gnu_getopt(sys.argv[1:], "", ["signers=", "now=", "head="])
     chosen, heads = dict(options), [value for option, value in options if option == "--head"]
@@ -438,6 +396,5 @@ def main():
     verdict, why = judged(kinds[what])
     print("%s\n%s" % (ascii(why)[1:-1], verdict))
     return EXIT[verdict]
-
 if __name__ == "__main__":
     sys.exit(main())
