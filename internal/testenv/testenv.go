@@ -15,6 +15,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files with what the code produces now")
 
+// Updating reports whether golden files are written anew. It is for those that
+// are other bytes each time: Golden writes and compares all others.
+func Updating() bool { return *update }
+
 // Root returns the root folder of the repository.
 func Root(t testing.TB) string {
 	t.Helper()
