@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """A second, independent verifier of Exhibit's evidence, written from docs/format/bundle.md and custody.md alone, with
 Python 3.9, its standard library and the programs zstd, ssh-keygen and openssl.
-    exhibit_verify.py bundle FILE [--signers FILE] [--now UTC]
-    exhibit_verify.py custody CASE EXHIBIT [--signers FILE] [--now UTC] [--head SHA256]...
-    exhibit_verify.py event FILE
+    exhibit_verify.py {bundle FILE | event FILE | custody CASE EXHIBIT [--head SHA256]...} [--signers FILE] [--now UTC]
 It prints why, and last the verdict; the exit code is that of the table in bundle.md. It stops at the first thing that
 decides against a bundle, and does not say what is still proven of one that lost bytes."""
 import base64, calendar, collections, fnmatch, getopt, hashlib, io, json, os, pathlib, re, struct, subprocess, sys
@@ -34,7 +32,8 @@ def holds(*command, **files):
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             pathlib.Path(folder, name).write_bytes(data)
-        return subprocess.run(command, cwd=folder, input=files["message"], capture_output=True).returncode == 0
+        utc = dict(os.environ, TZ="UTC")
+        return subprocess.run(command, cwd=folder, env=utc, input=files["message"], capture_output=True).returncode == 0
 def b64(text):
     data = base64.b64decode(text, validate=True)
     need(base64.b64encode(data) == text, "base64 in another spelling")
@@ -54,8 +53,7 @@ def sshsig(armor, message, namespace, widths=(64, 70)):
     need(holds("ssh-keygen", "-Y", "check-novalidate", "-n", namespace, "-s", "sig", message=message, sig=armor),
          "signature does not hold")
     return blob[14:end]
-def pem(key):
-    """An Ed25519 key as SubjectPublicKeyInfo (RFC 8410)."""
+def pem(key):  # as SubjectPublicKeyInfo (RFC 8410)
     text = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + key)
     return b"-----BEGIN PUBLIC KEY-----\n" + text + b"\n-----END PUBLIC KEY-----\n"
 def note(data, body, key):
@@ -71,22 +69,30 @@ def bound(text):  # a time of allowed_signers in seconds; without Z it is local
     moment = time.strptime(text.rstrip("Z").ljust(14, "0"), "%Y%m%d%H%M%S")
     return calendar.timegm(moment) if text.endswith("Z") else time.mktime(moment)
 def signers(path):
-    """[(principals, options, key)] of an allowed_signers file; certificates are left out: they only ever add trust."""
-    line = r'^"?([^\s"#]+)"?[ \t]+(?:((?:[^\s"]|"[^"\n]*")+)[ \t]+)??(?:sk-)?(?:ssh|ecdsa)-\S+[ \t]+(\S+)'
-    return [(who, dict(re.findall(r'([a-z-]+)(?:="([^"]*)")?', options)), base64.b64decode(key))
+    """[(principals, options, key, its line)] of an allowed_signers file; cert-authority only ever adds trust."""
+    line = r'^"?([^\s"#]+)"?[ \t]+(?:((?:[^\s"]|"[^"\n]*")+)[ \t]+)??((?:sk-)?(?:ssh|ecdsa)-\S+[ \t]+\S+)'
+    return [(who, dict(re.findall(r'([a-z-]+)(?:="([^"]*)")?', options)), base64.b64decode(key.split()[1]), key)
             for who, options, key in re.findall(line, pathlib.Path(path).read_text("utf-8"), re.M)
             if "cert-authority" not in options]
 def matches(patterns, text):
     hits = [p for p in patterns.split(",") if fnmatch.fnmatchcase(text, p.lstrip("!").replace("[", "[[]"))]
     return bool(hits) and not any(p.startswith("!") for p in hits)
-def trust(entries, key, principal, namespaces, stated, now):
-    """The verdict about a key, principal None meaning anybody, at the time stated and now (nanoseconds)."""
+def trust(entries, key, principal, namespaces, stated, now):  # times in nanoseconds; the principal None is anybody
     ok = [any(k == key and (principal is None or matches(who, principal)) and
               any(matches(o.get("namespaces", "*"), n) for n in namespaces) and
               bound(o.get("valid-after", "19700101Z")) <= at // 10**9 <= bound(o.get("valid-before", "99991231Z"))
-              for who, o, k in entries) for at in (stated, now)]
+              for who, o, k, _ in entries) for at in (stated, now)]
     return "VERIFIED" if all(ok) else "INTACT-TIME-UNPROVEN" if ok[0] else "INTACT-SIGNER-UNKNOWN"
-# ---- JSON and times ------------------------------------------------------------------------------------------------
+def certified(entries, text, exhibit, at):
+    """The known keys by which the certificate of the run's key holds at a time, as ssh-keygen judges it: section 8."""
+    who, blob = "collector" + ("@" + exhibit if exhibit else ""), b64(text["collector-cert.pub"].split()[1])
+    nonce = string(string(parse(text["order.json"])["nonce"].encode())) if "order.json" in text else b""
+    fits = string(string(who.encode())) in blob and nonce in blob
+    when = time.strftime("verify-time=%Y%m%d%H%M%S", time.gmtime(at // 10**9))
+    command = "ssh-keygen -Y verify -f known -n exhibit-seal -s sig -O".split() + [when, "-I", who]
+    return [key for _, _, key, line in entries if fits and holds(
+        *command, message=text["seal.txt"], sig=text["seal.cert.sig"],
+        known=("%s cert-authority %s\n" % (who, line)).encode())]
 def unique(pairs):
     need(len(dict(pairs)) == len(pairs), "a key stands twice")
     return dict(pairs)
@@ -97,8 +103,7 @@ def parse(data, high=2**64):
         return int(text)
     return json.loads(data.decode(), object_pairs_hook=unique, parse_int=integer, parse_float=integer,
                       parse_constant=integer)
-def nanoseconds(text):
-    """A time of a record or an event, since 1970."""
+def nanoseconds(text):  # since 1970, of a time of a record or an event
     m = re.fullmatch(r"@(-?\d{1,19})\.(\d{9})|(\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(?:\.(\d{1,9}))?Z", text, re.A)
     need(m, "no time: " + text)
     seconds = int(m[1]) if m[1] else calendar.timegm(time.strptime(m[3], "%Y-%m-%dT%H:%M:%S"))
@@ -118,8 +123,7 @@ def frame(data, at):
         end += 3 + (1 if kind == 1 else block >> 3)
     struct.unpack_from("4s", data, end)  # the checksum
     return end + 4 - at, content
-def frames(data):
-    """The tar, and whether its end is missing."""
+def frames(data):  # the tar, and whether its end is missing
     tar, sizes, at = [], [], 0
     try:
         while at < len(data) and data[at:at + 4] != SKIPPABLE:
@@ -143,8 +147,7 @@ def ustar(name, size, seconds, kind):
         return (name[:100].ljust(100, b"\0") + b"0000444\0" + b"0000000\0" * 2 + b"%011o\0%011o\0" % (size, seconds) +
                 check + kind + bytes(100) + b"ustar\0" + b"00").ljust(512, b"\0")
     return block(b"%06o\0 " % sum(block(b" " * 8)))
-def headers(name, size, mtime, realsize):
-    """The one spelling of a member's headers."""
+def headers(name, size, mtime, realsize):  # the one spelling of a member's headers
     records, plain, text = [], name, b""
     if realsize is not None:
         records = [b"GNU.sparse.major=1", b"GNU.sparse.minor=0", b"GNU.sparse.name=" + name,
@@ -198,21 +201,18 @@ HEAD = ["exhibit/" + n for n in "format collector.pub collector.pem collector-ke
         "order.json.sig README.txt verify.py verify.sh header.json".split()]
 TAIL = ["exhibit/" + n for n in "recovery.json leaves.txt index/manifest.txt index/members.txt seal.txt seal.txt.sig "
         "seal.note seal.cert.sig recovery.note locator".split()]
-def layout(names, cut):
-    """Control members in their order, and content before a batch: section 3.1."""
+def layout(names, cut):  # control members in their order, and content before a batch: section 3.1
     control = [n for n in names if not re.fullmatch(r"exhibit/blocks/\d+\.sha256|files/.+", n)]
     turns = ["exhibit/" + n % i for i in range(len(control)) for n in ("manifest/%06d.jsonl", "checkpoint/%06d.note")]
     turns = turns[:sum(n in turns for n in control)]
-    optional = r"/seal\.|recovery" if "exhibit/recovery.note" in names else r"cert\.sig|recovery"
-    want = [n for n in HEAD if n in control] + turns
-    want += [n for n in TAIL if n in control or not re.search(optional, n)]
+    rare = r"/seal\.|recovery" if "exhibit/recovery.note" in names else r"cert\.sig|recovery"
+    want = [n for n in HEAD if n in control] + turns + [n for n in TAIL if n in control or not re.search(rare, n)]
     need(control == want[:len(control)] and (cut or control == want and len(turns) % 2 == 0 and names[-1] in control),
          "control members: missing, unknown, or in another order")
     for this, following in zip(names, names[1:]):
         need(this in control or following not in control or following in turns[::2] or "/recovery." in following,
              "content elsewhere than before a batch: %a" % this)
-def root(leaves):
-    """RFC 6962, section 2.1."""
+def root(leaves):  # RFC 6962, section 2.1
     if len(leaves) < 2:
         return leaves[0] if leaves else sha256(b"")
     k = 1 << (len(leaves) - 1).bit_length() - 1
@@ -244,8 +244,7 @@ def content(item, meta, members, started):
         need(members[names[-1]].data == hexlines(blocks) and item["blk"]["size"] == 4 << 20 and
              item["blk"]["root"] == root([sha256(b"\0" + b) for b in blocks]).hex(), "blocks of " + name)
     return names
-def manifest_index(text, places):
-    """What index/manifest.txt must be, given which stretches of records it wants to show."""
+def manifest_index(text, places):  # what it must be, given which stretches of records it wants to show
     parts = [places[int(line.split()[0]):][:int(line.split()[1])] for line in text.splitlines()]
     need(sum(parts, []) == places and all(p[0][3] == p[-1][3] for p in parts), "index/manifest.txt leads astray")
     return b"".join(b"%d %d %d %d %d\n" % (p[0][0], len(p), p[0][1], sum(r[2] for r in p), p[0][3]) for p in parts)
@@ -269,8 +268,7 @@ def bundle(data, entries, now):
     need(head["members"] == sums, "a member before the header is not the one it lists")
     need(all(m.mtime == started for n, m in members.items() if n.startswith("exhibit/")), "time of a control member")
     need((head["grade"] == "A") == ("collector-key.sig" in text), "grade and binding differ")
-    attended = {"collector-key.sig"} & set(text)
-    keys = [blob] + [sshsig(text[n], text["collector.pub"], "exhibit-custody") for n in attended]
+    keys = [blob] + [sshsig(text[n], text["collector.pub"], "exhibit-custody") for n in {"collector-key.sig"} & {*text}]
     leaves, items, places, proven, body, used, ended = [], [], [], 0, b"", set(), started
     for name, m in members.items():  # section 4 and 7
         lines, at = m.data.splitlines(True), m.off
@@ -322,7 +320,11 @@ def bundle(data, entries, now):
         need(sshsig(text["seal.cert.sig"], body, "exhibit-seal") == certificate, "seal by another certificate")
     if "seal.note" in text:
         note(text["seal.note"], body, key)
-    best = min([trust(entries, k, None, ["exhibit-custody", "exhibit-seal"], ended, now) for k in keys], key=GRAVITY)
+    by, yet = [certified(entries, text, head["exhibit"], t) if "seal.cert.sig" in text else [] for t in (started, now)]
+    verdicts = [trust(entries, k, None, ["exhibit-custody", "exhibit-seal"], ended, now) for k in keys + by]
+    if by != yet:  # the certificate is over, and nothing else proves the time
+        verdicts[len(keys):] = [max(v, "INTACT-TIME-UNPROVEN", key=GRAVITY) for v in verdicts[len(keys):]]
+    best = min(verdicts, key=GRAVITY)
     return "VERIFIED-PREFIX" if cut and best == "VERIFIED" else best, "%d records are proven" % proven
 # ---- Custody logs, after custody.md --------------------------------------------------------------------------------
 def listed(value):
@@ -355,8 +357,7 @@ def event(data):
     need(len(data) <= 65536 and re.fullmatch(EVENT + "\n", data.decode(), re.A), "no event in its one spelling")
     need(value["prev"] == sorted(set(value["prev"])) and nanoseconds(value["time"]["utc"]) >= 0, "parents, or time")
     return value
-def judge(name, files, events, about, exhibit, entries, now):
-    """The verdict about one event: its file, place, parents, signature and signer."""
+def judge(name, files, events, about, exhibit, entries, now):  # one event: file, place, parents, signature, signer
     e, signature, key = events.get(name), files.get(name + ".sig"), None
     if signature is not None or not e:
         key = sshsig(signature or b"", files[name], "exhibit-custody")
@@ -380,8 +381,7 @@ def custody(case, exhibit, entries, now, heads):
     found = [judged(judge, n, files, events, about, exhibit, entries, now) + (n,) for n in read]
     found += [("DAMAGED", "its event is missing", n) for n in files if n.endswith(".json.sig") and n[:-4] not in files]
     found += [("ALTERED", "a second beginning", n) for n in [n for n in events if not events[n]["prev"]][1:]]
-    missing = set(heads) - {sha256(files[n]).hex() for n in events}
-    found += [("DAMAGED", "not in the log", h) for h in missing]
+    found += [("DAMAGED", "not in the log", h) for h in set(heads) - {sha256(files[n]).hex() for n in events}]
     for verdict, text, name in found:
         print(ascii("%s: %s: %s" % (name, verdict, text)))
     return max([f[0] for f in found], key=GRAVITY) if read else "UNREADABLE", "%d events" % len(read)

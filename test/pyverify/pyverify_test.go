@@ -219,3 +219,25 @@ func TestLogsGetTheSameVerdictFromBoth(t *testing.T) {
 		}
 	}
 }
+
+// Keys of runs that are bound to an examiner in every way of the format, and
+// in ways that do not hold.
+func TestCertifiedKeysGetTheSameVerdictFromBoth(t *testing.T) {
+	tools(t)
+	list := vectors(t, "mandate", "allowed_signers")
+	text, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers, err := chainofcustody.ParseAllowedSigners(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := verdicts(t, vectors(t, "mandate", "verdicts.json"))
+	if len(want) < 14 {
+		t.Fatalf("%d verdicts", len(want))
+	}
+	for name, verdict := range want {
+		check(t, list, signers, vectors(t, "mandate", name+".exhibit.tar.zst"), verdict)
+	}
+}
