@@ -91,6 +91,10 @@ func targets(c *cli.Context) ([]agentless.Target, error) {
 // keptHere are the flags of collecting that say nothing to the host.
 var keptHere = map[string]bool{
 	"output": true, "root": true, "order": true, "outside-order": true, "recipient": true, "recipients-file": true, "authority": true, "continues": true,
+	// files of this machine, and where a bundle goes from the machine that makes it
+	"definitions": true, "artifact": true, "capture-filter-ddd": true, "allow-evidence-volume": true,
+	"fallback": true, "patience": true, "known-hosts": true, "server-key": true, "client-key": true, "receipt": true,
+	"header-file": true, "put-parts": true, "ca": true, "s3-endpoint": true, "s3-region": true,
 }
 
 // passedOn are the flags of collecting as the collector is given them there.
@@ -123,7 +127,7 @@ func checkRemote(c *cli.Context, hosts int) error {
 	if _, err := gathering.ParseSize(c.String("max-file-size")); err != nil {
 		return err
 	}
-	for _, name := range []string{"root", "order", "outside-order", "continues", "split", "capture-filter-ddd"} {
+	for _, name := range []string{"root", "order", "outside-order", "continues", "split", "capture-filter-ddd", "definitions", "artifact", "fallback", "receipt", "put-parts", "header-file"} {
 		if c.IsSet(name) {
 			return command.Failf(command.Usage, "run exhibit-collector on the host for that", "--%s is not for hosts that are collected over SSH", name)
 		}
