@@ -1,12 +1,10 @@
 package sinktest
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
@@ -34,35 +32,9 @@ func NewS3(t *testing.T) *S3 {
 	if err := os.WriteFile(s.Credentials, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = l.Addr().String()
-	l.Close()
+	s.Addr = freeAddress(t)
 	cmd := exec.Command(gateway, "--port", s.Addr, "--quiet", "posix", "--sidecar", filepath.Join(dir, "meta"), s.Folder)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=EXAMPLE", "ROOT_SECRET_KEY=a/secret+key")
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() //nolint:errcheck // gone already
-		_ = cmd.Wait()         //nolint:errcheck // killed
-		log.Close()
-	})
-	for range 1000 {
-		if c, err := net.Dial("tcp", s.Addr); err == nil {
-			c.Close()
-			return s
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	why, _ := os.ReadFile(log.Name()) //nolint:errcheck // for the message
-	t.Fatalf("versitygw does not listen: %s", why)
-	return nil
+	listening(t, cmd, s.Addr)
+	return s
 }

@@ -11,7 +11,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -74,12 +73,7 @@ func NewSSHD(t *testing.T) *SSHD {
 	if err := os.Mkdir(s.Folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = l.Addr().String()
-	l.Close()
+	s.Addr = freeAddress(t)
 	_, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -92,29 +86,8 @@ func NewSSHD(t *testing.T) *SSHD {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() //nolint:errcheck // gone already
-		_ = cmd.Wait()         //nolint:errcheck // killed
-		log.Close()
-	})
-	for range 500 {
-		if c, err := net.Dial("tcp", s.Addr); err == nil {
-			c.Close()
-			return s
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	why, _ := os.ReadFile(log.Name()) //nolint:errcheck // for the message
-	t.Fatalf("sshd does not listen: %s", why)
-	return nil
+	listening(t, cmd, s.Addr)
+	return s
 }
 
 // KnownHosts writes a file by which the server is known under the address of a
