@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -226,4 +229,44 @@ func packetAt(rec []byte) (at []int64, data []byte, err error) {
 		}
 	}
 	return nil, nil, errors.New("no packet")
+}
+
+// evtxWitness knows the record of Windows event logs: its magic number, its
+// size in front and behind, its number and the time it was written; and that
+// values which are text stand there as UTF-16. Values of System that a
+// template holds are elsewhere in the chunk.
+func evtxWitness(r row) error {
+	n := len(r.rec)
+	if n < 28 || little.Uint32(r.rec) != 0x2a2a || int(little.Uint32(r.rec[4:])) != n || int(little.Uint32(r.rec[n-4:])) != n {
+		return errors.New("it is no record")
+	}
+	number := strconv.FormatInt(r.ev.RecNo, 10)
+	if own, ok := r.ev.Attr("record_id"); ok {
+		number = own
+	}
+	if got := strconv.FormatUint(little.Uint64(r.rec[8:]), 10); got != number {
+		return fmt.Errorf("its number is %s", got)
+	}
+	written := r.ev.TS
+	if text, ok := r.ev.Attr("written"); ok {
+		t, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return err
+		}
+		written = t.UnixNano()
+	}
+	if got := int64(little.Uint64(r.rec[16:])) - 116444736000000000; r.ev.TSState == timeline.TimeOK && got != written/100 {
+		return fmt.Errorf("its time is %d ticks", got)
+	}
+	for _, text := range []string{r.ev.User, r.ev.Exe, r.ev.Cmdline, r.ev.ParentExe, r.ev.Unit, r.ev.RegKey} {
+		var units []byte
+		for _, u := range utf16.Encode([]rune(text)) {
+			units = little.AppendUint16(units, u)
+		}
+		// sshd's messages hold the account within a text: it is there, too.
+		if len(text) < cutMessage && !bytes.Contains(r.rec, units) {
+			return fmt.Errorf("%q is not there", text)
+		}
+	}
+	return nil
 }
