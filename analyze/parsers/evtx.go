@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -233,91 +232,7 @@ func (e *evtxEvents) text(ev *timeline.Event, rec *evtx.Record, m *evtxMeant) st
 // column puts one value where it belongs. "-" and empty are Windows' ways to
 // say nothing.
 func (e *evtxEvents) column(ev *timeline.Event, rec *evtx.Record, c evtxColumn) {
-	v, ok := rec.Get(c.key)
-	if !ok || len(v) == 0 || len(v) == 1 && v[0] == '-' {
-		return
+	if v, ok := rec.Get(c.key); ok && len(v) > 0 && string(v) != "-" {
+		setColumn(ev, e.out, c.column, v)
 	}
-	out := e.out
-	switch c.column {
-	case "user":
-		// DOMAIN\name in some events; the domain stays in the attribute.
-		if i := strings.LastIndexByte(string(v), '\\'); i >= 0 && i+1 < len(v) {
-			v = v[i+1:]
-		}
-		ev.User = out.Intern(v)
-	case "sid":
-		ev.SID = out.Intern(v)
-	case "session":
-		ev.Session = out.Intern(v)
-	case "pid":
-		evtxNumber(&ev.PID, v)
-	case "ppid":
-		evtxNumber(&ev.PPID, v)
-	case "proc_guid":
-		ev.ProcGUID = out.Intern(v)
-	case "exe":
-		ev.Exe = out.Text(v)
-	case "cmdline":
-		ev.Cmdline = out.Text(cutText(v))
-	case "parent_exe":
-		ev.ParentExe = out.Intern(v)
-	case "parent_cmdline":
-		ev.ParentCmdline = out.Text(cutText(v))
-	case "cwd":
-		ev.CWD = out.Intern(v)
-	case "file":
-		ev.File = out.Text(v)
-	case "file2":
-		ev.File2 = out.Text(v)
-	case "sha256":
-		ev.SHA256 = out.Text(hashOf(v, "SHA256="))
-	case "src_ip":
-		evtxAddress(out, &ev.SrcIP, &ev.SrcPort, v)
-	case "dst_ip":
-		evtxAddress(out, &ev.DstIP, &ev.DstPort, v)
-	case "src_port":
-		evtxNumber(&ev.SrcPort, v)
-	case "dst_port":
-		evtxNumber(&ev.DstPort, v)
-	case "domain":
-		ev.Domain = out.Intern(v)
-	case "url":
-		ev.URL = out.Text(v)
-	case "unit":
-		ev.Unit = out.Intern(v)
-	case "reg_key":
-		ev.RegKey = out.Text(v)
-	}
-}
-
-// evtxNumber reads 0x1f4 and 500.
-func evtxNumber(column *int64, v []byte) {
-	if n, err := strconv.ParseInt(string(v), 0, 64); err == nil && n >= 0 {
-		*column = n
-	}
-}
-
-// evtxAddress reads an address, with or without a port.
-func evtxAddress(out *timeline.Appender, ip *string, port *int64, v []byte) {
-	s := strings.TrimPrefix(string(v), `\\`)
-	if a, err := netip.ParseAddr(s); err == nil {
-		*ip = out.Str(a.Unmap().WithZone("").String())
-	} else if ap, err := netip.ParseAddrPort(s); err == nil {
-		*ip = out.Str(ap.Addr().Unmap().WithZone("").String())
-		*port = int64(ap.Port())
-	}
-}
-
-// hashOf returns the digest after its name in "SHA1=…,SHA256=…", in lower
-// case.
-func hashOf(v []byte, name string) []byte {
-	_, rest, ok := strings.Cut(string(v), name)
-	if !ok {
-		return nil
-	}
-	sum, _, _ := strings.Cut(rest, ",")
-	if len(sum) != 64 {
-		return nil
-	}
-	return []byte(strings.ToLower(sum))
 }

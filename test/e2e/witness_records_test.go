@@ -132,3 +132,46 @@ func fileRecordWitness(r row) error {
 	}
 	return nil
 }
+
+// jsonWitness is that of logs of JSON objects: the bytes are one whole object,
+// which has the row's time as it is written and the value of every attribute
+// among its texts and numbers. Of a damaged one the values stand in the bytes.
+func jsonWitness(r row) error {
+	if r.ev.Flags&timeline.CorruptRec != 0 {
+		return r.holds(r.ev.TSRaw, r.ev.EventCode, r.ev.SrcIP, r.ev.DstIP)
+	}
+	d := json.NewDecoder(bytes.NewReader(r.rec))
+	d.UseNumber()
+	var object map[string]any
+	if err := d.Decode(&object); err != nil {
+		return err
+	} else if d.InputOffset() != int64(len(r.rec)) {
+		return errors.New("more than one object")
+	}
+	texts := map[string]bool{r.ev.TSRaw: r.ev.TSRaw == ""}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		default:
+			texts[fmt.Sprint(v)] = true
+		}
+	}
+	walk(object)
+	if !texts[r.ev.TSRaw] {
+		return fmt.Errorf("the time %q is not there", r.ev.TSRaw)
+	}
+	for _, a := range r.ev.Attrs {
+		if len(a.Value) < cutMessage && !texts[string(plain(r.ev, a.Value))] {
+			return fmt.Errorf("%s %q is not there", a.Key, a.Value)
+		}
+	}
+	return nil
+}

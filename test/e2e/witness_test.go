@@ -19,6 +19,17 @@ type witness func(row) error
 
 // witnesses has one for every parser of the shelf.
 var witnesses = map[string]witness{
+	"aws_cloudtrail":   jsonWitness,
+	"azure_activity":   jsonWitness,
+	"azure_gateway":    jsonWitness,
+	"gcp_log":          jsonWitness,
+	"m365_audit":       jsonWitness,
+	"kubernetes_audit": jsonWitness,
+	"suricata_eve":     jsonWitness,
+	"docker_log":       jsonWitness,
+	"falco":            jsonWitness,
+	"osquery_results":  jsonWitness,
+	"caddy_access":     jsonWitness,
 	"apt_history":      packageWitness,
 	"bash_history":     historyWitness,
 	"dpkg_log":         packageWitness,

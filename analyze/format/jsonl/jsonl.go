@@ -357,8 +357,23 @@ func (s *Scanner) Skip() {
 	}
 }
 
-func (s *Scanner) skipArray() {
-	s.pos++
+// Raw passes over one value of any kind and returns its text.
+func (s *Scanner) Raw() []byte {
+	s.peek()
+	from := s.pos
+	s.Skip()
+	if s.err != nil {
+		return nil
+	}
+	return s.b[from:s.pos]
+}
+
+// Array calls each for every element of an array, which each must read or
+// Skip.
+func (s *Scanner) Array(each func()) {
+	if !s.expect('[') {
+		return
+	}
 	if s.depth++; s.depth > maxDepth {
 		s.fail("nested too deep")
 		return
@@ -369,7 +384,7 @@ func (s *Scanner) skipArray() {
 		return
 	}
 	for s.err == nil {
-		s.Skip()
+		each()
 		if s.peek() == ',' {
 			s.pos++
 			continue
@@ -378,6 +393,8 @@ func (s *Scanner) skipArray() {
 		return
 	}
 }
+
+func (s *Scanner) skipArray() { s.Array(s.Skip) }
 
 func (s *Scanner) skipNumber() {
 	start := s.pos
