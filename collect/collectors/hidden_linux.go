@@ -17,12 +17,7 @@ const maxPID = 4 << 20
 // hidden asks for every process number and records those that answer without
 // being listed.
 func (s *sweep) hidden() error {
-	highest := int64(maxPID)
-	if text, err := s.h.ReadFile("/proc/sys/kernel/pid_max", 64); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
-			highest = min(n, maxPID)
-		}
-	}
+	highest := highestPID(s.h)
 	var suspects []int64
 	for pid := int64(1); pid < highest; pid++ {
 		if pid%4096 == 0 {
@@ -54,6 +49,16 @@ func (s *sweep) hidden() error {
 	}
 	s.out.Seen("processes that answer but are not listed", found)
 	return nil
+}
+
+// highestPID is the number that no process reaches (proc_sys_kernel(5)).
+func highestPID(h *collect.Host) int64 {
+	if text, err := h.ReadFile("/proc/sys/kernel/pid_max", 64); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
+			return min(n, maxPID)
+		}
+	}
+	return maxPID
 }
 
 // answers reports whether there is a process or thread of this number: signal
