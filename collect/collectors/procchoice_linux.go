@@ -104,7 +104,7 @@ func (m *memoryOfProcesses) tell(w string, pids []int64, thread int64) {
 		for _, pid := range pids {
 			list = append(list, strconv.FormatInt(pid, 10))
 		}
-		r.Why = fmt.Sprintf("%d processes, all taken: %s", len(pids), strings.Join(list, " "))
+		r.Why = fmt.Sprintf("%d fit, all taken: %s", len(pids), strings.Join(list, " "))
 		m.record(r)
 		return
 	}

@@ -161,7 +161,7 @@ func (m *memoryOfProcesses) one(c chosen) error {
 		still = freeze(p)
 		defer func() {
 			still.thaw()
-			m.h.Effect(fmt.Sprintf("process %d (started at tick %d): %d threads stopped with ptrace for %v",
+			m.h.Effect(fmt.Sprintf("process %d (started at tick %d): %d of its threads stopped with ptrace for %v",
 				c.pid, c.start, still.count(), time.Since(began).Round(time.Millisecond)))
 		}()
 		if head.Frozen = still.whole(); !head.Frozen {

@@ -231,7 +231,7 @@ func TestProcessesAreChosenByNumberNameAndFinding(t *testing.T) {
 	r, _ := a.lines.Take()
 	text, err := io.ReadAll(r)
 	check(t, err)
-	if !bytes.Contains(text, []byte("2 processes, all taken: ")) {
+	if !bytes.Contains(text, []byte("2 fit, all taken: ")) {
 		t.Errorf("several matches are not told: %s", text)
 	}
 }
@@ -439,7 +439,7 @@ func TestAFrozenProcessStandsStillAndGoesOn(t *testing.T) {
 	if len(rec["process"]) != 1 || !rec["process"][0].Frozen || len(rec["thread"]) != 1 || len(rec["thread"][0].Registers) == 0 {
 		t.Errorf("records of a frozen process: %+v", rec)
 	}
-	if e := got.Result.Footprint.Effects; len(e) != 1 || !strings.Contains(e[0], "1 threads stopped with ptrace") {
+	if e := got.Result.Footprint.Effects; len(e) != 1 || !strings.Contains(e[0], "1 of its threads stopped with ptrace") {
 		t.Errorf("effects %q", e)
 	}
 	goesOn()
