@@ -2,6 +2,7 @@ package collectors
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,9 +35,23 @@ func (s *sweep) hidden() error {
 	if err != nil {
 		return err
 	}
+	unseen := map[int64]bool{}
+	if host := listedProcesses(s.h); host != nil && s.private != nil { // after the other: what began since is in it
+		for _, pid := range again {
+			unseen[pid] = !host[pid]
+		}
+	}
 	for _, pid := range again {
 		s.listed[pid] = true
 	}
+	groups := s.cgroups()
+	for pid := range groups {
+		if !s.known[pid] && !slices.Contains(suspects, pid) {
+			suspects = append(suspects, pid)
+		}
+	}
+	slices.Sort(suspects)
+	s.unlisted(again, unseen, groups)
 	found := 0
 	for _, pid := range suspects {
 		hidden, err := s.suspect(pid)
@@ -45,6 +60,9 @@ func (s *sweep) hidden() error {
 		}
 		if hidden {
 			found++
+			s.disagree(pid, groups[pid], "it is there, and not listed")
+		} else if group := groups[pid]; group != "" && !s.veiled && !s.known[pid] && !s.listed[pid] && s.groupLists(group, pid) {
+			s.disagree(pid, group, "a cgroup lists it, and nothing else shows it")
 		}
 	}
 	s.out.Seen("processes that answer but are not listed", found)
