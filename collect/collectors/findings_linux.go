@@ -53,7 +53,7 @@ func (f *finder) unlisted(ctx context.Context, pids []int64) ([]int64, error) {
 		if pid%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if known[pid] || !answers(pid) {
+		if !answers(pid) || known[pid] {
 			continue
 		}
 		p, err := f.proc.process(pid)
