@@ -27,7 +27,8 @@ import (
 // planted is a python program that has known memory: it says its addresses on
 // one line and waits for a line.
 const planted = `
-import ctypes, mmap, sys, hashlib
+import ctypes, os, sys, hashlib
+noise = os.urandom(int(os.environ.get("NOISE", "0")))
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
