@@ -369,7 +369,7 @@ func (f *ramFacts) print(w io.Writer) {
 		fmt.Fprintf(w, "  ends in the middle of a range: %s\n", term.Escape(path))
 	}
 	if f.Overlap > 0 {
-		fmt.Fprintf(w, "  %s are in two chunks: the bundle that was named first has them\n", term.Size(int64(f.Overlap)))
+		fmt.Fprintf(w, "  %s are in two chunks: they are of the one that begins first\n", term.Size(int64(f.Overlap)))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -475,4 +476,53 @@ func (s *stoppingTaker) Stream(ctx context.Context, it evidence.Item, r io.Reade
 		return err
 	}
 	return s.memoryTaker.Stream(ctx, it, r)
+}
+
+const smapsText = "559e6c400000-559e6c402000 r-xp 00001000 fe:10 18500   /usr/bin/a b\n" +
+	"Size:                  8 kB\nRss:                   4 kB\nSwap:                  4 kB\nVmFlags: rd ex mr mw me \n" +
+	"7ffc0a5c4000-7ffc0a5c8000 r--p 00000000 00:00 0   [vvar]\nRss: 0 kB\nVmFlags: rd mr pf io de dd\n" +
+	"7ffc0a5c9000-7ffc0a5ca000 rw-s 00000000 00:06 77   /dev/mem\nRss: 4 kB\nVmFlags: rd wr sh io pf\n"
+
+func TestMappingsAreReadWithWhatIsKnownOfThem(t *testing.T) {
+	var m mappings
+	m.add([]byte(smapsText))
+	want := []mapping{
+		{0x559e6c400000, 0x559e6c402000, 0x1000, "r-xp", "254:16", 18500, []byte("/usr/bin/a b"), 8192, "rd ex mr mw me", true},
+		{0x7ffc0a5c4000, 0x7ffc0a5c8000, 0, "r--p", "0:0", 0, []byte("[vvar]"), 0, "rd mr pf io de dd", true},
+		{0x7ffc0a5c9000, 0x7ffc0a5ca000, 0, "rw-s", "0:6", 77, []byte("/dev/mem"), 4096, "rd wr sh io pf", true},
+	}
+	if !reflect.DeepEqual(m.list, want) {
+		t.Errorf("got %+v", m.list)
+	}
+	for i, why := range []string{"", "a page of the kernel", "memory of a device (VM_IO)"} {
+		if got := m.list[i].skipped(); got != why {
+			t.Errorf("mapping %d is skipped for %q, want %q", i, got, why)
+		}
+	}
+	// Without smaps the name alone says what may be a device's.
+	for name, skip := range map[string]bool{"/dev/mem": true, "/dev/dri/card0": true, "/dev/shm/x": false, "/dev/zero (deleted)": false, "/usr/lib/x": false} {
+		if got := (&mapping{path: []byte(name)}).skipped() != ""; got != skip {
+			t.Errorf("%s is skipped: %v", name, got)
+		}
+	}
+}
+
+func FuzzMappings(f *testing.F) {
+	f.Add([]byte(smapsText), 100)
+	f.Add([]byte("1000-2000 r-xp 0 0:0 0\nRss: 99999999999999999999 kB\n"), 3)
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		var whole, parts mappings
+		whole.add(text)
+		cut = max(0, min(cut, len(text)))
+		parts.add(text[:cut])
+		parts.add(text[cut:])
+		if !reflect.DeepEqual(whole.list, parts.list) {
+			t.Fatalf("in two pieces %+v, in one %+v", parts.list, whole.list)
+		}
+		for _, m := range whole.list {
+			if m.end <= m.start || len(m.perms) != 4 {
+				t.Fatalf("mapping %+v", m)
+			}
+		}
+	})
 }
