@@ -49,6 +49,8 @@ type Footprint struct {
 	Atimes  AtimeSample      `json:"atime_sample"`
 	Pauses  []Pause          `json:"pauses,omitempty"`
 	Stopped string           `json:"stopped,omitempty"` // the budget that ended the run
+	// Effects are what collectors did beyond reading, because they were told to.
+	Effects []string `json:"effects,omitempty"`
 
 	LedgerLost   int64 `json:"ledger_lines_lost,omitempty"`
 	ProblemsLost int64 `json:"problem_lines_lost,omitempty"`
@@ -79,6 +81,9 @@ func (r *run) footprint() Footprint {
 			delete(f.Sockets, family)
 		}
 	}
+	r.host.effectsMu.Lock()
+	f.Effects = slices.Clone(r.host.effects)
+	r.host.effectsMu.Unlock()
 	f.Atimes = r.atimes.compare(r.host)
 	for _, c := range r.opt.Collectors {
 		f.Pauses = append(f.Pauses, r.host.governor.pausedBy(c.Name)...)

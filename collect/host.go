@@ -56,6 +56,9 @@ type Host struct {
 	struck  atomic.Bool   // there are strikes
 	errands errands
 
+	effectsMu sync.Mutex
+	effects   []string
+
 	governor *governor  // nil: nothing is bounded
 	planned  *planCount // not nil: a run is only planned, no file is opened
 	doing    activity
@@ -102,6 +105,22 @@ func (h *Host) Excluded(dev string, inode uint64) bool {
 // of these without O_NOATIME, so that their access times may have moved.
 func (h *Host) Opened() (files, withAtime int64) {
 	return h.opened.Load(), h.withAtime.Load()
+}
+
+// maxEffects bounds what Effect keeps.
+const maxEffects = 1000
+
+// Effect notes for the footprint what the run did to the host beyond reading,
+// in words.
+func (h *Host) Effect(what string) {
+	h.effectsMu.Lock()
+	defer h.effectsMu.Unlock()
+	switch n := len(h.effects); {
+	case n < maxEffects:
+		h.effects = append(h.effects, what)
+	case n == maxEffects:
+		h.effects = append(h.effects, "and more of the kind")
+	}
 }
 
 // LinksRead returns how many symbolic links were read so far. Linux knows no

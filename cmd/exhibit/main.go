@@ -50,7 +50,7 @@ func newApp() *cli.App {
 		After: giveBack,
 		Commands: []*cli.Command{
 			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(), artifactCommand(), volumesCommand(),
-			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(),
+			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(), memoryCommand(),
 			discloseCommand(), deriveCommand(), eraseCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), listenCommand(), reportCommand(),
 			certificateCommand(), privilegeCommand(), formCommand(),

@@ -190,6 +190,9 @@ func effects(r *bundle.Reader) []string {
 		out = append(out, fmt.Sprintf("Of %d files that were opened, %d chosen at random were looked at before and after: the access time of %d had moved, by whomever; %d could not be looked at again.",
 			f.Atimes.Of, n, f.Atimes.Moved, f.Atimes.Lost))
 	}
+	for _, effect := range f.Effects {
+		out = append(out, "It was told to do this: "+effect+".")
+	}
 	if f.Stopped != "" {
 		out = append(out, "The collection was ended by a limit it had been given: "+f.Stopped+".")
 	}

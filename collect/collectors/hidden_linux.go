@@ -1,7 +1,7 @@
 package collectors
 
 import (
-	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,12 +17,7 @@ const maxPID = 4 << 20
 // hidden asks for every process number and records those that answer without
 // being listed.
 func (s *sweep) hidden() error {
-	highest := int64(maxPID)
-	if text, err := s.h.ReadFile("/proc/sys/kernel/pid_max", 64); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
-			highest = min(n, maxPID)
-		}
-	}
+	highest := highestPID(s.h)
 	var suspects []int64
 	for pid := int64(1); pid < highest; pid++ {
 		if pid%4096 == 0 {
@@ -30,7 +25,7 @@ func (s *sweep) hidden() error {
 				return err
 			}
 		}
-		if !s.known[pid] && answers(pid) {
+		if answers(pid) && !s.known[pid] {
 			suspects = append(suspects, pid)
 		}
 	}
@@ -39,9 +34,23 @@ func (s *sweep) hidden() error {
 	if err != nil {
 		return err
 	}
+	unseen := map[int64]bool{}
+	if host := listedProcesses(s.h); host != nil && s.private != nil { // after the other: what began since is in it
+		for _, pid := range again {
+			unseen[pid] = !host[pid]
+		}
+	}
 	for _, pid := range again {
 		s.listed[pid] = true
 	}
+	groups := s.cgroups()
+	for pid := range groups {
+		if !s.known[pid] && !slices.Contains(suspects, pid) {
+			suspects = append(suspects, pid)
+		}
+	}
+	slices.Sort(suspects)
+	s.unlisted(again, unseen, groups)
 	found := 0
 	for _, pid := range suspects {
 		hidden, err := s.suspect(pid)
@@ -50,17 +59,31 @@ func (s *sweep) hidden() error {
 		}
 		if hidden {
 			found++
+			s.disagree(pid, groups[pid], "it is there, and not listed")
+		} else if group := groups[pid]; group != "" && !s.veiled && !s.known[pid] && !s.listed[pid] && s.groupLists(group, pid) {
+			s.disagree(pid, group, "a cgroup lists it, and nothing else shows it")
 		}
 	}
 	s.out.Seen("processes that answer but are not listed", found)
 	return nil
 }
 
+// highestPID is the number that no process reaches (proc_sys_kernel(5)).
+func highestPID(h *collect.Host) int64 {
+	if text, err := h.ReadFile("/proc/sys/kernel/pid_max", 64); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n > 0 {
+			return min(n, maxPID)
+		}
+	}
+	return maxPID
+}
+
 // answers reports whether there is a process or thread of this number: signal
-// 0 is checked and not sent (kill(2)).
+// 0 is checked and not sent (kill(2)). It never waits, so that the scheduler
+// need not be told: millions of numbers are asked for.
 func answers(pid int64) bool {
-	err := unix.Kill(int(pid), 0)
-	return err == nil || errors.Is(err, unix.EPERM)
+	_, _, errno := unix.RawSyscall(unix.SYS_KILL, uintptr(pid), 0, 0)
+	return errno == 0 || errno == unix.EPERM
 }
 
 // suspect looks at a number that answered. Threads answer, too, and are never

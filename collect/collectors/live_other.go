@@ -72,3 +72,15 @@ func collectIPTables(ctx context.Context, h *collect.Host, out collect.Taker) er
 func collectMemory(ctx context.Context, _ MemoryOptions, h *collect.Host, out collect.Taker) error {
 	return notHere(ctx, h, out)
 }
+
+func collectCode(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func collectProcessMemory(ctx context.Context, _ ProcessMemoryOptions, h *collect.Host, out collect.Taker) error {
+	return notHere(ctx, h, out)
+}
+
+func expectProcessMemory(context.Context, ProcessMemoryOptions, *collect.Host) (collect.Expected, error) {
+	return collect.Expected{}, collect.ErrUnsupported
+}

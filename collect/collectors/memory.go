@@ -96,6 +96,14 @@ type memoryRun struct {
 	lost   int    // problems told
 	notes  []byte // of the core
 	buf    []byte
+
+	sources []physicalSource // in the order in which they are tried
+}
+
+// physicalSource is where physical memory may be read.
+type physicalSource struct {
+	name string
+	open func(*collect.Host, []kcore.Range) (memoryImage, error)
 }
 
 func (m *memoryRun) record(r MemoryRecord) error {

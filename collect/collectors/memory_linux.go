@@ -39,6 +39,9 @@ func collectMemory(ctx context.Context, opt MemoryOptions, h *collect.Host, out 
 		symbols = append(symbols, strings.ReplaceAll(path, "RELEASE", release))
 	}
 	m := &memoryRun{out: out}
+	m.sources = []physicalSource{
+		{"/proc/kcore", m.openKcore}, {"/dev/crash", openDevice("/dev/crash", "")}, {"/dev/mem", openDevice("/dev/mem", "1:1")},
+	}
 	err := m.acquire(ctx, opt, h, release)
 	// Also when memory itself could not be taken: then this is what there is.
 	if err == nil || ctx.Err() == nil {
@@ -68,10 +71,7 @@ func (m *memoryRun) acquire(ctx context.Context, opt MemoryOptions, h *collect.H
 		return m.none(ctx, "which addresses are memory is not known: "+err.Error())
 	}
 	var reasons []string
-	for _, source := range []struct {
-		name string
-		open func(*collect.Host, []kcore.Range) (memoryImage, error)
-	}{{"/proc/kcore", m.openKcore}, {"/dev/crash", openDevice("/dev/crash", "")}, {"/dev/mem", openDevice("/dev/mem", "1:1")}} {
+	for _, source := range m.sources {
 		img, err := source.open(h, ram)
 		if err == nil {
 			if err = img.readable(); err == nil {
@@ -155,12 +155,17 @@ func openDevice(path, number string) func(*collect.Host, []kcore.Range) (memoryI
 			f.Close()
 			return fail(errors.New("replaced while it was opened"))
 		}
-		img := memoryImage{name: path, r: f, close: f.Close}
-		for _, r := range ram {
-			img.pieces = append(img.pieces, kcore.Piece{Range: r, Offset: int64(r.Start)})
-		}
-		return img, nil
+		return deviceImage(path, f, ram), nil
 	}
+}
+
+// deviceImage is an opened device whose offsets are physical addresses.
+func deviceImage(name string, f *os.File, ram []kcore.Range) memoryImage {
+	img := memoryImage{name: name, r: f, close: f.Close}
+	for _, r := range ram {
+		img.pieces = append(img.pieces, kcore.Piece{Range: r, Offset: int64(r.Start)})
+	}
+	return img
 }
 
 // restrictions says in words which of the kernel's restrictions explain that

@@ -254,3 +254,77 @@ func TestMemoryOfAMountedSystemIsNotAsked(t *testing.T) {
 		t.Errorf("outcome %s: its /proc/kcore is a file that somebody left there", got)
 	}
 }
+
+// Devices are tried in their order, and one that opens but gives nothing is
+// passed over. A file stands for each: its offsets are physical addresses.
+func TestTheFirstDeviceThatGivesMemoryIsUsed(t *testing.T) {
+	ram := []kcore.Range{{Start: 0x1000, End: 0x9000}, {Start: 0x20000, End: 0x30000}}
+	whole := make([]byte, 0x30000)
+	rand.NewChaCha8([32]byte{2}).Read(whole)
+	short := whole[:0x2c800] // the second range cannot be read to its end
+	for _, c := range []struct {
+		name       string
+		crash, mem []byte // nil: not there
+		used       string
+		unread     uint64
+	}{
+		{"crash", whole, whole, "/dev/crash", 0},
+		{"mem, without crash", nil, whole, "/dev/mem", 0},
+		{"mem, where crash gives nothing", []byte{}, whole, "/dev/mem", 0},
+		{"crash, in part", short, whole, "/dev/crash", 0x3800 + 0x800},
+		{"none", nil, []byte{}, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := hostOf(t, map[string][]byte{"proc/iomem": []byte("00001000-00008fff : System RAM\n00020000-0002ffff : System RAM\n")})
+			out := newMemoryTaker(h)
+			m := &memoryRun{out: out}
+			device := func(name string, content []byte) physicalSource {
+				return physicalSource{name, func(_ *collect.Host, ram []kcore.Range) (memoryImage, error) {
+					path := filepath.Join(h.Root, filepath.Base(name))
+					if content != nil {
+						check(t, os.WriteFile(path, content, 0o600))
+					}
+					f, err := os.Open(path)
+					if err != nil {
+						return memoryImage{}, err
+					}
+					return deviceImage(name, f, ram), nil
+				}}
+			}
+			m.sources = []physicalSource{{"/proc/kcore", m.openKcore}, device("/dev/crash", c.crash), device("/dev/mem", c.mem)}
+			check(t, m.acquire(context.Background(), MemoryOptions{}, h, ""))
+			check(t, m.finish(context.Background()))
+			records := memoryMap(t, out)
+			tried := []string{}
+			for _, r := range records["source"] {
+				if r.Used != (r.Source == c.used) {
+					t.Errorf("source %+v, want %s", r, c.used)
+				}
+				tried = append(tried, r.Source)
+			}
+			if want := []string{"/proc/kcore", "/dev/crash", "/dev/mem"}; !slices.Equal(tried, want[:len(tried)]) || c.used == "" && len(tried) != 3 {
+				t.Errorf("tried %q", tried)
+			}
+			got, unread := lime(t, out.streams), uint64(0)
+			for _, r := range records["unread"] {
+				unread += r.End - r.Start
+			}
+			if c.used == "" {
+				if len(got) > 0 || len(out.notes) != 1 || out.notes[0].Kind != evidence.KindSkipped {
+					t.Errorf("ranges %x, notes %+v", got, out.notes)
+				}
+				return
+			}
+			want := bytes.Clone(whole)
+			if c.unread > 0 {
+				clear(want[0x30000-c.unread:])
+			}
+			for _, r := range ram {
+				sameMemory(t, got, r, want[r.Start:r.End])
+			}
+			if unread != c.unread {
+				t.Errorf("%#x bytes unread, want %#x", unread, c.unread)
+			}
+		})
+	}
+}

@@ -55,10 +55,31 @@ var (
 		"stat", "statm", "status", "cmdline", "environ", "auxv", "comm", "cgroup", "maps", "limits", "io", "sched",
 		"schedstat", "wchan", "stack", "syscall", "loginuid", "sessionid", "attr/current", "attr/exec",
 		"uid_map", "gid_map", "setgroups", "oom_score_adj", "timens_offsets", "autogroup", "personality",
-		"coredump_filter", "cpuset", "timers", "seccomp_cache", "patch_state",
+		"coredump_filter", "cpuset", "timers", "seccomp_cache", "patch_state", "oom_score", "smaps_rollup",
 	}
-	threadFiles = []string{"stat", "comm", "wchan"}
+	threadFiles = []string{"stat", "status", "comm", "wchan", "stack", "syscall", "attr/current", "children"}
+	// threadNamespaces are links of a thread that are written, as files of
+	// that name, where they differ from the process's: unshare(2) and setns(2)
+	// move single threads.
+	threadNamespaces = []string{"net", "mnt", "user", "uts", "ipc"}
 )
+
+// ProcessViews is the name of the record set of disagreements about which
+// processes there are: ProcessView a line. It is there only where there are any.
+const ProcessViews = "live/process-views.jsonl"
+
+// ProcessView is a process that not all ways of looking show.
+type ProcessView struct {
+	PID     int64 `json:"pid"`
+	Listed  bool  `json:"listed"`  // by the host's own /proc
+	Private bool  `json:"private"` // by a procfs of our own; never where there is none
+	Opens   bool  `json:"opens"`   // its folder opens by number
+	Answers bool  `json:"answers"` // to signal 0, which is not sent
+	Covered bool  `json:"covered"` // by a mount over its folder
+	// Cgroup is the group whose cgroup.procs lists it, "" where none does.
+	Cgroup record.Bytes `json:"cgroup,omitempty"`
+	Why    string       `json:"why"`
+}
 
 // linuxDeleted recovers what exists only as long as a process holds it.
 var linuxDeleted = register(collect.Collector{

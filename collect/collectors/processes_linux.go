@@ -30,6 +30,8 @@ type sweep struct {
 	known   map[int64]bool  // processes and threads met
 	listed  map[int64]bool  // by the host's own procfs
 	veiled  bool            // it does not list what belongs to others
+	private map[int64]bool  // listed by a procfs of our own
+	views   []ProcessView
 }
 
 func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) error {
@@ -68,7 +70,10 @@ func (s *sweep) run() error {
 		}
 	}
 	s.out.Seen("listed processes", len(pids))
-	return s.hidden()
+	if err := s.hidden(); err != nil {
+		return err
+	}
+	return s.tellViews()
 }
 
 // list lists the host's own procfs, which is what its programs see, and adds
@@ -77,6 +82,12 @@ func (s *sweep) list() ([]int64, error) {
 	pids, err := s.proc.list()
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	if s.proc.detached {
+		s.private = make(map[int64]bool, len(pids))
+		for _, pid := range pids {
+			s.private[pid] = true
+		}
 	}
 	if !s.proc.detached {
 		for _, pid := range pids {
@@ -297,13 +308,34 @@ func (s *sweep) rawFiles(p *process, r *record.Process) error {
 	}
 	for _, tid := range tids {
 		s.known[tid] = true
+		dir := "task/" + strconv.FormatInt(tid, 10) + "/"
 		if tid == p.pid {
-			continue
-		}
-		for _, name := range threadFiles {
-			if err := s.rawFile(p, r, tid, name, "task/"+strconv.FormatInt(tid, 10)+"/"+name); err != nil {
+			if err := s.rawFile(p, r, 0, "children", dir+"children"); err != nil {
 				return err
 			}
+			continue
+		}
+		if err := s.thread(p, r, tid, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sweep) thread(p *process, r *record.Process, tid int64, dir string) error {
+	for _, name := range threadFiles {
+		if err := s.rawFile(p, r, tid, name, dir+name); err != nil {
+			return err
+		}
+	}
+	for _, ns := range threadNamespaces {
+		target, err := p.link(dir + "ns/" + ns)
+		if err != nil || target == r.Namespaces[ns] {
+			continue
+		}
+		line := RawFile{PID: p.pid, Start: r.StartTicks, TID: tid, File: "ns/" + ns, Data: record.Bytes(target)}
+		if err := s.raw.Write(line); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -16,13 +16,41 @@ import (
 )
 
 // On a running host each collector of one must find something, and a file
-// without a name is not on every host.
+// without a name, or code without a file, is not on every host.
 func TestEveryCollectorKeepsTheRules(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		holdNamelessFile(t)
+		holdCode(t)
 	}
 	for _, c := range All() {
 		t.Run(c.Name, func(t *testing.T) { collecttest.Run(t, c) })
+	}
+}
+
+// holdCode starts a program that has code without a file until the test ends.
+func holdCode(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(testenv.Tool(t, "python3"), "-c", "import mmap, sys\n"+
+		"m = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ|mmap.PROT_WRITE|mmap.PROT_EXEC)\n"+
+		"m.write(b'code')\nprint('ready', flush=True)\nsys.stdin.read()")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Process.Kill() // may have ended
+		_ = cmd.Wait()
+	})
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
 )
@@ -150,6 +151,58 @@ func TestMemoryIsTakenOnlyWhereItIsNamed(t *testing.T) {
 		}}
 		if err := app.Run(append([]string{"test"}, c.args...)); err != nil {
 			t.Errorf("%q: %v", c.args, err)
+		}
+	}
+}
+
+// An order says whose memory is taken, and a run under it takes that and no
+// other.
+func TestProcessesWhoseMemoryIsTakenStandInTheOrder(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		text string
+	}{
+		{[]string{"--process-memory", "412", "--process-memory", "sshd,finding"}, "all; processes 412,sshd,finding"},
+		{[]string{"--process-memory", "412", "--process-memory", "412"}, "all; processes 412"},
+		{[]string{"-c", "linux_kernel", "--process-memory", "finding", "--freeze"}, "linux_kernel; frozen processes finding"},
+		{[]string{"--profile", "network", "--process-memory", "sshd"}, "network; processes sshd"},
+	} {
+		var text string
+		var names []string
+		read := func(ctx *cli.Context) error {
+			selected, err := Select(ctx)
+			if err != nil {
+				return err
+			}
+			text, names = selected.Text, nil
+			for _, k := range selected.Collectors {
+				names = append(names, k.Name)
+			}
+			return nil
+		}
+		app := &cli.App{Flags: Flags(), Action: read}
+		if err := app.Run(append([]string{"test"}, c.args...)); err != nil || text != c.text || !slices.Contains(names, collectors.ProcessMemoryName) {
+			t.Errorf("%q: %q with %v, %v", c.args, text, names, err)
+		}
+		first := names
+		ordered := &cli.App{Flags: Flags(), Action: func(ctx *cli.Context) error {
+			o := &Order{Order: &chainofcustody.Order{Profile: text}}
+			if err := o.takeSelection(ctx); err != nil {
+				return err
+			}
+			return read(ctx)
+		}}
+		if err := ordered.Run([]string{"test"}); err != nil || text != c.text || !slices.Equal(names, first) {
+			t.Errorf("under an order for %q: %q with %v, %v", c.text, text, names, err)
+		}
+	}
+	for _, args := range [][]string{{"--freeze"}, {"--process-memory", "0"}, {"--process-memory", ""}, {"--process-memory", "a/b"}, {"--process-memory", "a;b"}} {
+		app := &cli.App{Flags: Flags(), ExitErrHandler: func(*cli.Context, error) {}, Action: func(ctx *cli.Context) error {
+			_, err := Select(ctx)
+			return err
+		}}
+		if err := app.Run(append([]string{"test"}, args...)); err == nil {
+			t.Errorf("%q was accepted", args)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/bundle/envelope"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/collectors"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -131,7 +132,7 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 	}
 	var names []string
 	for name := range strings.SplitSeq(h.Options["collectors"], ",") {
-		if name != "packet_capture" { // --capture brings it
+		if name != "packet_capture" && name != collectors.ProcessMemoryName { // --capture and --process-memory bring them
 			names = append(names, name)
 		}
 	}
@@ -150,6 +151,9 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 		}
 	}
 	if err := resumeCapture(c, h.Options, name); err != nil {
+		return err
+	}
+	if err := resumeProcesses(c, h, name); err != nil {
 		return err
 	}
 	return r.sameHost(c.String("root"), name)

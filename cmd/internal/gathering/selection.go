@@ -24,12 +24,22 @@ const DefinitionsFile = "definitions.tar"
 // written in one line: "triage; artifacts A,B".
 const artifactsIn = "; artifacts "
 
+// processesIn stands between collectors and the processes whose memory is
+// taken: "all; processes 412,sshd,finding", or "frozen processes" where they
+// are stopped meanwhile.
+const (
+	processesIn = "; processes "
+	frozenIn    = "; frozen processes "
+)
+
 // SelectionFlags are the flags that say what is collected, of a collection and
 // of an order for one.
 func SelectionFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.StringFlag{Name: "profile", Usage: "only the collectors of `PROFILE`: " + profileNames(), DefaultText: "full"},
+		&cli.StringSliceFlag{Name: "process-memory", Usage: "also take the memory of the process `PID|NAME|finding`: a number, the exact name of it or of its executable, or those with findings (repeatable)"},
+		&cli.BoolFlag{Name: "freeze", Usage: "stop each of these processes while its memory is read"},
 		&cli.StringSliceFlag{Name: "definitions", Usage: "also what the definitions in `PATH` ask for: a folder, tar or file of ForensicArtifacts, KAPE or UAC (repeatable)"},
 		&cli.StringSliceFlag{Name: "artifact", Usage: "of the definitions only this `NAME`, and what it names (repeatable, or comma separated)"},
 	}
@@ -119,7 +129,10 @@ func chosenCollectors(c *cli.Context) ([]collect.Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withMemory(c, chosen)
+	if chosen, err = withMemory(c, chosen); err != nil {
+		return nil, err
+	}
+	return withProcesses(c, chosen)
 }
 
 func chosenOfShelf(c *cli.Context) ([]collect.Collector, error) {
@@ -172,6 +185,7 @@ func selectionText(c *cli.Context) string {
 	if (c.Bool("memory") || c.String("memory-from") != "") && !memoryNamed(c) {
 		text += "," + collectors.MemoryName
 	}
+	text += processText(c)
 	if names := artifacts(c); len(names) > 0 {
 		text += artifactsIn + strings.Join(names, ",")
 	}
@@ -199,6 +213,10 @@ func OrderText(c *cli.Context, s *Selection) (text string, digest evidence.Diges
 // takeSelection sets the flags that an order settles, where they are not given.
 func (o *Order) takeSelection(c *cli.Context) error {
 	text, names, some := strings.Cut(o.Profile, artifactsIn)
+	text, err := takeProcesses(c, text)
+	if err != nil {
+		return err
+	}
 	set := func(flag, value string) error {
 		if value == "" || c.IsSet(flag) {
 			return nil
