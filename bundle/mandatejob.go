@@ -32,6 +32,9 @@ func (c *conclusion) job() {
 		use.Program = headerDigest(c.header.Tool.SHA256)
 	}
 	d := j.Departures(use)
+	if o := c.mandated; o != nil && j.Signer.Key != o.Examiner.Key && j.Signer.Key != o.Key {
+		d = append(d, "neither the examiner of the order nor its one-time key signed it")
+	}
 	r.JobDepartures = d
 	who, ok := "", false
 	if c.opt.Trusted != nil {
