@@ -153,8 +153,16 @@ func TestKitOnAHostWithNothingElse(t *testing.T) {
 		t.Fatal("the collector of the kit is not the published one")
 	}
 	for _, args := range [][]string{
-		{"--max-time", "10m"}, {"--profile", "full"}, {"--memory"}, {"-o", "sftp://me@elsewhere/x"}, {"-o", "-"}, {"--recipient", "age1x"},
-		{"--order", "/media"}, {"--root", "/mnt"}, {"--case-number", "other"}, {"--capture", "5s"},
+		{"--max-time", "10m"},
+		{"--profile", "full"},
+		{"--memory"},
+		{"-o", "sftp://me@elsewhere/x"},
+		{"-o", "-"},
+		{"--recipient", "age1x"},
+		{"--order", "/media"},
+		{"--root", "/mnt"},
+		{"--case-number", "other"},
+		{"--capture", "5s"},
 	} {
 		code, out, errs := at(t, host, "/", args...)
 		if code != 2 || !strings.Contains(out+errs, "result: failed exit=2 ") || !strings.Contains(errs, "hint: ") {
