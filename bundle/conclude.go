@@ -25,6 +25,7 @@ type conclusion struct {
 	complete  bool   // the tar ends as it must
 	confirmed bool   // somebody vouches for the seal itself
 	trouble   string // with the collection order, in a sentence
+	jobSays   string // what the job file tells, in a sentence
 	rewritten bool   // it is not the bundle of a checkpoint that was kept elsewhere
 	removals  []signedErasure
 	stolen    bool // items were taken out by somebody unknown, and that is all that is wrong
@@ -47,6 +48,7 @@ func (c *conclusion) draw() {
 	c.count()
 	c.contentsLayer()
 	c.orders()
+	c.job()
 	c.settle()
 	if len(r.AlteredList) > listLimit {
 		r.AlteredList = r.AlteredList[:listLimit]

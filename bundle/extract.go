@@ -120,7 +120,7 @@ func (r *Reader) extract(ctx context.Context, root *os.Root, it evidence.Item) (
 	if err := root.MkdirAll(path.Dir(it.Member), 0o755); err != nil {
 		return err
 	}
-	f, err := root.OpenFile(it.Member, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	f, err := root.OpenFile(it.Member, os.O_WRONLY|largeFile|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,15 @@ type Header struct {
 // selected for collection, which an order may pin.
 const OptionSelection = "selection_sha256"
 
+// Keys of Header.Options with the job file that told a collector what to do,
+// its signature, and the SHA-256 of the executable without a kit appended to
+// it, where one is.
+const (
+	OptionJob          = "job"
+	OptionJobSignature = "job_signature"
+	OptionProgram      = "program_sha256"
+)
+
 // Host is the machine as its kernel describes it.
 type Host struct {
 	Hostname  string `json:"hostname"`

@@ -91,6 +91,9 @@ type Report struct {
 
 	Order      string   `json:"order,omitempty"`      // nonce of the collection order, where its signature holds
 	Departures []string `json:"departures,omitempty"` // how the run departs from it, in words
+	Job        string   `json:"job,omitempty"`        // SHA-256 of the job file, where its signature holds
+
+	JobDepartures []string `json:"job_departures,omitempty"` // how the run departs from it, in words
 
 	Records        int64            `json:"records"`         // read
 	Proven         int64            `json:"proven"`          // records that a signed statement covers

@@ -190,6 +190,9 @@ func (c *conclusion) sentences() {
 	if c.trouble != "" {
 		r.say("%s", c.trouble)
 	}
+	if c.jobSays != "" {
+		r.say("%s", c.jobSays)
+	}
 	if r.Reason != "" && !r.Complete {
 		r.say("The run did not look at everything it was asked for: %s.", r.Reason)
 	}

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Errors of collection orders.
+// Errors of collection orders and job files.
 var (
 	ErrOrder        = errors.New("not a collection order")
+	ErrJob          = errors.New("not a job file")
 	ErrOrderScope   = errors.New("outside the collection order")
 	ErrOrderRevoked = errors.New("the order's signer is not known for orders")
 )

@@ -10,6 +10,10 @@ for os in windows darwin; do
 	echo "== build for $os"
 	GOOS=$os CGO_ENABLED=0 go build ./...
 done
+for target in linux/386 linux/arm freebsd/amd64 darwin/arm64 windows/386; do
+	echo "== the collector for $target"
+	GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0 go vet ./cmd/exhibit-collector ./collect/... ./bundle ./chainofcustody
+done
 echo "== gofumpt"
 changed=$(go run mvdan.cc/gofumpt@v0.12.0 -l .)
 if [ -n "$changed" ]; then

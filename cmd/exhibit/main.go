@@ -49,7 +49,7 @@ func newApp() *cli.App {
 		),
 		After: giveBack,
 		Commands: []*cli.Command{
-			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(), artifactCommand(), volumesCommand(),
+			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(), collectorCommand(), artifactCommand(), volumesCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(), memoryCommand(),
 			discloseCommand(), deriveCommand(), eraseCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), listenCommand(), reportCommand(),

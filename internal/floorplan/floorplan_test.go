@@ -55,6 +55,7 @@ var plan = map[string][]string{
 	"cmd/internal/command":    {"evidence"},
 	"cmd/internal/disk":       {},
 	"cmd/internal/frame":      {"cmd/internal/argv", "cmd/internal/command"},
+	"cmd/internal/kit":        {"evidence", "chainofcustody"},
 	"cmd/internal/verifying":  {"evidence", "bundle", "chainofcustody", "chainofcustody/timestamp", "cmd/internal/command"},
 	"cmd/internal/clitest":    {},
 	"cmd/exhibit":             {"..."},

@@ -228,3 +228,20 @@ func openPty() (control, terminal *os.File, err error) {
 	}
 	return control, terminal, nil
 }
+
+// ended LOG: the run in the background that writes LOG ends in time. It holds
+// a lock on it (flock(2)) for as long as it lives.
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ended LOG")
+	}
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+			return
+		}
+	}
+	ts.Fatalf("the run that writes %s goes on and on", args[0])
+}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -60,8 +61,11 @@ type Who struct {
 	Origin                  string                   // what is mounted at the root, and how
 	Identity                *chainofcustody.Identity // who attends; nil: nobody
 	Order                   *Order                   // nil: none
+	Job                     *Job                     // nil: the flags alone say what is done
 	Resumed                 *Resumed                 // what an interrupted run left; nil: this is none's rest
 	Recipients              []envelope.Recipient     // whom the bundle is encrypted to; none: not encrypted
+
+	Began func() // called when the first thing is looked at, if not nil
 
 	selection *Selection // what is collected, read once
 
@@ -80,6 +84,7 @@ func (w *Who) bind() func(ssh.PublicKey) (bundle.Mandate, error) {
 type Summary struct {
 	Bundle     string           `json:"bundle"`
 	Seal       string           `json:"seal"`
+	Root       string           `json:"root"` // of the tree that the seal signs
 	Code       string           `json:"seal_code"`
 	Partial    bool             `json:"partial"`
 	Reason     string           `json:"reason,omitempty"`
@@ -286,12 +291,23 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	defer progress.Done()
 	opt.Case, opt.Exhibit, opt.Examiner, opt.Authority, opt.Version = who.Case, who.Exhibit, who.Examiner, who.Authority, who.Version
 	opt.Bind = who.bind()
+	if who.Job != nil {
+		who.Job.describe(&opt)
+	}
 	opt.Recipients, opt.Continues, opt.Origin, opt.Key = envelope.Texts(who.Recipients), continues, who.Origin, key
 	if r := who.Resumed; r != nil {
 		opt.Held, opt.Continues = r.Held, r.Continues
 		opt.OwnFiles = append(opt.OwnFiles, r.Files...)
 	}
-	opt.Progress = func(p collect.Progress) { progress.Set(status(p)) }
+	begin := sync.OnceFunc(func() {
+		if who.Began != nil {
+			who.Began()
+		}
+	})
+	opt.Progress = func(p collect.Progress) {
+		begin()
+		progress.Set(status(p))
+	}
 	// What this run itself writes would grow for as long as it is read.
 	opt.OwnFiles = append(opt.OwnFiles, regular(os.Stdout, os.Stderr)...)
 	ctx, done := untilHangup(c.Context)
@@ -408,7 +424,7 @@ func summarise(path string, res *collect.Result) *Summary {
 		return nil
 	}
 	s := &Summary{
-		Bundle: path, Seal: res.Seal.ID.String(), Code: res.Seal.Code(), Partial: res.Partial, Reason: res.Reason,
+		Bundle: path, Seal: res.Seal.ID.String(), Root: res.Seal.Root.String(), Code: res.Seal.Code(), Partial: res.Partial, Reason: res.Reason,
 		Items: res.Items, Content: res.Bytes, Written: res.Written, Problems: res.ProblemCount,
 		Seconds: res.Finished.Sub(res.Started).Seconds(), Outcomes: map[string]int64{}, Result: res,
 		CPU: float64(res.Footprint.UserNS+res.Footprint.SystemNS) / 1e9, PeakRSS: res.Footprint.PeakRSS,

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,34 +48,45 @@ func ReadOrder(path string) (*Order, error) {
 	if st, err := os.Stat(path); err == nil && !st.IsDir() {
 		dir = filepath.Dir(path)
 	}
+	o, err := readOrder(os.DirFS(dir), dir)
+	if err != nil {
+		return nil, orderError(path, err)
+	}
+	return o, nil
+}
+
+// readOrder is ReadOrder for files that may lie in memory: dir is "" then.
+func readOrder(files fs.FS, dir string) (*Order, error) {
 	var o Order
 	var err error
-	if o.File, err = readSmall(dir, OrderFile); err != nil {
-		return nil, orderError(path, err)
+	if o.File, err = readSmall(files, OrderFile); err != nil {
+		return nil, err
 	}
-	if o.Sig, err = readSmall(dir, OrderSigFile); err != nil {
-		return nil, orderError(path, err)
+	if o.Sig, err = readSmall(files, OrderSigFile); err != nil {
+		return nil, err
 	}
 	if o.Order, _, err = chainofcustody.VerifyOrder(o.File, o.Sig); err != nil {
-		return nil, orderError(path, err)
+		return nil, err
 	}
-	if o.Definitions, err = definitionsBeside(dir); err != nil {
-		return nil, orderError(path, err)
+	if dir != "" {
+		if o.Definitions, err = definitionsBeside(dir); err != nil {
+			return nil, err
+		}
 	}
 	if o.Order.Key == "" {
 		return &o, nil
 	}
-	if o.Key, err = readRunKey(filepath.Join(dir, RunKeyFile)); err != nil {
-		return nil, orderError(path, err)
+	if o.Key, err = readRunKey(files); err != nil {
+		return nil, err
 	}
 	if got := chainofcustody.Fingerprint(o.Key.PublicKey()); got != o.Order.Key {
-		return nil, orderError(path, fmt.Errorf("the order names the one-time key %s, %s is %s", o.Order.Key, RunKeyFile, got))
+		return nil, fmt.Errorf("the order names the one-time key %s, %s is %s", o.Order.Key, RunKeyFile, got)
 	}
-	if o.Certificate, err = readSmall(dir, RunCertFile); err != nil {
-		return nil, orderError(path, err)
+	if o.Certificate, err = readSmall(files, RunCertFile); err != nil {
+		return nil, err
 	}
 	if _, err = chainofcustody.VerifyCertificate(o.Certificate, o.Key.PublicKey(), o.Exhibit, o.NotBefore); err != nil {
-		return nil, orderError(path, err)
+		return nil, err
 	}
 	return &o, nil
 }
@@ -95,21 +107,26 @@ func statRegular(path string) (bool, error) {
 	return st.Mode().IsRegular(), nil
 }
 
-func readSmall(dir, name string) ([]byte, error) {
-	st, err := os.Stat(filepath.Join(dir, name))
+func readSmall(files fs.FS, name string) ([]byte, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() || st.Size() > chainofcustody.MaxOrderSize {
 		return nil, fmt.Errorf("%s is no small file", name)
 	}
-	return os.ReadFile(filepath.Join(dir, name))
+	return io.ReadAll(io.LimitReader(f, chainofcustody.MaxOrderSize))
 }
 
 // readRunKey reads a one-time key. Its file may be readable by others: media
 // that carry it to a host often know no permissions.
-func readRunKey(path string) (*chainofcustody.RunKey, error) {
-	text, err := readSmall(filepath.Dir(path), filepath.Base(path))
+func readRunKey(files fs.FS) (*chainofcustody.RunKey, error) {
+	text, err := readSmall(files, RunKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the order is for a one-time key, and %s is not there", RunKeyFile)
 	}
@@ -192,6 +209,9 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 		}
 		w.Order = o
 	}
+	if w.Job != nil && w.Order == nil {
+		w.Order = w.Job.order
+	}
 	o := w.Order
 	if o != nil {
 		if err := o.takeSelection(c); err != nil {
@@ -205,7 +225,7 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 		}
 	}
 	if o == nil {
-		return nil
+		return w.checkJob(c)
 	}
 	w.Case, w.Exhibit = o.Case, o.Exhibit
 	if w.Authority == "" {
@@ -223,5 +243,16 @@ func (w *Who) TakeOrder(c *cli.Context) error {
 	if c.Bool("outside-order") {
 		return nil
 	}
-	return o.Check(w.selection, envelope.Texts(w.Recipients), time.Now())
+	if err := o.Check(w.selection, envelope.Texts(w.Recipients), time.Now()); err != nil {
+		return err
+	}
+	return w.checkJob(c)
+}
+
+// checkJob compares the run with its job, where it has one.
+func (w *Who) checkJob(c *cli.Context) error {
+	if w.Job == nil || c.Bool("outside-order") {
+		return nil
+	}
+	return w.Job.check(w.selection, w.Recipients, time.Now())
 }

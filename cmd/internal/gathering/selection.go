@@ -98,6 +98,16 @@ func Select(c *cli.Context) (*Selection, error) {
 	return s, nil
 }
 
+// SelectionOf is Select with what an order settles; nil: there is none.
+func SelectionOf(c *cli.Context, o *Order) (*Selection, error) {
+	if o != nil {
+		if err := o.takeSelection(c); err != nil {
+			return nil, err
+		}
+	}
+	return Select(c)
+}
+
 // ReadDefinitions reads sets of definitions as one.
 func ReadDefinitions(paths []string) (*definition.Set, error) {
 	set, err := definition.Open(paths...)
