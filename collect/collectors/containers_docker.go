@@ -157,10 +157,10 @@ func fromDockerHost(c *record.Container, h *dockerHostConfig) {
 	c.Privileged, c.NetworkMode, c.Restart = h.Privileged, h.NetworkMode, h.RestartPolicy.Name
 	c.HostNetwork, c.HostPID, c.HostIPC = h.NetworkMode == "host", h.PidMode == "host", h.IpcMode == "host"
 	for _, name := range h.CapAdd {
-		c.Capabilities = append(c.Capabilities, "+"+name)
+		c.Capabilities = append(c.Capabilities, "+"+capability(name))
 	}
 	for _, name := range h.CapDrop {
-		c.Capabilities = append(c.Capabilities, "-"+name)
+		c.Capabilities = append(c.Capabilities, "-"+capability(name))
 	}
 	c.Security = append(c.Security, h.SecurityOpt...)
 	if h.UsernsMode != "" {
@@ -172,6 +172,14 @@ func fromDockerHost(c *record.Container, h *dockerHostConfig) {
 	if len(c.Ports) == 0 { // of one that is not running
 		c.Ports = dockerPorts(h.PortBindings)
 	}
+}
+
+// capability is the full name of what Docker lets people write short.
+func capability(name string) string {
+	if name = strings.ToUpper(name); name == "ALL" || strings.HasPrefix(name, "CAP_") {
+		return name
+	}
+	return "CAP_" + name
 }
 
 // dockerDigests reads which image id has which repository digest.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -36,10 +37,9 @@ type engineSocket struct {
 // may name anything.
 const maxEngineDirs = 64
 
-// findEngines returns the places where engines keep their state by default, by
-// their configuration, and by the command lines of those that run.
-func findEngines(ctx context.Context, h *collect.Host, out collect.Taker) engines {
-	e := engines{
+// defaultEngines are the places where engines keep their state unless told.
+func defaultEngines() engines {
+	return engines{
 		docker: []string{"/var/lib/docker", "/var/snap/docker/common/var-lib-docker"},
 		containerd: []containerdDir{
 			{"/var/lib/containerd", "/run/containerd"},
@@ -60,10 +60,18 @@ func findEngines(ctx context.Context, h *collect.Host, out collect.Taker) engine
 			{path: "/run/k0s/containerd.sock", api: "cri"},
 		},
 	}
-	e.homes = homesOf(h, out)
+}
+
+// findEngines returns the places where engines keep their state by default, by
+// their configuration, and by the command lines of those that run.
+func findEngines(ctx context.Context, h *collect.Host, out collect.Taker) engines {
+	e := defaultEngines()
+	if out != nil { // who asks sockets only needs none
+		e.homes = homesOf(h, out)
+	}
 	for _, home := range e.homes {
-		if _, err := h.Stat(home + "/.local/share/containers/storage"); err == nil {
-			e.storage = add(e.storage, storageDir{home + "/.local/share/containers/storage", ""})
+		if st, err := h.Stat(home + "/.local/share/containers/storage"); err == nil {
+			e.addStorage(home+"/.local/share/containers/storage", fmt.Sprintf("/run/user/%d/containers", st.UID))
 		}
 		if _, err := h.Stat(home + "/.local/share/docker"); err == nil {
 			e.docker = add(e.docker, home+"/.local/share/docker")
@@ -109,7 +117,7 @@ func folder(s string) (string, bool) {
 func (e *engines) addDocker(dir string) {
 	if dir, ok := folder(dir); ok {
 		e.docker = add(e.docker, dir)
-		e.containerd = add(e.containerd, containerdDir{dir + "/containerd/daemon", ""})
+		e.addContainerd(dir+"/containerd/daemon", "")
 	}
 }
 
@@ -157,17 +165,35 @@ func (e *engines) addSocket(address, api string) {
 	}
 }
 
+// addContainerd adds a root, or says of a known one where its state is.
 func (e *engines) addContainerd(root, state string) {
-	if root, ok := folder(root); ok {
-		state, _ = folder(state)
+	root, ok := folder(root)
+	if !ok {
+		return
+	}
+	state, _ = folder(state)
+	i := slices.IndexFunc(e.containerd, func(d containerdDir) bool { return d.root == root })
+	switch {
+	case i < 0:
 		e.containerd = add(e.containerd, containerdDir{root, state})
+	case state != "":
+		e.containerd[i].state = state
 	}
 }
 
+// addStorage is addContainerd for containers/storage.
 func (e *engines) addStorage(graph, run string) {
-	if graph, ok := folder(graph); ok {
-		run, _ = folder(run)
+	graph, ok := folder(graph)
+	if !ok {
+		return
+	}
+	run, _ = folder(run)
+	i := slices.IndexFunc(e.storage, func(d storageDir) bool { return d.graph == graph })
+	switch {
+	case i < 0:
 		e.storage = add(e.storage, storageDir{graph, run})
+	case run != "":
+		e.storage[i].run = run
 	}
 }
 
@@ -218,9 +244,11 @@ func (e *engines) command(args []string) {
 		e.addDocker(flagValue(args, "--data-root", "-g", "--graph"))
 		e.addSocket(flagValue(args, "-H", "--host"), "docker")
 		if state, ok := folder(flagValue(args, "--exec-root")); ok {
-			if root, ok := folder(flagValue(args, "--data-root")); ok {
-				e.addContainerd(root+"/containerd/daemon", state+"/containerd/daemon")
+			root := "/var/lib/docker"
+			if other, ok := folder(flagValue(args, "--data-root", "-g", "--graph")); ok {
+				root = other
 			}
+			e.addContainerd(root+"/containerd/daemon", state+"/containerd/daemon")
 		}
 	case "containerd":
 		e.addContainerd(flagValue(args, "--root"), flagValue(args, "--state"))

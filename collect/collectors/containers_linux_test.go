@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/exhibit-dfir/exhibit/collect"
+	"github.com/exhibit-dfir/exhibit/collect/collecttest"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
@@ -331,7 +332,7 @@ func TestDockerContainersAreWhatDockerSays(t *testing.T) {
 	socket := dir + "/docker.sock"
 	stopping(t, dir+"/log", docker, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", "unix://"+socket,
 		"--iptables=false", "--ip-forward=false", "--bridge=none", "--storage-driver", "overlay2")
-	cli := "/usr/bin/docker -H unix://" + socket + " "
+	cli := testenv.Tool(t, "docker") + " -H unix://" + socket + " "
 	within30(t, "dockerd answers", func() bool { return exec.Command("sh", "-c", cli+"version").Run() == nil })
 	shell(t, cli+"import "+image+" probe:1")
 	id := strings.TrimSpace(shell(t, cli+"run -d --name evil --network none -e SECRET_TOKEN=abc --label a=b -v "+dir+"/vol:/data:ro --restart always --pid host probe:1 /prog one ''"))
@@ -375,7 +376,7 @@ func TestDockerContainersAreWhatDockerSays(t *testing.T) {
 		!slices.Contains(c.Env, "SECRET_TOKEN") || slices.Contains(c.Env, "SECRET_TOKEN=abc") || len(c.Mounts) != 1 || c.Mounts[0].Write || c.Mounts[0].Target != "/data" {
 		t.Errorf("have %+v", c)
 	}
-	if !slices.Contains(got[idle].Capabilities, "+SYS_PTRACE") || !got[idle].Privileged || !got[idle].HostNetwork || got[idle].PID != 0 {
+	if !slices.Contains(got[idle].Capabilities, "+CAP_SYS_PTRACE") || !got[idle].Privileged || !got[idle].HostNetwork || got[idle].PID != 0 {
 		t.Errorf("the idle one: %+v", got[idle])
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID))
@@ -414,5 +415,21 @@ func TestDockerContainersAreWhatDockerSays(t *testing.T) {
 	check(t, json.Unmarshal(out.streams["containers/api"+socket+"/containers/"+id+".json"], &answer))
 	if answer.Id != id {
 		t.Errorf("the answer is of %q", answer.Id)
+	}
+
+	// All of it by a run that is told nothing.
+	run := live(t, linuxContainers, linuxContainerSockets)
+	i := slices.IndexFunc(collecttest.Lines[record.Container](t, run, record.Containers), func(r record.Container) bool { return r.ID == id && r.StartTicks == c.StartTicks })
+	if i < 0 {
+		t.Error("a run does not find the container")
+	}
+	if text := run.Content(t, string(changes["/added.sh"].File.Path)); string(text) != "#!/bin/sh\necho hi\n" {
+		t.Errorf("content of what was added: %q", text)
+	}
+	if it := run.Find("containers/api" + socket + "/containers/" + id + ".json"); it.Size == 0 {
+		t.Error("a run does not ask the engine")
+	}
+	if it := run.Find(dir + "/data/containers/" + id + "/config.v2.json"); it.Rule != "docker state" {
+		t.Errorf("the engine's own file: %+v", it)
 	}
 }

@@ -32,7 +32,7 @@ var linuxContainerSockets = register(collect.Collector{
 	Live:     true,
 	Deadline: 5 * time.Minute,
 	Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-		return askEngines(ctx, h, out, findEngines(ctx, h, out).sockets)
+		return askEngines(ctx, h, out, findEngines(ctx, h, nil).sockets)
 	},
 })
 
