@@ -20,7 +20,7 @@ func BuiltIn() []BuiltInDefinition {
 	for _, table := range []struct {
 		collector string
 		defs      []definition
-	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()}} {
+	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()}, {linuxContainersName, containerDefinitions(defaultEngines())}} {
 		for _, d := range table.defs {
 			out = append(out, BuiltInDefinition{d.rule, table.collector, d.patterns})
 		}

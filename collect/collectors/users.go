@@ -47,7 +47,7 @@ func homesOf(h *collect.Host, out collect.Taker) []string {
 	text, err := h.ReadFile("/etc/passwd", maxPasswd)
 	if err != nil {
 		out.Problem(evidence.Problem{
-			Stage: linuxUsersName, Code: codeOf(err), Path: "/etc/passwd",
+			Code: codeOf(err), Path: "/etc/passwd",
 			Ref: evidence.Ref{Offset: -1, Length: -1}, Detail: "read accounts: " + err.Error(),
 		})
 	}
