@@ -178,6 +178,43 @@ func TestErasedBundlesGetTheSameVerdictFromBoth(t *testing.T) {
 	}
 }
 
+// One byte of an erased bundle is changed, in the tar inside it. What is left of
+// such a bundle is proven by both programs or by neither, and it is never whole.
+func TestChangedErasedBundlesAreProvenByBothOrNeither(t *testing.T) {
+	tools(t)
+	random := rand.New(rand.NewPCG(10, 2026)) //nolint:gosec // the same changes in every run
+	list := vectors(t, "erasure", "allowed_signers")
+	signers := signersOf(t, list)
+	var names []string
+	var files [][]byte
+	for _, name := range []string{"content", "metadata", "later"} {
+		b, err := os.ReadFile(vectors(t, "erasure", name+".exhibit.tar.zst"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tar := unframed(t, b)
+		names, files = append(names, name+" framed anew"), append(files, framed(t, tar))
+		for range 60 {
+			changed, at := bytes.Clone(tar), random.IntN(len(tar))
+			changed[at] ^= byte(1 + random.IntN(255))
+			names, files = append(names, fmt.Sprintf("%s, byte %d", name, at)), append(files, framed(t, changed))
+		}
+	}
+	proven := 0
+	for i, theirs := range judged(t, "bundle", list, files) {
+		ours := ours(t, files[i], signers).Verdict
+		if string(ours) != theirs.verdict && (ours == "VERIFIED-PREFIX" || theirs.verdict == "VERIFIED-PREFIX") || theirs.verdict == "VERIFIED" {
+			t.Errorf("%s: ours %s, theirs %s (%s)", names[i], ours, theirs.verdict, theirs.why)
+		}
+		if theirs.verdict == "VERIFIED-PREFIX" {
+			proven++
+		}
+	}
+	if proven != 3 {
+		t.Errorf("%d of %d are proven, want the three that were only framed anew", proven, len(files))
+	}
+}
+
 // What the program prints is what a court reads: each record and what is
 // proven of it, the basis, and the verdict last.
 func TestTheirProgramSaysWhatIsProvenOfEachRecord(t *testing.T) {
