@@ -1,10 +1,48 @@
 package bundle
 
 import (
+	"bytes"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
+
+// The vectors are three bundles that continue each other, and one that
+// continues the first like the second does.
+func TestChainVectorsContinueEachOther(t *testing.T) {
+	seals := map[string]string{}
+	var links []Link
+	for i, v := range []struct{ name, after string }{{"first", ""}, {"second", "first"}, {"third", "second"}, {"fork", "first"}} {
+		h := testHeader()
+		h.Bundle = h.Bundle[:len(h.Bundle)-1] + string(rune('0'+i))
+		h.Continues = seals[v.after]
+		var out bytes.Buffer
+		w, err := NewWriter(&out, h, testKey(t), testOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		addBytes(t, w, "/part", []byte(v.name+"\n"))
+		seal := sealBundle(t, w)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		seals[v.name] = seal.ID.String()
+		testenv.Golden(t, filepath.Join(testenv.Root(t), "testdata/vectors/chain", v.name+".exhibit.tar.zst"), out.Bytes())
+		rep := verify(t, out.Bytes(), trustTest(t))
+		if rep.Verdict != Verified {
+			t.Errorf("%s: %s %v", v.name, rep.Verdict, rep.Sentences)
+		}
+		links = append(links, Link{Name: v.name, Seal: rep.SealID, Continues: rep.Continues})
+	}
+	for want, given := range map[string][]Link{ChainHolds: links[:3], ChainMissing: links[1:3], ChainForked: links, ChainReordered: {links[1], links[0]}} {
+		if c := CheckChain(given); c == nil || c.State != want {
+			t.Errorf("%+v, want %s", c, want)
+		}
+	}
+}
 
 func TestChainsAreRecognised(t *testing.T) {
 	a, b, c := Link{Name: "a", Seal: "1"}, Link{Name: "b", Seal: "2", Continues: "1"}, Link{Name: "c", Seal: "3", Continues: "2"}

@@ -2,6 +2,8 @@ package bundle
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
@@ -12,12 +14,13 @@ const (
 	eventSuffix   = ".json"
 	sigFileSuffix = ".json.sig"
 	counterSuffix = ".countersig"
+	leafRef       = "leaf:" // of a record, in the references of an event
 )
 
 // log checks the custody log that is attached: each event as its signer
-// signed it and under its own name, all predecessors there, one beginning, one
+// signed it and under its own name and number, all predecessors there, one beginning, one
 // end, and that end the disclosure of exactly this package.
-func (a *disclosureAudit) log(sums evidence.Digest) error {
+func (a *disclosureAudit) log(st *statement, sums evidence.Digest) error {
 	events := map[evidence.Digest]*chainofcustody.Event{}
 	named := map[evidence.Digest]bool{}
 	files := 0
@@ -56,14 +59,20 @@ func (a *disclosureAudit) log(sums evidence.Digest) error {
 		if len(ev.Prev) == 0 {
 			beginnings++
 		}
+		number := 1
 		for _, d := range ev.Prev {
-			if events[d] == nil {
+			before := events[d]
+			if before == nil {
 				return fmt.Errorf("custody log: predecessor %s is missing", d)
 			}
+			number = max(number, before.Number+1)
+		}
+		if ev.Number != number {
+			return fmt.Errorf("custody log: event %d stands under the number %d", number, ev.Number)
 		}
 		if !named[digest] {
 			ends++
-			if err := a.disclosing(ev, sums); err != nil {
+			if err := a.disclosing(ev, st, sums); err != nil {
 				return err
 			}
 		}
@@ -85,7 +94,8 @@ func (a *disclosureAudit) event(name string) (*chainofcustody.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if end := fmt.Sprintf("-%s-%s%s", ev.Kind, ev.Digest.String()[:12], eventSuffix); !strings.HasSuffix(name, end) {
+	number, ok := strings.CutSuffix(name, fmt.Sprintf("-%s-%s%s", ev.Kind, ev.Digest.String()[:12], eventSuffix))
+	if ev.Number, err = strconv.Atoi(number); !ok || err != nil || fmt.Sprintf("%04d", ev.Number) != number {
 		return nil, fmt.Errorf("the name is not that of the event")
 	}
 	sig, err := a.need(disclosedCustody+name+".sig", maxDisclosedFile)
@@ -99,7 +109,7 @@ func (a *disclosureAudit) event(name string) (*chainofcustody.Event, error) {
 	if chainofcustody.Fingerprint(key) != ev.Actor.Key {
 		return nil, fmt.Errorf("signed by another key than the event names")
 	}
-	if who, ok := a.trusted(key, ev.Time.UTC); ok && who == ev.Actor.ID {
+	if who, ok := a.person(key, ev.Time.UTC); ok && who == ev.Actor.ID {
 		a.report.Known++
 	}
 	return &ev, nil
@@ -127,15 +137,29 @@ func (a *disclosureAudit) companion(name string) error {
 	return err
 }
 
-// disclosing checks that an event is the one by which this package was given.
-func (a *disclosureAudit) disclosing(ev *chainofcustody.Event, sums evidence.Digest) error {
-	ok := ev.Kind == chainofcustody.EventDisclosed && ev.Seal == a.seal.ID
-	named := false
-	for _, f := range ev.Attach {
-		named = named || f.Name == SumsName && f.SHA256 == sums
-	}
-	if !ok || !named {
+// disclosing checks that an event is the one by which this package was given:
+// it names the seal, the list of members, and what the statement says, too.
+func (a *disclosureAudit) disclosing(ev *chainofcustody.Event, st *statement, sums evidence.Digest) error {
+	named := slices.Contains(ev.Attach, chainofcustody.Attachment{Name: SumsName, SHA256: sums})
+	if ev.Kind != chainofcustody.EventDisclosed || ev.Seal != a.seal.ID || !named {
 		return fmt.Errorf("custody log: its end is not the disclosure of this package")
+	}
+	if ev.To == nil || ev.To.ID != st.to || ev.Authority != st.basis {
+		return fmt.Errorf("custody log: its end names another recipient or basis than the package")
+	}
+	leaves := map[string]bool{}
+	for _, ref := range ev.Refs {
+		if strings.HasPrefix(ref, leafRef) {
+			leaves[ref] = true
+		}
+	}
+	for _, rec := range st.records {
+		if !leaves[leafRef+strconv.FormatInt(rec.leaf, 10)] {
+			return fmt.Errorf("custody log: its end does not name record %d", rec.leaf)
+		}
+	}
+	if len(leaves) != len(st.records) {
+		return fmt.Errorf("custody log: its end names other records than the package holds")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
+	"golang.org/x/crypto/ssh"
 )
 
 // The seal code was never shown for a run that was cut short: what is
@@ -90,6 +91,16 @@ func withoutBonds(t *testing.T, b []byte, header bool) {
 	}
 	if r := verifyPackage(t, refit(t, list, nil), VerifyOptions{}); r.Verdict != want {
 		t.Errorf("bonds taken away, header %v: %s, want %s", header, r.Verdict, want)
+	}
+}
+
+// A key that may only seal, that of a machine, gives nothing out in its name.
+func TestAKeyThatMayOnlySealStandsForNoDisclosure(t *testing.T) {
+	b := goodDisclosures(t)["with-custody"]
+	opt := trustTest(t)
+	opt.People = func(ssh.PublicKey, time.Time) (string, bool) { return "", false }
+	if r := verifyPackage(t, b, opt); r.Verdict != Verified || r.GivenBy != "" || r.Custody != 3 || r.Known != 0 {
+		t.Errorf("%s, given by %q, %d events, %d by people who are known", r.Verdict, r.GivenBy, r.Custody, r.Known)
 	}
 }
 

@@ -116,6 +116,10 @@ func (p *proofs) lines(s *statedRecord, out *DisclosedRecord) error {
 		if err := checkContentLine(rec); err != nil {
 			return err
 		}
+		kind, sealed := rec.item.Kind, p.byName[disclosedSSHSig] != nil
+		if (kind == evidence.KindHeader) != (s.leaf == 0) || sealed && (kind == evidence.KindTrailer) != (s.leaf == p.seal.Size-1) {
+			return fmt.Errorf("a record of kind %s cannot stand here", kind)
+		}
 		out.Kind, out.Size = rec.item.Kind, rec.item.Size
 		if !rec.item.SHA256.IsZero() {
 			out.SHA256 = rec.item.SHA256.String()

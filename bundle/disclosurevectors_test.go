@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,9 @@ func disclosureVector(t testing.TB, name string) string {
 	return filepath.Join(testenv.Root(t), "testdata/vectors/disclosure", name)
 }
 
-// testLog makes the custody log of a case whose last event is a disclosure.
-func testLog(t testing.TB, seal evidence.Digest) func(evidence.Digest) (map[string][]byte, error) {
+// testLog makes the custody log of a case whose last event is a disclosure,
+// of the package of the good vectors unless it is changed.
+func testLog(t testing.TB, seal evidence.Digest, change ...func(*chainofcustody.Event)) func(evidence.Digest) (map[string][]byte, error) {
 	return func(sums evidence.Digest) (map[string][]byte, error) {
 		id := &chainofcustody.Identity{ID: "alice@lab", Key: testKey(t)}
 		cs, err := chainofcustody.InitCase(filepath.Join(t.TempDir(), "case"), chainofcustody.CaseInfo{ID: "2026-031"})
@@ -31,14 +33,18 @@ func testLog(t testing.TB, seal evidence.Digest) func(evidence.Digest) (map[stri
 			return nil, err
 		}
 		at := chainofcustody.EventTime{UTC: testTime, TZ: "+01:00", Source: "system"}
+		disclosed := chainofcustody.Event{
+			Kind: chainofcustody.EventDisclosed, Time: at, Seal: seal, Refs: []string{"leaf:1", "leaf:2"},
+			To: &chainofcustody.Person{ID: "court of Bonn"}, Authority: "order of 3 May, 7 Gs 12/26",
+			Attach: []chainofcustody.Attachment{{Name: SumsName, SHA256: sums}},
+		}
+		for _, do := range change {
+			do(&disclosed)
+		}
 		for _, ev := range []chainofcustody.Event{
 			{Kind: chainofcustody.EventOrdered, Time: at},
 			{Kind: chainofcustody.EventSealed, Time: at, Seal: seal},
-			{
-				Kind: chainofcustody.EventDisclosed, Time: at, Seal: seal, Refs: []string{"leaf:1", "leaf:2"},
-				To: &chainofcustody.Person{ID: "court of Bonn"}, Authority: "order of 3 May, 7 Gs 12/26",
-				Attach: []chainofcustody.Attachment{{Name: SumsName, SHA256: sums}},
-			},
+			disclosed,
 		} {
 			if _, err := cs.Append(exhibit, ev, id); err != nil {
 				return nil, err
@@ -184,6 +190,26 @@ func badDisclosures(t testing.TB) map[string]badDisclosure {
 		i := slices.IndexFunc(list, func(p part) bool { return bytes.HasPrefix([]byte(p.name), []byte("custody/0001")) })
 		return slices.Delete(list, i, i+2)
 	})
+	bundled := small(t, testHeader().Bundle)
+	seal := openBytes(t, bundled).Seal().ID
+	for name, do := range map[string]func(*chainofcustody.Event){
+		"custody-to-another-recipient":  func(ev *chainofcustody.Event) { ev.To.ID = "court of Bern" },
+		"custody-on-another-basis":      func(ev *chainofcustody.Event) { ev.Authority = "none" },
+		"custody-names-a-record-less":   func(ev *chainofcustody.Event) { ev.Refs = ev.Refs[:1] },
+		"custody-names-another-record":  func(ev *chainofcustody.Event) { ev.Refs[1] = "leaf:3" },
+		"custody-names-one-record-more": func(ev *chainofcustody.Event) { ev.Refs = append(ev.Refs, "leaf:3") },
+	} {
+		file(name, Altered, discloseTest(t, bundled, Disclosure{
+			Parts: []DisclosedPart{{Leaf: 1, Content: true, Meta: true}, {Leaf: 2, Content: true}},
+			By:    "alice@lab", Sign: giver(t), Custody: testLog(t, seal, do),
+		}))
+	}
+	change("custody-event-under-another-number", Altered, "with-custody", func(list []part) []part {
+		for i := len(list) - 2; i < len(list); i++ {
+			list[i].name = strings.Replace(list[i].name, "custody/0003", "custody/0004", 1)
+		}
+		return list
+	})
 	change("seal-signature-withdrawn", VerifiedPrefix, "two", drop(disclosedSSHSig))
 	two := good["two"]
 	file("bytes-behind-the-end", Altered, append(slices.Clone(two), make([]byte, tarBlock)...))
@@ -194,8 +220,23 @@ func badDisclosures(t testing.TB) map[string]badDisclosure {
 	padded[tarBlock+len(disclosureText)+1] = 1
 	file("padding-not-zero", Altered, padded)
 	stranger := Disclosure{To: "x", Basis: "y", Parts: []DisclosedPart{{Leaf: 1, Content: true}}}
+	for name, kind := range map[string]evidence.Kind{"header-in-another-place": evidence.KindHeader, "trailer-in-another-place": evidence.KindTrailer} {
+		file(name, Altered, discloseTest(t, misplaced(t, kind), Disclosure{Parts: []DisclosedPart{{Leaf: 1, Content: true, Meta: true}}}))
+	}
 	file("unknown-key", SignerUnknown, discloseTest(t, minimal(t, otherKey(t)), stranger))
 	return list
+}
+
+// misplaced is a sealed bundle whose record 1 is a second header, or an early trailer.
+func misplaced(t testing.TB, kind evidence.Kind) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := newTestWriter(t, &out, testOptions())
+	if err := w.record(&record{off: -1, item: evidence.Item{Kind: kind, Started: testTime}, body: []byte(`{"finished":"2026-01-01T00:00:00Z"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	sealBundle(t, w)
+	return out.Bytes()
 }
 
 func mustSign(t testing.TB, message []byte) []byte {

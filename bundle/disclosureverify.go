@@ -112,7 +112,7 @@ func (a *disclosureAudit) run(ctx context.Context, in io.ReaderAt, size int64) e
 	r.Sums = evidence.Sum(sums).String()
 	a.signer()
 	r.wrong(a.giver(sums))
-	r.wrong(a.log(evidence.Sum(sums)))
+	r.wrong(a.log(st, evidence.Sum(sums)))
 	return nil
 }
 
@@ -271,6 +271,15 @@ func (a *disclosureAudit) trusted(key ssh.PublicKey, at time.Time) (string, bool
 	return a.opt.Trusted(key, at)
 }
 
+// person is trusted for what people sign: a key that may only seal, that of a
+// machine, gives nothing to anybody.
+func (a *disclosureAudit) person(key ssh.PublicKey, at time.Time) (string, bool) {
+	if a.opt.People != nil {
+		return a.opt.People(key, at)
+	}
+	return a.trusted(key, at)
+}
+
 // present is a time that does not rest on the package's own word.
 func (a *disclosureAudit) present() time.Time {
 	if a.opt.TimeProof != nil {
@@ -318,7 +327,7 @@ func (a *disclosureAudit) giver(sums []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", disclosedSumsSig, err)
 	}
-	if name, ok := a.trusted(key, a.present()); ok {
+	if name, ok := a.person(key, a.present()); ok {
 		a.report.GivenBy = plainText(name)
 	}
 	return nil

@@ -238,12 +238,12 @@ func TestAStrangersErasureIsNeverVerified(t *testing.T) {
 	// Keys that may seal need not be keys that may erase.
 	lawful, _ := eraseTest(t, file, eraseOptions(t, false, 1))
 	opt := trustTest(t)
-	opt.Erasers = func(ssh.PublicKey, time.Time) (string, bool) { return "", false }
+	opt.People = func(ssh.PublicKey, time.Time) (string, bool) { return "", false }
 	if rep := verify(t, lawful, opt); rep.Verdict != Damaged {
 		t.Errorf("key of a run erased: %s", explain(rep))
 	}
 	// A key that is no longer trusted could state any time.
-	opt.Erasers = func(_ ssh.PublicKey, at time.Time) (string, bool) {
+	opt.People = func(_ ssh.PublicKey, at time.Time) (string, bool) {
 		return "alice@lab", at.Before(testTime.Add(2 * time.Hour))
 	}
 	opt.Now = func() time.Time { return testTime.Add(3 * time.Hour) }

@@ -249,7 +249,7 @@ var errKept = errors.New("all of it was read")
 // believing the time that they state.
 func (c *conclusion) erasers() (known, timely bool) {
 	known, timely = true, true
-	may := c.opt.Erasers
+	may := c.opt.People
 	if may == nil {
 		may = c.trusted
 	}

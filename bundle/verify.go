@@ -19,9 +19,9 @@ type VerifyOptions struct {
 	// for the run's own key and, in grade A, for the examiner's key that
 	// signed it.
 	Trusted func(key ssh.PublicKey, at time.Time) (name string, ok bool)
-	// Erasers names the owner of a key who may have items erased, if it is
-	// trusted at a time; nil: Trusted.
-	Erasers func(key ssh.PublicKey, at time.Time) (name string, ok bool)
+	// People names the owner of a key that may sign as a person, not only seal:
+	// erasures, disclosures, events. nil: Trusted.
+	People func(key ssh.PublicKey, at time.Time) (name string, ok bool)
 	// Confirmed says that somebody vouches for this very seal: its code is on
 	// paper, or an examiner counter-signed it.
 	Confirmed func(Seal) (by string, ok bool)

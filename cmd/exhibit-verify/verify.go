@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/chainofcustody/timestamp"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
@@ -26,6 +27,7 @@ type verifier struct {
 	authorities    []*x509.Certificate
 	log            chainofcustody.VerifyOptions
 	facts          map[string]*chainofcustody.BundleFacts // of bundles verified, by path
+	links          []bundle.Link                          // what bundles say of those before them, in the order given
 	temp           []string                               // folders to remove
 	code           int
 }
@@ -57,6 +59,9 @@ func (v *verifier) run(ctx context.Context) error {
 	for _, path := range v.files {
 		s, err := v.recognise(path)
 		if err != nil {
+			if errors.Is(err, errEncrypted) {
+				v.links = append(v.links, bundle.Link{Name: path, Unknown: true})
+			}
 			if err = v.complain(ctx, err); err != nil {
 				return err
 			}
@@ -75,6 +80,7 @@ func (v *verifier) run(ctx context.Context) error {
 			}
 		}
 	}
+	v.worse(verifying.PrintChain(v.stdout, v.links, v.json))
 	return command.Exit(v.code)
 }
 
@@ -170,6 +176,7 @@ func (v *verifier) exhibit(ctx context.Context, s subject, exhibit string) error
 		err := v.bundle(ctx, path, s.cs, exhibit)
 		switch {
 		case errors.Is(err, errEncrypted):
+			v.links = append(v.links, bundle.Link{Name: path, Unknown: true})
 			v.worse(command.Complain(program, err, v.stderr)) // and go on: the log speaks of the file as it lies there
 		case err != nil:
 			return err
@@ -233,6 +240,7 @@ func (v *verifier) bundle(ctx context.Context, path string, cs *chainofcustody.C
 	}
 	progress.Done()
 	v.worse(rep.ExitCode())
+	v.links = append(v.links, verifying.Link(path, rep))
 	if exhibit != "" {
 		// The log must speak of the file that was verified, not of what has
 		// its name when the log is read.

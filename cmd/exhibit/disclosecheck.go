@@ -43,6 +43,10 @@ func disclosureOptions(c *cli.Context) (bundle.VerifyOptions, error) {
 		}
 		return "", false
 	}
+	opt.People = func(key ssh.PublicKey, at time.Time) (string, bool) {
+		who, err := signers.Lookup(key, chainofcustody.NamespaceCustody, at)
+		return who, err == nil
+	}
 	if typed := c.String("code"); typed != "" {
 		want := bundle.NormalCode(typed)
 		if want == "" {

@@ -13,7 +13,6 @@ import (
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/evidence"
-	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
 // addEnvelope states what lay around a bundle that was verified.
@@ -209,35 +208,6 @@ func compareFolder(rep *bundle.Report, f *bundleFile) {
 	default:
 		rep.AddLayer("seal beside", "ok", "it is the one inside")
 	}
-}
-
-// linkOf is what a verified bundle says of the one before it.
-func linkOf(path string, rep *bundle.Report) bundle.Link {
-	code := rep.ExitCode()
-	return bundle.Link{
-		Name: path, Seal: rep.SealID, Continues: rep.Continues,
-		Unknown: rep.Verdict == bundle.Unopened || code == command.Integrity || code == command.Failure,
-	}
-}
-
-// printChain says how several bundles continue each other, and returns the
-// exit code that stands for it.
-func printChain(c *cli.Context, chain *bundle.Chain) int {
-	if chain == nil {
-		return command.OK
-	}
-	if c.Bool("json") {
-		_ = command.JSON(c.App.Writer, map[string]any{"chain": chain})
-	} else {
-		fmt.Fprintf(c.App.Writer, "chain %s\n", chain.State)
-		for _, s := range chain.Sentences {
-			fmt.Fprintf(c.App.Writer, "  %s\n", term.Escape(s))
-		}
-	}
-	if chain.State == bundle.ChainHolds {
-		return command.OK
-	}
-	return command.Partial
 }
 
 // conclude puts it into plain words.

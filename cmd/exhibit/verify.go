@@ -67,7 +67,7 @@ func runVerify(c *cli.Context) error {
 		}
 		code = verifying.WorseCode(code, one)
 	}
-	return command.Exit(verifying.WorseCode(code, printChain(c, bundle.CheckChain(links))))
+	return command.Exit(verifying.WorseCode(code, verifying.PrintChain(c.App.Writer, links, c.Bool("json"))))
 }
 
 // verifyOne verifies one argument, prints its verdict and records it.
@@ -84,7 +84,7 @@ func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 	if err := printReport(c, path, rep); err != nil {
 		return 0, err
 	}
-	*links = append(*links, linkOf(path, rep))
+	*links = append(*links, verifying.Link(path, rep))
 	if exhibit == "" {
 		return rep.ExitCode(), nil
 	}

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """A second, independent verifier of Exhibit's evidence, written from docs/format/bundle.md and custody.md alone, with
-Python 3.9, its standard library and the programs zstd, ssh-keygen and openssl.
+Python 3.9, its standard library, zstd, ssh-keygen and openssl. exhibit_disclosure.py goes on with what is disclosed.
     exhibit_verify.py {bundle FILE | event FILE | custody CASE EXHIBIT [--head SHA256]...} [--signers FILE] [--now UTC]
-It prints why, and last the verdict; the exit code is that of the table in bundle.md. It stops at the first thing that
-decides against a bundle, and does not say what is still proven of one that lost bytes."""
+It prints why, and last the verdict; the exit code is that of bundle.md. It stops at the first defect of a bundle."""
 import base64, calendar, collections, fnmatch, getopt, hashlib, io, json, os, pathlib, re, struct, subprocess, sys
 import tarfile, tempfile, time
 EXIT = {"VERIFIED": 0, "VERIFIED-PREFIX": 3, "INTACT-TIME-UNPROVEN": 5, "INTACT-SIGNER-UNKNOWN": 5,
@@ -50,8 +49,7 @@ def sshsig(armor, message, namespace, widths=(64, 70)):
     need(blob[end:].startswith(string(namespace.encode()) + string(b"") + string(b"sha512")), "SSHSIG of another kind")
     if blob[18:29] == b"ssh-ed25519":  # S is below the order (RFC 8032); ssh-keygen asks less
         need(int.from_bytes(blob[-32:], "little") < 2**252 + 27742317777372353535851937790883648493, "S out of range")
-    need(holds("ssh-keygen", "-Y", "check-novalidate", "-n", namespace, "-s", "sig", message=message, sig=armor),
-         "signature does not hold")
+    need(holds(*"ssh-keygen -Y check-novalidate -s sig -n".split(), namespace, message=message, sig=armor), "signature")
     return blob[14:end]
 def pem(key):  # as SubjectPublicKeyInfo (RFC 8410)
     text = base64.b64encode(bytes.fromhex("302a300506032b6570032100") + key)
@@ -98,11 +96,10 @@ def unique(pairs):
     return dict(pairs)
 def parse(data, high=2**64):
     """JSON without a key that stands twice, and with integers of 64 bits only."""
-    def integer(text):
+    def whole(text):
         need(re.fullmatch(r"-?\d{1,20}", text) and -2**63 <= int(text) < high, "no integer of 64 bits: %.40s" % text)
         return int(text)
-    return json.loads(data.decode(), object_pairs_hook=unique, parse_int=integer, parse_float=integer,
-                      parse_constant=integer)
+    return json.loads(data.decode(), object_pairs_hook=unique, parse_int=whole, parse_float=whole, parse_constant=whole)
 def nanoseconds(text):  # since 1970, of a time of a record or an event
     m = re.fullmatch(r"@(-?\d{1,19})\.(\d{9})|(\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(?:\.(\d{1,9}))?Z", text, re.A)
     need(m, "no time: " + text)
@@ -156,10 +153,7 @@ def headers(name, size, mtime, realsize):  # the one spelling of a member's head
     if mtime % 10**9 or not 0 <= mtime < 2**33 * 10**9:
         decimal = b"%d.%09d" % divmod(abs(mtime), 10**9)
         records.append((b"mtime=-" if mtime < 0 else b"mtime=") + decimal.rstrip(b"0").rstrip(b"."))
-    if len(plain) > 100:
-        records.append(b"path=" + plain)
-    if size >= 8 << 30:
-        records.append(b"size=%d" % size)
+    records += [b"path=" + plain] * (len(plain) > 100) + [b"size=%d" % size] * (size >= 8 << 30)
     for r in records:  # each begins with its own length
         text += b"%d %s\n" % (next(n for n in range(len(r), len(r) + 8) if n == len(r) + 2 + len(str(n))), r)
     short = b"PaxHeaders/" + plain[:100].rstrip(b"/").rpartition(b"/")[2][:80]
@@ -201,12 +195,13 @@ HEAD = ["exhibit/" + n for n in "format collector.pub collector.pem collector-ke
         "order.json.sig README.txt verify.py verify.sh header.json".split()]
 TAIL = ["exhibit/" + n for n in "recovery.json leaves.txt index/manifest.txt index/members.txt seal.txt seal.txt.sig "
         "seal.note seal.cert.sig recovery.note locator".split()]
-def layout(names, cut):  # control members in their order, and content before a batch: section 3.1
-    control = [n for n in names if not re.fullmatch(r"exhibit/blocks/\d+\.sha256|files/.+", n)]
+def layout(names, cut, erasures):  # control members in their order, and content before a batch: section 3.1
+    control = [n for n in names if not re.fullmatch(r"exhibit/blocks/\d+\.sha256|exhibit/erased/.+|files/.+", n)]
     turns = ["exhibit/" + n % i for i in range(len(control)) for n in ("manifest/%06d.jsonl", "checkpoint/%06d.note")]
     turns = turns[:sum(n in turns for n in control)]
     rare = r"/seal\.|recovery" if "exhibit/recovery.note" in names else r"cert\.sig|recovery"
     want = [n for n in HEAD if n in control] + turns + [n for n in TAIL if n in control or not re.search(rare, n)]
+    want[-1:] = erasures + want[-1:]
     need(control == want[:len(control)] and (cut or control == want and len(turns) % 2 == 0 and names[-1] in control),
          "control members: missing, unknown, or in another order")
     for this, following in zip(names, names[1:]):
@@ -248,7 +243,14 @@ def manifest_index(text, places):  # what it must be, given which stretches of r
     parts = [places[int(line.split()[0]):][:int(line.split()[1])] for line in text.splitlines()]
     need(sum(parts, []) == places and all(p[0][3] == p[-1][3] for p in parts), "index/manifest.txt leads astray")
     return b"".join(b"%d %d %d %d %d\n" % (p[0][0], len(p), p[0][1], sum(r[2] for r in p), p[0][3]) for p in parts)
-def bundle(data, entries, now):
+def line(text, erased, i, cut):  # what it says, and its digest; erased is that of one that is gone: disclosure.md, 10
+    blank = text.strip(b" ") == b"\n"
+    need(blank == bool(erased), "record %d: lines are blank, or not" % i, "DAMAGED" if cut else "ALTERED")
+    value = {"i": i, "salt": "0" * 32, "k": "erased"} if blank else parse(text)
+    right = value["i"] == i and re.fullmatch("[0-9a-f]{32}", value["salt"])
+    need(right and len(text) <= 1 << 20 and text.endswith(b"\n"), "record %d: index, salt or length of a line" % i)
+    return value, erased or sha256(text)
+def bundle(data, entries, now, erasures=lambda *_: ([], [], {})):
     tar, cut = frames(data)
     began = int(re.sub(rb"[^0-7]", b"0", b"0" + tar[136:147]), 8) * 10**9
     first = headers(b"exhibit/format", 17, began, None) + b"exhibit-bundle 1\n"
@@ -258,7 +260,8 @@ def bundle(data, entries, now):
     need(not cut or "header.json" in text, "the file ends before its header", "UNREADABLE")
     cut = cut or "recovery.json" in text  # section 11: a prefix at best
     need(not parse(text.get("recovery.json", b'{"lost":null}'))["lost"], "recovered, and bytes are lost", "DAMAGED")
-    layout(names, cut)
+    statements, used, gone = erasures(tar, members, cut)
+    layout(names, cut, statements)
     head = parse(text["header.json"].split(b"\n")[0])["header"]
     blob = b64(head["key"].split(" ")[1].encode())
     key, origin = blob[-32:], b"exhibit.bundle.v1/" + head["bundle"].encode()
@@ -269,17 +272,14 @@ def bundle(data, entries, now):
     need(all(m.mtime == started for n, m in members.items() if n.startswith("exhibit/")), "time of a control member")
     need((head["grade"] == "A") == ("collector-key.sig" in text), "grade and binding differ")
     keys = [blob] + [sshsig(text[n], text["collector.pub"], "exhibit-custody") for n in {"collector-key.sig"} & {*text}]
-    leaves, items, places, proven, body, used, ended = [], [], [], 0, b"", set(), started
+    leaves, items, places, proven, body, used, ended = [], [], [], 0, b"", {*used}, started
     for name, m in members.items():  # section 4 and 7
         lines, at = m.data.splitlines(True), m.off
         if name.startswith("exhibit/manifest/"):
             need(lines and len(lines) % 2 == 0, "no records, or half of one: " + name)
-            for pair in zip(lines[::2], lines[1::2]):
-                item, meta = parse(pair[0]), parse(pair[1])
-                need(item["i"] == meta["i"] == len(leaves), "record %d: index" % len(leaves))
-                need(re.fullmatch("[0-9a-f]{64}", item["salt"] + meta["salt"]), "record %d: salts" % item["i"])
-                need(len(max(pair, key=len)) <= 1 << 20 and pair[1].endswith(b"\n"), "record %d: lines" % item["i"])
-                leaves.append(sha256(b"\0" + hexlines(map(sha256, pair))))
+            for i, pair in enumerate(zip(lines[::2], lines[1::2]), len(leaves)):
+                (item, meta), digests = zip(*[line(*both, i, cut) for both in zip(pair, gone.get(i, (None, None)))])
+                leaves.append(sha256(b"\0" + hexlines(digests)))
                 items.append((item, meta))
                 places.append((item["i"], at, len(b"".join(pair)), int(name[-12:-6])))
                 at += len(b"".join(pair))
@@ -292,11 +292,11 @@ def bundle(data, entries, now):
         need((item["k"] == "header") == (item["i"] == 0), "record %d is no header, or a second one" % item["i"])
         need(cut or (item["k"] == "trailer") == (item["i"] + 1 == len(items)), "record %d and trailer" % item["i"])
         need("member" in meta or not {"sha256", "size"} & set(item), "record %d has content, but no member" % item["i"])
-        used.update(content(item, meta, members, started) if "member" in meta else [])
+        used.update(content(item, meta, members, started) if "member" in meta and item["i"] not in gone else [])
         ended = nanoseconds(item["trailer"]["finished"]) if "trailer" in item else ended
     for n in names:
         open_end = cut and (members[n].at > end or re.search(r"\.seg\d{5}$", n))
-        need(n in used or open_end or not re.match("files/|exhibit/blocks/", n), "member without a record: %a" % n)
+        need(n in used or open_end or not re.match("files/|exhibit/(blocks|erased)/", n), "without a record: %a" % n)
     folded = {n.lower() for n in names}
     folders = {n[:m.start()] for n in folded for m in re.finditer("/", n)}
     need(len(folded) == len(names) and not folded & folders, "names of members meet")

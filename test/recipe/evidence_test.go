@@ -117,6 +117,7 @@ cp -r secret.exhibit.tar.zst.age secret.exhibit.tar.zst.age.seal identity.key pa
 chmod -R u+w parcel-EX
 cp case/exhibits/EX/*.exhibit.tar.zst parcel-EX/host.exhibit.tar.zst
 chmod u+w parcel-EX/host.exhibit.tar.zst
+exhibit-collector --root tree --continues parcel-EX/host.exhibit.tar.zst -o parcel-EX/next.exhibit.tar.zst
 exhibit --case case custody export EX -o parcel-EX/exhibit.custody.tar
 cp alice.pub parcel-EX/examiner.pub
 cp ca.pem parcel-EX/tsa-root.pem`, "EX", exhibit)
@@ -167,6 +168,17 @@ func (l *lab) programsAgree(t *testing.T, p parcel) {
 	if !strings.Contains(out, "Example TSA proves that 00") || !strings.Contains(out, p.exhibit+"  VERIFIED") {
 		t.Errorf("of case, log and time stamp exhibit-verify says\n%s", out)
 	}
+	// Two bundles: each has its verdict, and the link is checked.
+	for files, want := range map[string][2]string{
+		"host.exhibit.tar.zst next.exhibit.tar.zst": {`{"chain":{"state":"holds"`, "exit 5\n"}, // nobody known signed the second
+		"next.exhibit.tar.zst host.exhibit.tar.zst": {`{"chain":{"state":"reordered"`, "exit 3\n"},
+	} {
+		tail := " --json " + files + " --signers ../case/allowed_signers || echo exit $?"
+		a, b := l.sh("cd "+p.dir+"; exhibit verify"+tail), l.sh("cd "+p.dir+"; exhibit-verify"+tail)
+		if a != b || !strings.Contains(a, want[0]) || !strings.HasSuffix(a, want[1]) {
+			t.Errorf("%s: exhibit says\n%s\nand exhibit-verify\n%s", files, a, b)
+		}
+	}
 	// An authority that the verifying party does not trust, and a stamp beside
 	// another event.
 	stamp := "stamp=$(ls case/custody/" + p.exhibit + "/*.tsr); "
@@ -197,6 +209,13 @@ func (l *lab) programFinds(t *testing.T, c change, p parcel) {
 		out := l.sh("exhibit disclose verify " + p.dir + "/" + packageFile + " --signers case/allowed_signers && echo success || true")
 		if strings.HasSuffix(out, "success\n") {
 			t.Errorf("exhibit disclose verify finds nothing:\n%s", out)
+		}
+		return
+	}
+	if c.file == nextFile {
+		out := l.sh("exhibit-verify " + p.dir + "/" + nextFile + " || echo exit $?")
+		if !strings.HasSuffix(out, "exit 1\n") && !strings.HasSuffix(out, "exit 4\n") {
+			t.Errorf("exhibit-verify finds nothing:\n%s", out)
 		}
 		return
 	}

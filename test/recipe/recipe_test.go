@@ -141,7 +141,7 @@ func follow(t *testing.T, p parcel, steps []step) map[string]string {
 // tools are all that the document may need.
 func tools(t *testing.T) {
 	t.Helper()
-	for _, tool := range []string{"zstd", "tar", "sha256sum", "ssh-keygen", "openssl", "awk", "age", "xxd"} {
+	for _, tool := range []string{"zstd", "tar", "sha256sum", "ssh-keygen", "openssl", "awk", "age", "xxd", "python3"} {
 		testenv.Tool(t, tool)
 	}
 }
@@ -172,6 +172,7 @@ func seconds(data []byte) int {
 const (
 	bundleFile, logFile    = "host.exhibit.tar.zst", "exhibit.custody.tar"
 	packageFile, sealed    = "part.disclosure.tar", "secret.exhibit.tar.zst.age"
+	nextFile               = "next.exhibit.tar.zst"
 	besideSeal, besideSign = sealed + ".seal/seal.txt", sealed + ".seal/seal.txt.sig"
 )
 
@@ -202,6 +203,9 @@ var changes = map[string]change{
 	"an encrypted bundle":   {sealed, nil, before(9000), []string{"13"}},
 	"the seal beside it":    {besideSeal, nil, middle, []string{"13"}},
 	"its signature":         {besideSign, nil, middle, []string{"13"}},
+	"the next one's header": {nextFile, regexp.MustCompile(`^exhibit/header.json$`), middle, []string{"14"}},
+	"the next one's record": {nextFile, regexp.MustCompile(`^exhibit/manifest/000000`), middle, []string{"14"}},
+	"the next one's seal":   {nextFile, regexp.MustCompile(`^exhibit/seal.txt$`), before(10), []string{"14"}},
 }
 
 // changed copies a parcel and changes one byte of it.

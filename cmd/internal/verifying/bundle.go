@@ -47,7 +47,7 @@ func Bundle(ctx context.Context, r io.ReaderAt, size int64, o BundleOptions) (*b
 			return "", false
 		},
 		// A key that may only seal, that of a machine, has nothing erased.
-		Erasers: func(key ssh.PublicKey, at time.Time) (string, bool) {
+		People: func(key ssh.PublicKey, at time.Time) (string, bool) {
 			who, err := o.Signers.Lookup(key, chainofcustody.NamespaceCustody, at)
 			return who, err == nil
 		},
