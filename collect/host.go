@@ -56,6 +56,8 @@ type Host struct {
 	struck  atomic.Bool   // there are strikes
 	errands errands
 
+	hashed hashed
+
 	governor *governor  // nil: nothing is bounded
 	planned  *planCount // not nil: a run is only planned, no file is opened
 	doing    activity

@@ -40,7 +40,7 @@ type fileWalk struct {
 	hashes hashPolicy
 	names  int
 	line   []byte
-	buf    []byte
+	reader fileReader
 }
 
 func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
@@ -105,49 +105,15 @@ func fileRecord(path string, st *evidence.Stat) record.File {
 
 // hash reads a file whole. note says why there is no hash.
 func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (sum, note string) {
-	f, err := w.host.Open(path)
-	if err != nil {
-		return "", string(codeOf(err)) + ": " + err.Error()
+	if known, ok := w.host.RememberedHash(st); ok {
+		return known.String(), ""
 	}
-	defer f.Close()
-	now, err := w.host.StatFile(f)
-	if err != nil || now.Mode&modeType != modeRegular || now.Inode != st.Inode {
-		return "", "replaced while it was looked at"
+	digest, note := w.reader.sum(ctx, w.host, path, st, nil, w.hashes.maxProgram)
+	if note != "" {
+		return "", note
 	}
-	h := evidence.NewHash()
-	var read int64
-	for {
-		buf := w.buf
-		w.buf = nil // not ours until the answer is here
-		if buf == nil {
-			buf = make([]byte, hashChunk)
-		}
-		n, err := collect.Patiently(w.host, hashStall, nil, func() (int, error) { return f.Read(buf) })
-		if errors.Is(err, collect.ErrTimeout) {
-			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
-		}
-		w.buf = buf
-		h.Write(buf[:n])
-		read += int64(n)
-		w.host.Pace(ctx, n)
-		switch {
-		case err == io.EOF:
-			return evidence.DigestOf(h).String(), ""
-		case err != nil:
-			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
-		case ctx.Err() != nil:
-			return "", "cancelled"
-		case read > w.hashes.maxProgram:
-			return "", "grew over the limit while it was read"
-		}
-	}
+	return digest.String(), ""
 }
-
-const (
-	hashChunk = 256 << 10
-	// hashStall is how long one read may take.
-	hashStall = 10 * time.Second
-)
 
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {

@@ -247,7 +247,7 @@ func BenchmarkWalk(b *testing.B) {
 	names := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		w := &fileWalk{host: h, out: out, hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}, buf: make([]byte, 256<<10)}
+		w := &fileWalk{host: h, out: out, hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}}
 		check(b, w.run(context.Background(), io.Discard))
 		names += w.names
 	}
