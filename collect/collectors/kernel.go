@@ -15,7 +15,7 @@ import (
 // others -, live/taint.jsonl, and keeps the kernel's own files.
 var linuxKernel = register(collect.Collector{
 	Name: "linux_kernel",
-	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, tracing and security state",
+	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, what is hooked by probes and function tracing, and security state",
 	Tier: collect.TierKernel,
 	Live: true,
 	Run:  collectKernel,
@@ -147,7 +147,7 @@ func mergeModules(proc []record.Module, sysfs, symbols map[string]bool) []record
 	return list
 }
 
-// kernelFiles are kept as they are. Nothing below /sys/kernel/debug/tracing is
+// kernelFiles are kept as they are; tracefs is read unmounted too. Nothing below /sys/kernel/debug/tracing is
 // asked for: the look would mount tracefs there. The log buffer is asked for by
 // syslog(2): /dev/kmsg is a device, which would have to be opened.
 var kernelFiles = []string{

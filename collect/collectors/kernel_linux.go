@@ -24,6 +24,12 @@ func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	if err := collectTaint(ctx, h, out); err != nil {
 		return err
 	}
+	if err := collectTracing(ctx, h, out); err != nil {
+		return err
+	}
+	if err := collectBootSecurity(ctx, h, out); err != nil {
+		return err
+	}
 	if err := collectKernelLog(ctx, out); err != nil {
 		return err
 	}

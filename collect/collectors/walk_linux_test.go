@@ -144,7 +144,7 @@ func TestWalkStatesWhatTheKernelStates(t *testing.T) {
 		check(t, unix.Statx(unix.AT_FDCWD, filepath.Join(h.Root, path), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &sx))
 		want := record.File{
 			MountID: sx.Mnt_id,
-			Path: record.Bytes(path), Mode: st.Mode, UID: st.Uid, GID: st.Gid, Size: st.Size, Inode: st.Ino,
+			Path:    record.Bytes(path), Mode: st.Mode, UID: st.Uid, GID: st.Gid, Size: st.Size, Inode: st.Ino,
 			Dev: fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), Nlink: uint32(st.Nlink),
 			Atime: st.Atim.Nano(), Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 			Owner: f.Owner, Btime: f.Btime, Attributes: f.Attributes, Link: f.Link, SHA256: f.SHA256, HashNote: f.HashNote,
