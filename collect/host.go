@@ -40,8 +40,9 @@ type Host struct {
 	CaptureInterfaces []string
 
 	rootFD    int
-	realRoot  string // Root without symbolic links, as mountinfo names it
-	noOpenat2 bool   // the kernel has no openat2(2), or a filter refuses it
+	realRoot  string      // Root without symbolic links, as mountinfo names it
+	noXattrAt atomic.Bool // the kernel has no listxattrat(2)
+	noOpenat2 bool        // the kernel has no openat2(2), or a filter refuses it
 
 	ownMu sync.Mutex
 	own   map[fileID]struct{}
@@ -58,6 +59,7 @@ type Host struct {
 
 	effectsMu sync.Mutex
 	effects   []string
+	hashed hashed
 
 	governor *governor  // nil: nothing is bounded
 	planned  *planCount // not nil: a run is only planned, no file is opened
@@ -137,6 +139,9 @@ type Walker struct {
 	// LeftOut gets each folder that is not entered and each own file, with
 	// the reason.
 	LeftOut func(path, reason string)
+	// Xattrs, when not 0, has the extended attributes of each name read into
+	// its metadata, up to so many bytes of a name; more are a Failed one.
+	Xattrs int
 }
 
 // ErrSkipFolder, returned by Walker.Visit for a folder, leaves out its content.

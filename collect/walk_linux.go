@@ -262,8 +262,9 @@ func pathError(op, path string, err error) error {
 
 // looked is what a look at a name gave.
 type looked struct {
-	st  *evidence.Stat
-	err error
+	st      *evidence.Stat
+	err     error
+	attrErr error // of the extended attributes alone
 }
 
 // some visits names of a folder. They are looked at together; where one of
@@ -278,6 +279,9 @@ func (k *walk) some(dir int, path string, entries []DirEntry, mount uint64, dept
 			for i, e := range entries {
 				if k.remotePoint(path+"/"+e.Name) == "" {
 					all[i].st, all[i].err = k.h.statAt(dir, e.Name)
+					if k.Xattrs > 0 && all[i].err == nil {
+						all[i].st.Xattrs, all[i].attrErr = k.h.namedXattrs(dir, e.Name, k.Xattrs)
+					}
 				}
 			}
 			return all, nil
@@ -331,6 +335,9 @@ func (k *walk) entry(dir int, path, name string, seen looked, mount uint64, dept
 	}
 	if k.own(path, st) {
 		return nil
+	}
+	if seen.attrErr != nil && !errors.Is(seen.attrErr, fs.ErrNotExist) { // gone, or there is no /proc here
+		k.Failed(path, &fs.PathError{Op: "read xattrs", Path: path, Err: seen.attrErr})
 	}
 	if err := k.Visit(path, st); err != nil {
 		if errors.Is(err, ErrSkipFolder) {

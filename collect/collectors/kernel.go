@@ -15,7 +15,7 @@ import (
 // others -, live/taint.jsonl, and keeps the kernel's own files.
 var linuxKernel = register(collect.Collector{
 	Name: "linux_kernel",
-	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, tracing and security state",
+	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, what is hooked by probes and function tracing, and security state",
 	Tier: collect.TierKernel,
 	Live: true,
 	Run:  collectKernel,
@@ -147,7 +147,7 @@ func mergeModules(proc []record.Module, sysfs, symbols map[string]bool) []record
 	return list
 }
 
-// kernelFiles are kept as they are. Nothing below /sys/kernel/debug/tracing is
+// kernelFiles are kept as they are; tracefs is read unmounted too. Nothing below /sys/kernel/debug/tracing is
 // asked for: the look would mount tracefs there. The log buffer is asked for by
 // syslog(2): /dev/kmsg is a device, which would have to be opened.
 var kernelFiles = []string{
@@ -177,14 +177,35 @@ var kernelFiles = []string{
 // dmesg --raw shows it.
 const KernelLog = "live/kmsg"
 
-// sysctlTrees are taken whole: they are small, and what an intruder changes
-// (core_pattern, modprobe, randomize_va_space, forwarding …) is in them.
-var sysctlTrees = []string{
-	"/proc/sys/kernel", "/proc/sys/fs", "/proc/sys/vm", "/proc/sys/net/core",
-	"/proc/sys/net/ipv4", "/proc/sys/net/ipv6/conf/all", "/proc/sys/net/ipv6/conf/default", "/proc/sys/user", "/proc/sys/dev",
+// sysctlRoot is taken whole: it is small, and what an intruder changes
+// (core_pattern, modprobe, randomize_va_space, forwarding …) is in it. The
+// handlers of binfmt_misc are in it where that is mounted.
+const sysctlRoot = "/proc/sys"
+
+// unreadSysctls act when they are read, or wait.
+var unreadSysctls = map[string]string{
+	"/proc/sys/vm/stat_refresh": "reading it makes every processor fold its counters",
 }
 
-// Sysctl is the name of the record set with the values of sysctlTrees: one
+// maxSysctls bounds their number: every interface brings some eighty.
+const maxSysctls = 100_000
+
+// kernelTrees are folders of sysfs that are taken whole.
+var kernelTrees = []string{"/sys/devices/system/cpu/vulnerabilities", "/sys/kernel/livepatch"}
+
+// wouldMount reports whether a look into a folder makes autofs mount something
+// there, which would change the host (/proc/sys/fs/binfmt_misc under systemd).
+func wouldMount(mounts []collect.MountPoint, path string) bool {
+	waits := false
+	for _, m := range mounts {
+		if m.Point == path {
+			waits = m.FSType == "autofs" // a later mount covers an earlier one
+		}
+	}
+	return waits
+}
+
+// Sysctl is the name of the record set with the values below sysctlRoot: one
 // SysctlRecord a line. A file for each would take more space in the bundle
 // than its value does.
 const Sysctl = "live/sysctl.jsonl"

@@ -24,6 +24,12 @@ func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	if err := collectTaint(ctx, h, out); err != nil {
 		return err
 	}
+	if err := collectTracing(ctx, h, out); err != nil {
+		return err
+	}
+	if err := collectBootSecurity(ctx, h, out); err != nil {
+		return err
+	}
 	if err := collectKernelLog(ctx, out); err != nil {
 		return err
 	}
@@ -34,6 +40,11 @@ func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	}
 	if err := takeFiles(ctx, out, "kernel files", files); err != nil {
 		return err
+	}
+	for _, tree := range kernelTrees {
+		if err := takeTree(ctx, h, out, tree); err != nil {
+			return err
+		}
 	}
 	return collectSysctl(ctx, h, out)
 }
@@ -141,19 +152,25 @@ func collectKernelLog(ctx context.Context, out collect.Taker) error {
 }
 
 func collectSysctl(ctx context.Context, h *collect.Host, out collect.Taker) error {
+	mounts, err := h.Mounts()
+	if err != nil {
+		out.Problem(problemOf(err, Sysctl))
+		return nil // without the table a look could mount something
+	}
 	lines := collect.NewRecords(ctx, out, evidence.Item{Path: Sysctl, Source: "proc"})
-	var err error
-	for _, tree := range sysctlTrees {
-		before := lines.Count()
-		if err = sysctlTree(ctx, h, tree, lines); err != nil {
-			break
-		}
-		out.Seen("sysctl "+tree, int(lines.Count()-before))
+	err = sysctlTree(ctx, h, mounts, sysctlRoot, lines)
+	out.Seen("sysctl", int(lines.Count()))
+	if errors.Is(err, collect.ErrTooBig) {
+		out.Problem(problemAt(evidence.TooBig, Sysctl, "more parameters than "+strconv.Itoa(maxSysctls)+"; the rest was left out"))
+		err = nil
 	}
 	return errors.Join(err, lines.Close())
 }
 
-func sysctlTree(ctx context.Context, h *collect.Host, dir string, lines *collect.Records) error {
+func sysctlTree(ctx context.Context, h *collect.Host, mounts []collect.MountPoint, dir string, lines *collect.Records) error {
+	if wouldMount(mounts, dir) {
+		return lines.Write(SysctlRecord{Path: dir, Error: "not entered: it would be mounted by a look"})
+	}
 	entries, err := h.ReadDir(dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -166,22 +183,29 @@ func sysctlTree(ctx context.Context, h *collect.Host, dir string, lines *collect
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if lines.Count() >= maxSysctls {
+			return collect.ErrTooBig
+		}
 		if e.Type == unix.S_IFDIR {
-			if err := sysctlTree(ctx, h, path, lines); err != nil {
+			if err := sysctlTree(ctx, h, mounts, path, lines); err != nil {
 				return err
 			}
 			continue
 		}
 		st, err := h.Stat(path)
-		if err == nil && st.Mode&0o444 == 0 || path == "/proc/sys/vm/stat_refresh" {
-			continue // only for writing, or one that acts when it is read
+		if err == nil && st.Mode&0o444 == 0 {
+			continue // only for writing
 		}
 		r := SysctlRecord{Path: path}
-		if err == nil {
-			r.Value, err = h.ReadFile(path, 64<<10)
-		}
-		if err != nil {
-			r.Error = err.Error()
+		if why := unreadSysctls[path]; why != "" {
+			r.Error = "not read: " + why
+		} else {
+			if err == nil {
+				r.Value, err = h.ReadFile(path, 64<<10)
+			}
+			if err != nil {
+				r.Error = err.Error()
+			}
 		}
 		if err := lines.Write(r); err != nil {
 			return err

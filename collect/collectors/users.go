@@ -107,6 +107,16 @@ func userDefinitions() []definition {
 			"~/{.git,*/.git,*/*/.git}/hooks/{*[!e],*update,*-rewrite,*-receive,*-rebase,*-merge}", "~/{.git,*/.git,*/*/.git}/config", "~/.git-templates/hooks/*", "~/*.git/hooks/{*[!e],*update,*-receive}",
 		}, max: 1 << 20},
 		{rule: "remote control", patterns: []string{"~/.anydesk/*.trace", "~/.local/share/logs/RustDesk/**", "~/.local/share/teamviewer*/logfiles/*"}},
+		{rule: "browser profiles", patterns: []string{
+			"~/.config/{google-chrome,google-chrome-beta,chromium,microsoft-edge,vivaldi,BraveSoftware/Brave-Browser}/{*,*/*}/{History,Bookmarks,Preferences,Secure Preferences,Top Sites,Shortcuts,Favicons,Visited Links,Archived History,History-journal}",
+			"~/.config/{google-chrome,google-chrome-beta,chromium,microsoft-edge,vivaldi,BraveSoftware/Brave-Browser}/*/{Extensions/*/*/manifest.json,Sessions/*,Local State}", "~/.config/{google-chrome,chromium,microsoft-edge,opera}/{Local State,History,Bookmarks,Preferences}",
+			"~/{.mozilla/firefox,.librewolf,snap/firefox/common/.mozilla/firefox,.var/app/org.mozilla.firefox/.mozilla/firefox}/{profiles.ini,installs.ini}",
+			"~/{.mozilla/firefox,.librewolf,snap/firefox/common/.mozilla/firefox,.var/app/org.mozilla.firefox/.mozilla/firefox}/*/{places.sqlite*,formhistory.sqlite*,favicons.sqlite*,permissions.sqlite*,extensions.json,addons.json,prefs.js,user.js,handlers.json,containers.json,sessionstore.jsonlz4,sessionstore-backups/*,downloads.json}",
+		}, max: 512 << 20},
+		{rule: "transcripts of AI agents", patterns: []string{
+			"~/.claude/{history.jsonl,settings*.json,CLAUDE.md,projects/**,todos/*,commands/**,hooks/**}", "~/.claude.json", "~/.codex/{history.json*,config.toml,sessions/**,log/*}", "~/.gemini/{settings.json,tmp/**}",
+			"~/{.aider.chat.history.md,.aider.input.history,.aider.conf.yml}", "~/.config/{opencode,goose,io.datasette.llm}/*", "~/.local/share/{opencode,goose}/**", "~/.continue/{sessions/*,config.*}", "~/.cursor/{mcp.json,projects/**}",
+		}, max: 256 << 20, take: takeUnlessSecret},
 		{rule: "traces of editors and tools", patterns: []string{
 			"~/.{viminfo*,lesshst,wget-hsts,wgetrc,curlrc,gitconfig,gitignore,calc_history,recently-used*,xsession-errors*,sudo_as_admin_successful,esd_auth,serverauth.*}", "~/.vim/.netrwhist", "~/.local/{share,state}/nvim/{shada/*,log}", "~/.local/{state,share}/lesshst", "~/.config/git/*", "~/.emacs.d/{recentf,history,savehist,places,auto-save-list/*}",
 			"~/.local/share/{recently-used.xbel*,RecentDocuments/*,user-places.xbel*,gvfs-metadata/*}", "~/.local/share/Trash/{info/*,directorysizes}", "~/.config/{mc,htop,gtk-3.0/bookmarks,filezilla/*.xml,remmina/*,Code/User/History/*/entries.json}", "~/.local/share/remmina/*", "~/.cache/{motd.legal-displayed,thumbnails/fail/**}",
@@ -128,6 +138,11 @@ func storedCredentials() definition {
 		patterns: []string{
 			"~/{.netrc,.pgpass,.my.cnf,.mylogin.cnf,.git-credentials,.vault-token,.s3cfg,.boto,.smbcredentials,.npmrc,.pypirc}",
 			"~/.{aws/credentials,kube/config,docker/config.json}", "~/.config/{gh/hosts.yml,rclone/rclone.conf,gcloud/credentials.db,gcloud/access_tokens.db}",
+			"~/.{terraformrc,terraform.d/credentials.tfrc.json,cargo/credentials,cargo/credentials.toml,gem/credentials,composer/auth.json,m2/settings.xml,gradle/gradle.properties,fly/config.yml,s3ql/authinfo2,msmtprc,fetchmailrc}",
+			"~/.config/{doctl/config.yaml,hub,glab-cli/config.yml,composer/auth.json,github-copilot/*.json,filezilla/sitemanager.xml,filezilla/recentservers.xml,remmina/*,gcloud/legacy_credentials/**,gcloud/application_default_credentials.json}",
+			"~/.local/share/{remmina/*,opencode/auth.json}", "~/.{claude/.credentials.json,codex/auth.json,gemini/oauth_creds.json}",
+			"~/.config/{google-chrome,google-chrome-beta,chromium,microsoft-edge,vivaldi,BraveSoftware/Brave-Browser}/**/{Login Data*,Cookies*}",
+			"~/{.mozilla/firefox,.librewolf,snap/firefox/common/.mozilla/firefox,.var/app/org.mozilla.firefox/.mozilla/firefox}/*/{logins.json,logins-backup.json,key?.db,cookies.sqlite*}",
 			"~/.gnupg/private-keys-v1.d/*", "~/.azure/{accessTokens.json,msal_token_cache.*}", "~/.password-store/**", "~/.local/share/keyrings/*",
 		},
 		quiet: true, take: takeSecret,

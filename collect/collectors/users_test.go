@@ -165,3 +165,31 @@ func FuzzPrivateKeyIsRecognisedWithoutPanic(f *testing.F) {
 		}
 	})
 }
+
+func TestBrowserProfilesAndTranscriptsAreTaken(t *testing.T) {
+	want := map[string]string{
+		"/home/a/.config/google-chrome/Default/History":                      "browser profiles",
+		"/home/a/.config/chromium/Profile 1/Extensions/id/1.0/manifest.json": "browser profiles",
+		"/home/a/.config/BraveSoftware/Brave-Browser/Default/Bookmarks":      "browser profiles",
+		"/home/a/.mozilla/firefox/x.default/places.sqlite":                   "browser profiles",
+		"/home/a/.mozilla/firefox/x.default/places.sqlite-wal":               "browser profiles",
+		"/home/a/snap/firefox/common/.mozilla/firefox/profiles.ini":          "browser profiles",
+		"/home/a/.claude/projects/-srv/session.jsonl":                        "transcripts of AI agents",
+		"/home/a/.codex/sessions/2026/11/25/rollout.jsonl":                   "transcripts of AI agents",
+		"/home/a/.gemini/tmp/x/logs.json":                                    "transcripts of AI agents",
+		"/home/a/.aider.chat.history.md":                                     "transcripts of AI agents",
+	}
+	var specs []string
+	for path := range want {
+		specs = append(specs, path[1:])
+	}
+	out := taken(t, linuxUsers, append(specs, "home/a/.mozilla/firefox/x.default/storage/permanent/big", "home/a/.config/google-chrome/Default/Cache/f")...)
+	if got := out.paths(); len(got) != len(want) {
+		t.Errorf("took %q", got)
+	}
+	for path, rule := range want {
+		if out.rules[path] != rule {
+			t.Errorf("%s: rule %q, want %q", path, out.rules[path], rule)
+		}
+	}
+}

@@ -2,10 +2,12 @@ package collectors
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,18 +20,19 @@ const filesystemWalkName = "filesystem_walk"
 
 var filesystemWalk = register(collect.Collector{
 	Name:     filesystemWalkName,
-	Doc:      "Metadata of every name on every local file system, and SHA-256 by policy",
+	Doc:      "Metadata and extended attributes of every name on every local file system, SHA-256 by policy, and what is setuid, has capabilities or is immutable",
 	Tier:     collect.TierFiles,
 	Deadline: 6 * time.Hour,
 	Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now())}
+		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), privileged: newSets(record.Privileged)}
 		it := evidence.Item{
 			Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
 			Collector: filesystemWalkName, Rule: "file system walk",
 		}
 		err := streamTo(ctx, out, it, func(to io.Writer) error { return w.run(ctx, to) })
 		out.Seen(it.Rule, w.names)
-		return err
+		// Of a walk that was cut short too.
+		return errors.Join(err, w.privileged.write(context.WithoutCancel(ctx), out, "file"))
 	},
 })
 
@@ -39,8 +42,11 @@ type fileWalk struct {
 	out    collect.Taker
 	hashes hashPolicy
 	names  int
-	line   []byte
-	buf    []byte
+	// privileged are the lines of files that give rights to who runs them, or
+	// that resist being changed.
+	privileged *sets
+	line       []byte
+	reader     fileReader
 }
 
 func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
@@ -59,6 +65,7 @@ func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
 				Ref: evidence.Ref{Offset: -1, Length: -1}, Detail: err.Error(),
 			})
 		},
+		Xattrs: maxWalkXattrs,
 		LeftOut: func(path, reason string) {
 			if err := w.out.Note(ctx, evidence.Item{
 				Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
@@ -88,66 +95,59 @@ func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, 
 			f.SHA256, f.HashNote = w.hash(ctx, path, st)
 		}
 	}
+	if privileged(&f) {
+		w.privileged.put(record.Privileged, f)
+	}
 	w.line = appendFileLine(w.line[:0], &f)
 	_, err := lines.Write(w.line)
 	return err
 }
 
+// maxWalkXattrs bounds the extended attributes of one name: an ACL, labels and
+// a signature stay far below.
+const maxWalkXattrs = 16 << 10
+
+// What statx(2) says of the flags that chattr(1) sets.
+const (
+	attrImmutable = 0x10 // STATX_ATTR_IMMUTABLE
+	attrAppend    = 0x20 // STATX_ATTR_APPEND
+)
+
+// privileged reports whether a file gives rights to who runs it, or resists
+// being changed. A setgid folder does neither.
+func privileged(f *record.File) bool {
+	return f.Mode&modeType == modeRegular && f.Mode&modeSetID != 0 || f.Capabilities != nil || f.Attributes&(attrImmutable|attrAppend) != 0
+}
+
 // fileRecord is the metadata of a path as a record.
 func fileRecord(path string, st *evidence.Stat) record.File {
-	return record.File{
+	f := record.File{
 		Path: record.Bytes(path), Mode: st.Mode, UID: st.UID, GID: st.GID, Owner: st.Owner,
 		Size: st.Size, Inode: st.Inode, Dev: st.Dev, Nlink: st.Nlink, Attributes: st.Attributes,
 		Atime: nanoseconds(st.Accessed), Mtime: nanoseconds(st.Modified),
-		Ctime: nanoseconds(st.Changed), Btime: nanoseconds(st.Born),
+		Ctime: nanoseconds(st.Changed), Btime: nanoseconds(st.Born), MountID: st.MountID,
 	}
+	for name, value := range st.Xattrs {
+		f.Xattrs = append(f.Xattrs, record.Xattr{Name: record.Bytes(name), Value: value})
+	}
+	slices.SortFunc(f.Xattrs, func(a, b record.Xattr) int { return bytes.Compare(a.Name, b.Name) })
+	if value, ok := st.Xattrs[capabilityXattr]; ok {
+		f.Capabilities, _ = fileCapabilities(value) // the value itself is among Xattrs
+	}
+	return f
 }
 
 // hash reads a file whole. note says why there is no hash.
 func (w *fileWalk) hash(ctx context.Context, path string, st *evidence.Stat) (sum, note string) {
-	f, err := w.host.Open(path)
-	if err != nil {
-		return "", string(codeOf(err)) + ": " + err.Error()
+	if known, ok := w.host.RememberedHash(st); ok {
+		return known.String(), ""
 	}
-	defer f.Close()
-	now, err := w.host.StatFile(f)
-	if err != nil || now.Mode&modeType != modeRegular || now.Inode != st.Inode {
-		return "", "replaced while it was looked at"
+	digest, note := w.reader.sum(ctx, w.host, path, st, nil, w.hashes.maxProgram)
+	if note != "" {
+		return "", note
 	}
-	h := evidence.NewHash()
-	var read int64
-	for {
-		buf := w.buf
-		w.buf = nil // not ours until the answer is here
-		if buf == nil {
-			buf = make([]byte, hashChunk)
-		}
-		n, err := collect.Patiently(w.host, hashStall, nil, func() (int, error) { return f.Read(buf) })
-		if errors.Is(err, collect.ErrTimeout) {
-			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
-		}
-		w.buf = buf
-		h.Write(buf[:n])
-		read += int64(n)
-		w.host.Pace(ctx, n)
-		switch {
-		case err == io.EOF:
-			return evidence.DigestOf(h).String(), ""
-		case err != nil:
-			return "", fmt.Sprintf("%s at offset %d: %v", codeOf(err), read, err)
-		case ctx.Err() != nil:
-			return "", "cancelled"
-		case read > w.hashes.maxProgram:
-			return "", "grew over the limit while it was read"
-		}
-	}
+	return digest.String(), ""
 }
-
-const (
-	hashChunk = 256 << 10
-	// hashStall is how long one read may take.
-	hashStall = 10 * time.Second
-)
 
 func nanoseconds(t time.Time) int64 {
 	if t.IsZero() {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
 // walked runs the walk collector and returns its lines by path.
@@ -137,8 +140,11 @@ func TestWalkStatesWhatTheKernelStates(t *testing.T) {
 	files, _ := walked(t, h)
 	for path, st := range stated {
 		f := files[path]
+		var sx unix.Statx_t
+		check(t, unix.Statx(unix.AT_FDCWD, filepath.Join(h.Root, path), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &sx))
 		want := record.File{
-			Path: record.Bytes(path), Mode: st.Mode, UID: st.Uid, GID: st.Gid, Size: st.Size, Inode: st.Ino,
+			MountID: sx.Mnt_id,
+			Path:    record.Bytes(path), Mode: st.Mode, UID: st.Uid, GID: st.Gid, Size: st.Size, Inode: st.Ino,
 			Dev: fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), Nlink: uint32(st.Nlink),
 			Atime: st.Atim.Nano(), Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 			Owner: f.Owner, Btime: f.Btime, Attributes: f.Attributes, Link: f.Link, SHA256: f.SHA256, HashNote: f.HashNote,
@@ -185,6 +191,48 @@ func TestHashPolicySaysWhyThereIsNoHash(t *testing.T) {
 	}
 }
 
+func TestPrivilegedFilesAreTold(t *testing.T) {
+	h := plant(t, "bin/plain", "bin/setuid", "bin/setgid", "bin/caps", "bin/fixed", "bin/labelled", "shared/in")
+	at := func(name string) string { return filepath.Join(h.Root, name) }
+	check(t, os.Chmod(at("bin/setuid"), 0o755|os.ModeSetuid))
+	check(t, os.Chmod(at("bin/setgid"), 0o755|os.ModeSetgid))
+	check(t, os.Chmod(at("shared"), 0o755|os.ModeSetgid))
+	want := []string{"/bin/setgid", "/bin/setuid"}
+	labelled := unix.Setxattr(at("bin/labelled"), "user.origin", []byte("a\xffb"), 0) == nil // not every file system has them
+	if os.Getuid() == 0 && exec.Command(testenv.Tool(t, "setcap"), "cap_net_raw,cap_bpf=ep", at("bin/caps")).Run() == nil {
+		want = append(want, "/bin/caps")
+	}
+	if os.Getuid() == 0 && exec.Command(testenv.Tool(t, "chattr"), "+i", at("bin/fixed")).Run() == nil {
+		t.Cleanup(func() { check(t, exec.Command(testenv.Tool(t, "chattr"), "-i", at("bin/fixed")).Run()) })
+		want = append(want, "/bin/fixed")
+	}
+	files, out := walked(t, h)
+	told := map[string]record.File{}
+	for line := range bytes.Lines(out.streams[record.Privileged]) {
+		var f record.File
+		check(t, json.Unmarshal(line, &f))
+		told[string(f.Path)] = f
+		if !reflect.DeepEqual(f, files[string(f.Path)]) && f.SHA256 == "" {
+			t.Errorf("%+v, the walk has %+v", f, files[string(f.Path)])
+		}
+	}
+	slices.Sort(want)
+	if got := keysOf(told); !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if f, ok := told["/bin/caps"]; ok && !reflect.DeepEqual(f.Capabilities, &record.Capabilities{Revision: 2, Effective: true, Permitted: []string{"cap_net_raw", "cap_bpf"}}) {
+		t.Errorf("capabilities %+v", f.Capabilities)
+	}
+	if f := files["/bin/labelled"]; labelled && !slices.ContainsFunc(f.Xattrs, func(x record.Xattr) bool {
+		return string(x.Name) == "user.origin" && string(x.Value) == "a\xffb"
+	}) {
+		t.Errorf("attributes %+v", f.Xattrs)
+	}
+	if len(out.problems) != 0 {
+		t.Errorf("problems %+v", out.problems)
+	}
+}
+
 func TestFileLineReadsBackAsItWas(t *testing.T) {
 	full := record.File{}
 	v := reflect.ValueOf(&full).Elem()
@@ -192,7 +240,13 @@ func TestFileLineReadsBackAsItWas(t *testing.T) {
 		switch f := v.Field(i); f.Kind() {
 		case reflect.String:
 			f.SetString("text " + v.Type().Field(i).Name)
+		case reflect.Pointer:
+			f.Set(reflect.ValueOf(&record.Capabilities{Revision: 3, Effective: true, Permitted: []string{"cap_bpf"}, RootID: 7}))
 		case reflect.Slice:
+			if f.Type() == reflect.TypeFor[[]record.Xattr]() {
+				f.Set(reflect.ValueOf([]record.Xattr{{Name: record.Bytes("user.\xff"), Value: []byte("\x00\xff")}}))
+				break
+			}
 			f.SetBytes([]byte("bytes\xff " + v.Type().Field(i).Name))
 		case reflect.Int64:
 			f.SetInt(-1 << 62)
@@ -247,7 +301,7 @@ func BenchmarkWalk(b *testing.B) {
 	names := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		w := &fileWalk{host: h, out: out, hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}, buf: make([]byte, 256<<10)}
+		w := &fileWalk{host: h, out: out, privileged: newSets(record.Privileged), hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}}
 		check(b, w.run(context.Background(), io.Discard))
 		names += w.names
 	}

@@ -2,6 +2,7 @@ package collectors
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strconv"
 	"unicode/utf8"
 
@@ -33,6 +34,9 @@ func appendFileLine(b []byte, f *record.File) []byte {
 	if f.Attributes != 0 {
 		b = appendUint(b, `,"attr":`, f.Attributes)
 	}
+	if f.MountID != 0 {
+		b = appendUint(b, `,"mnt_id":`, f.MountID)
+	}
 	if len(f.Link) > 0 {
 		b = appendBytes(append(b, `,"link":`...), f.Link)
 	}
@@ -42,7 +46,22 @@ func appendFileLine(b []byte, f *record.File) []byte {
 	if f.HashNote != "" {
 		b = appendText(append(b, `,"hash_note":`...), f.HashNote)
 	}
+	if len(f.Xattrs) > 0 {
+		b = appendJSON(append(b, `,"xattrs":`...), f.Xattrs)
+	}
+	if f.Capabilities != nil {
+		b = appendJSON(append(b, `,"capabilities":`...), f.Capabilities)
+	}
 	return append(b, '}', '\n')
+}
+
+// appendJSON is for what few files have.
+func appendJSON(b []byte, v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return append(b, "null"...) // no value of a record.File does that
+	}
+	return append(b, text...)
 }
 
 func appendUint(b []byte, key string, v uint64) []byte {

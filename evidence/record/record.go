@@ -16,18 +16,19 @@ import (
 
 // Names of the record sets (evidence.Item.Path).
 const (
-	Self       = "live/self.jsonl"        // one Self line: the run and its clocks
-	Processes  = "live/processes.jsonl"   // Process lines
-	Sockets    = "live/sockets.jsonl"     // Socket lines
-	Interfaces = "live/interfaces.jsonl"  // Interface lines
-	Routes     = "live/routes.jsonl"      // Route lines
-	Neighbours = "live/neighbours.jsonl"  // Neighbour lines
-	RouteRules = "live/rules.jsonl"       // RouteRule lines
-	Namespaces = "live/netns.jsonl"       // Netns lines
-	NetnsFiles = "live/netns-files.jsonl" // NetnsFile lines
-	Modules    = "live/modules.jsonl"     // Module lines
-	Mounts     = "live/mounts.jsonl"      // Mount lines
-	Files      = "filesystem/walk.jsonl"  // File lines
+	Self       = "live/self.jsonl"             // one Self line: the run and its clocks
+	Processes  = "live/processes.jsonl"        // Process lines
+	Sockets    = "live/sockets.jsonl"          // Socket lines
+	Interfaces = "live/interfaces.jsonl"       // Interface lines
+	Routes     = "live/routes.jsonl"           // Route lines
+	Neighbours = "live/neighbours.jsonl"       // Neighbour lines
+	RouteRules = "live/rules.jsonl"            // RouteRule lines
+	Namespaces = "live/netns.jsonl"            // Netns lines
+	NetnsFiles = "live/netns-files.jsonl"      // NetnsFile lines
+	Modules    = "live/modules.jsonl"          // Module lines
+	Mounts     = "live/mounts.jsonl"           // Mount lines
+	Files      = "filesystem/walk.jsonl"       // File lines
+	Privileged = "filesystem/privileged.jsonl" // File lines: setuid, setgid, capabilities, immutable, append only
 	Capture    = "network/capture.pcapng"
 
 	DefinitionSet = "definitions/set.tar"         // the definitions that were run, as one tar file
@@ -314,10 +315,29 @@ type File struct {
 	Mtime      int64  `json:"mtime"`
 	Ctime      int64  `json:"ctime"`
 	Btime      int64  `json:"btime,omitempty"`
-	Attributes uint64 `json:"attr,omitempty"`
+	Attributes uint64 `json:"attr,omitempty"`   // STATX_ATTR_*: 0x10 immutable, 0x20 append only
+	MountID    uint64 `json:"mnt_id,omitempty"` // ID of live/mounts.jsonl
 	Link       Bytes  `json:"link,omitempty"`
 	SHA256     string `json:"sha256,omitempty"`
 	HashNote   string `json:"hash_note,omitempty"` // why there is none
+
+	Xattrs       []Xattr       `json:"xattrs,omitempty"`       // by name
+	Capabilities *Capabilities `json:"capabilities,omitempty"` // security.capability decoded
+}
+
+// Xattr is one extended attribute.
+type Xattr struct {
+	Name  Bytes  `json:"name"`
+	Value []byte `json:"value"` // base64
+}
+
+// Capabilities is what a file gives whoever runs it (capabilities(7)).
+type Capabilities struct {
+	Revision    int      `json:"revision"`
+	Effective   bool     `json:"effective"` // raised at once
+	Permitted   []string `json:"permitted"` // names as in capabilities(7): cap_net_raw
+	Inheritable []string `json:"inheritable,omitempty"`
+	RootID      uint32   `json:"rootid,omitempty"` // revision 3: root of the user namespace it counts in
 }
 
 // KnownUser is what definitions were expanded with: the system (first line),
