@@ -13,6 +13,7 @@ import (
 func tables() map[string][]definition {
 	return map[string][]definition{
 		linuxLogsName: logDefinitions(), linuxPersistenceName: persistenceDefinitions(), linuxUsersName: userDefinitions(),
+		windowsFilesName: windowsDefinitions(), darwinFilesName: darwinDefinitions(), freebsdFilesName: freebsdDefinitions(),
 	}
 }
 
