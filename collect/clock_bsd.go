@@ -76,3 +76,6 @@ func processCPU() int64 {
 
 // residentMemory: the kernel tells the most there ever was, not what there is.
 func residentMemory() int64 { return 0 }
+
+// lowered says what standBehind does, for the log.
+const lowered = "nice 10 more"

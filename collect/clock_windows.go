@@ -101,3 +101,6 @@ func processCPU() int64 {
 }
 
 func residentMemory() int64 { return int64(ownMemory().workingSet) }
+
+// lowered says what standBehind does, for the log.
+const lowered = "below-normal priority class"

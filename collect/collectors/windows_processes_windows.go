@@ -83,7 +83,9 @@ func describeProcess(ctx context.Context, p *record.WindowsProcess, hashes *imag
 		p.ExeSHA256, p.ExeSize = image.sum, image.size
 		lost("hash of executable", image.err)
 	}
-	p.Command, err = commandLine(handle)
+	if p.Command, err = commandLine(handle); err != nil {
+		p.Command, err = commandLineOfPEB(p.PID)
+	}
 	lost("command line", err)
 	lost("owner", ownerOfProcess(handle, p))
 	p.Modules, err = modulesOf(p.PID)
@@ -125,6 +127,45 @@ func commandLine(handle windows.Handle) (record.Bytes, error) {
 		return nil, errTable
 	}
 	return record.Bytes(windows.UTF16ToString(unsafe.Slice(text.Buffer, text.Length/2))), nil
+}
+
+// commandLineOfPEB reads the command line where the process keeps it, for
+// versions of Windows that do not tell it: PEB, its parameters, and the text
+// they point at.
+func commandLineOfPEB(pid uint32) (record.Bytes, error) {
+	handle, err := windows.OpenProcess(windows.PROCESS_QUERY_INFORMATION|windows.PROCESS_VM_READ, false, pid)
+	if err != nil {
+		return nil, err
+	}
+	defer windows.CloseHandle(handle)
+	var basic windows.PROCESS_BASIC_INFORMATION
+	if err := windows.NtQueryInformationProcess(handle, windows.ProcessBasicInformation, unsafe.Pointer(&basic), uint32(unsafe.Sizeof(basic)), nil); err != nil {
+		return nil, err
+	}
+	read := func(at uintptr, to unsafe.Pointer, size uintptr) error {
+		var n uintptr
+		err := windows.ReadProcessMemory(handle, at, (*byte)(to), size, &n)
+		if err == nil && n != size {
+			err = windows.ERROR_PARTIAL_COPY
+		}
+		return err
+	}
+	var peb windows.PEB
+	if err := read(uintptr(unsafe.Pointer(basic.PebBaseAddress)), unsafe.Pointer(&peb), unsafe.Sizeof(peb)); err != nil {
+		return nil, err
+	}
+	var parameters windows.RTL_USER_PROCESS_PARAMETERS
+	if err := read(uintptr(unsafe.Pointer(peb.ProcessParameters)), unsafe.Pointer(&parameters), unsafe.Sizeof(parameters)); err != nil {
+		return nil, err
+	}
+	text := make([]uint16, parameters.CommandLine.Length/2)
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if err := read(uintptr(unsafe.Pointer(parameters.CommandLine.Buffer)), unsafe.Pointer(&text[0]), uintptr(len(text)*2)); err != nil {
+		return nil, err
+	}
+	return record.Bytes(windows.UTF16ToString(text)), nil
 }
 
 func ownerOfProcess(handle windows.Handle, p *record.WindowsProcess) error {
