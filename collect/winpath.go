@@ -149,7 +149,7 @@ func dirInfo(buf []byte, each func(DirEntry)) (ok bool) {
 		if next == 0 {
 			return true
 		}
-		if uint64(next) > uint64(len(buf)) {
+		if next < 104 || uint64(next) > uint64(len(buf)) {
 			return false
 		}
 		buf = buf[next:]
@@ -176,7 +176,7 @@ func streamInfo(buf []byte) (names []string, ok bool) {
 		if next == 0 {
 			return names, true
 		}
-		if uint64(next) > uint64(len(buf)) {
+		if next < 24 || uint64(next) > uint64(len(buf)) {
 			return names, false
 		}
 		buf = buf[next:]
