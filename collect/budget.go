@@ -137,7 +137,7 @@ func (r *run) standBehind(tier Tier) {
 		r.log.Warn("priority not lowered", "error", err.Error())
 		return
 	}
-	r.log.Info("priority lowered", "nice", niceness, "ioprio", "idle")
+	r.log.Info("priority lowered", "how", lowered)
 }
 
 // length is how long all bundles would be if the run ended now, at most.

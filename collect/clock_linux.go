@@ -9,8 +9,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
+
+// liveFacts are those that the running kernel tells. line reads a small file of
+// the host.
+func liveFacts(f *bundle.Host, line func(string) string) {
+	if name := line("/proc/sys/kernel/hostname"); name != "" {
+		f.Hostname = name
+	}
+	f.BootID = line("/proc/sys/kernel/random/boot_id")
+	f.Kernel = line("/proc/sys/kernel/osrelease")
+}
 
 // ReadClock reads the clocks of the running machine one right after the
 // other, and what adjtimex(2) says of their quality. Zone is the zone the

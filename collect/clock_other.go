@@ -1,10 +1,11 @@
-//go:build !linux
+//go:build !linux && !windows && !darwin && !freebsd
 
 package collect
 
 import (
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
 
@@ -14,3 +15,5 @@ func ReadClock() (record.Clock, error) {
 }
 
 func (f *Footprint) usage() {}
+
+func liveFacts(*bundle.Host, func(string) string) {}

@@ -1,5 +1,5 @@
-// Package collect gathers evidence from a host that is not trusted: a running
-// Linux system, or one mounted below a folder. It runs collectors in the order
+// Package collect gathers evidence from a host that is not trusted: the running
+// system, or one mounted below a folder. It runs collectors in the order
 // of volatility, each under a deadline, and records an outcome for everything
 // that was looked for. It starts no other program.
 package collect
@@ -34,7 +34,7 @@ const (
 // Collector is one unit of collection: a struct value on the shelf in
 // collect/collectors.
 type Collector struct {
-	Name     string        // lower case, underscores: linux_processes
+	Name     string        // lower case, underscores, first the system it is for if it is for one: linux_processes
 	Doc      string        // one line
 	Tier     Tier          // when it runs
 	Live     bool          // needs a running host; left out, with a record, under --root

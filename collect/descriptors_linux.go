@@ -36,3 +36,7 @@ func openForWriting() (files []string) {
 	}
 	return files
 }
+
+const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
+	"without CAP_FOWNER) they are opened without and counted in opened_with_atime; reading a symbolic link moves its access time " +
+	"as the mount's options have it, which nothing prevents: links_read counts them"

@@ -224,6 +224,12 @@ func prepare(opt Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours, others := suits(opt.Collectors, host.System())
+	if len(ours) == 0 && len(others) > 0 {
+		host.Close()
+		return nil, fmt.Errorf("this host looks like %s, and none of the collectors asked for is for it", host.System())
+	}
+	opt.Collectors = ours
 	host.CaptureFor, host.CaptureInterfaces = opt.CaptureFor, opt.CaptureInterfaces
 	for _, f := range opt.OwnFiles {
 		st, err := host.StatFile(f)
@@ -249,6 +255,9 @@ func prepare(opt Options) (*run, error) {
 		handler = slog.NewMultiHandler(handler, opt.Log.Handler())
 	}
 	r.log = slog.New(handler)
+	for _, c := range others {
+		r.ledger.line(LedgerLine{What: "collector", Collector: c.Name, Outcome: Skipped, Detail: "for " + c.System() + "; this host looks like " + host.System()})
+	}
 	return r, nil
 }
 

@@ -57,10 +57,6 @@ type Footprint struct {
 	LogLost      int64 `json:"log_lines_lost,omitempty"`
 }
 
-const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
-	"without CAP_FOWNER) they are opened without and counted in opened_with_atime; reading a symbolic link moves its access time " +
-	"as the mount's options have it, which nothing prevents: links_read counts them"
-
 func (r *run) footprint() Footprint {
 	f := Footprint{
 		Started: r.started.UnixNano(), Finished: time.Now().UnixNano(), PID: os.Getpid(),

@@ -30,7 +30,7 @@ func TestHolesBeyondTheLimitOfTheFormat(t *testing.T) {
 	t.Run("small ones are read", func(t *testing.T) {
 		const stride = 128 << 10
 		f := holey(t, 3*maxHoles, stride)
-		holes, end := holesOf(int(f.Fd()), 3*maxHoles*stride)
+		holes, end := holesOf(f.Fd(), 3*maxHoles*stride)
 		if len(holes) == 0 {
 			t.Skip("skipped: this file system knows no holes")
 		}
@@ -46,7 +46,7 @@ func TestHolesBeyondTheLimitOfTheFormat(t *testing.T) {
 	t.Run("a file of holes without end is cut", func(t *testing.T) {
 		const stride = 1 << 20
 		f := holey(t, 3*maxHoles, stride)
-		holes, end := holesOf(int(f.Fd()), 3*maxHoles*stride)
+		holes, end := holesOf(f.Fd(), 3*maxHoles*stride)
 		if len(holes) == 0 {
 			t.Skip("skipped: this file system knows no holes")
 		}

@@ -2,6 +2,9 @@ package collect
 
 import (
 	"errors"
+	"io"
+	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +21,8 @@ var (
 	// regular file: a folder, a link, a device, a FIFO or a socket.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrUnsupported says that this program was built for a system whose
-	// hosts it cannot collect.
-	ErrUnsupported = errors.New("collecting is supported on Linux only")
+	// hosts it cannot collect, or that cannot be asked for this.
+	ErrUnsupported = errors.New("not supported on this system")
 	// ErrTimeout says that a file system did not answer in time.
 	ErrTimeout = errors.New("the file system did not answer in time")
 )
@@ -38,6 +41,10 @@ type Host struct {
 	// ends when its context does, and then returns nil.
 	CaptureFor        time.Duration
 	CaptureInterfaces []string
+
+	sys    hostSystem // what only this system's code knows of the host
+	system string     // see System
+	detect sync.Once
 
 	rootFD    int
 	realRoot  string      // Root without symbolic links, as mountinfo names it
@@ -146,3 +153,49 @@ type Walker struct {
 
 // ErrSkipFolder, returned by Walker.Visit for a folder, leaves out its content.
 var ErrSkipFolder = errors.New("leave out this folder")
+
+// pollWait bounds a read of a file that says "nothing yet" (/proc/kmsg).
+const pollWait = 5 * time.Second
+
+// Bounds on extended attributes: the kernel's own per list and per value, and
+// ours over all values of one file.
+const (
+	maxXattrList  = 64 << 10
+	maxXattrTotal = 1 << 20
+)
+
+// plan counts a file that a run would open, and refuses it.
+func (h *Host) plan(path string) error {
+	st, err := h.Stat(path)
+	if err != nil {
+		return err
+	}
+	h.planned.opened(st)
+	return &fs.PathError{Op: "open", Path: path, Err: ErrPlanned}
+}
+
+// readSmall reads up to max bytes with few allocations; hint is the stated
+// size, 0 for the files of /proc.
+func readSmall(f *os.File, hint, max int64) ([]byte, error) {
+	_ = f.SetReadDeadline(time.Now().Add(pollWait)) // refused where the file cannot make us wait
+	if hint <= 0 {
+		hint = 4096
+	}
+	buf := make([]byte, 0, min(hint+1, max+1, 1<<20))
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := f.Read(buf[len(buf):min(int64(cap(buf)), max+1)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > max {
+			return buf[:max], &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooBig}
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}

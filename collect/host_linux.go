@@ -3,7 +3,6 @@ package collect
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,9 +15,6 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
-
-// pollWait bounds a read of a file that says "nothing yet" (/proc/kmsg).
-const pollWait = 5 * time.Second
 
 // OpenHost prepares to collect the machine whose file systems are mounted at
 // root. live says that it is the running one. The caller closes the Host.
@@ -63,16 +59,6 @@ func (h *Host) Open(path string) (*os.File, error) {
 		return nil, h.plan(path)
 	}
 	return asking(h, "open", path, closeLate, func() (*os.File, error) { return h.open(path) })
-}
-
-// plan counts a file that a run would open, and refuses it.
-func (h *Host) plan(path string) error {
-	st, err := h.Stat(path)
-	if err != nil {
-		return err
-	}
-	h.planned.opened(st)
-	return &fs.PathError{Op: "open", Path: path, Err: ErrPlanned}
 }
 
 // open is Open without bound on its time.
@@ -159,32 +145,6 @@ func (h *Host) ReadFile(path string, max int64) ([]byte, error) {
 		}
 		return readSmall(f, st.Size, max)
 	})
-}
-
-// readSmall reads up to max bytes with few allocations; hint is the stated
-// size, 0 for the files of /proc.
-func readSmall(f *os.File, hint, max int64) ([]byte, error) {
-	_ = f.SetReadDeadline(time.Now().Add(pollWait)) // refused where the file cannot make us wait
-	if hint <= 0 {
-		hint = 4096
-	}
-	buf := make([]byte, 0, min(hint+1, max+1, 1<<20))
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := f.Read(buf[len(buf):min(int64(cap(buf)), max+1)])
-		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > max {
-			return buf[:max], &fs.PathError{Op: "read", Path: f.Name(), Err: ErrTooBig}
-		}
-		if err == io.EOF {
-			return buf, nil
-		}
-		if err != nil {
-			return buf, err
-		}
-	}
 }
 
 // Readlink returns the target of a symbolic link as it is stored.
@@ -332,13 +292,6 @@ func (h *Host) readNames() {
 	h.users, h.groups = parse("/etc/passwd"), parse("/etc/group")
 }
 
-// Bounds on extended attributes: the kernel's own per list and per value, and
-// ours over all values of one file.
-const (
-	maxXattrList  = 64 << 10
-	maxXattrTotal = 1 << 20
-)
-
 // Xattrs returns the extended attributes of a path, of a link itself when it
 // is one; nil when it has none or its file system knows none.
 func (h *Host) Xattrs(path string) (map[string][]byte, error) {
@@ -352,6 +305,7 @@ func (h *Host) xattrs(path string) (map[string][]byte, error) {
 	}
 	defer unix.Close(fd)
 	attrs, err := xattrs(procFD(fd))
+	attrs = h.withNTFS(attrs, procFD(fd), path)
 	if err != nil {
 		return attrs, &fs.PathError{Op: "read xattrs", Path: path, Err: err}
 	}

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows && !darwin && !freebsd
 
 package collect
 
@@ -8,6 +8,8 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
+
+type hostSystem struct{}
 
 // OpenHost returns ErrUnsupported: this program was built for a system whose
 // hosts it cannot collect, so that no Host exists and the methods below are
@@ -46,11 +48,6 @@ func (h *Host) Xattrs(string) (map[string][]byte, error) { return nil, ErrUnsupp
 // ReadDir returns ErrUnsupported.
 func (h *Host) ReadDir(string) ([]DirEntry, error) { return nil, ErrUnsupported }
 
-// Walk returns ErrUnsupported.
-func (h *Host) Walk(context.Context, string, func(string, *evidence.Stat) error) error {
-	return ErrUnsupported
-}
-
 // WalkWith returns ErrUnsupported.
 func (h *Host) WalkWith(context.Context, string, Walker) error { return ErrUnsupported }
 
@@ -65,3 +62,11 @@ func (h *Host) IsNetworkOrPseudo(string) (bool, string, error) { return false, "
 
 // StatFS returns ErrUnsupported.
 func (h *Host) StatFS(string) (total, free int64, err error) { return 0, 0, ErrUnsupported }
+
+func (h *Host) fileXattrs(*os.File, string) (map[string][]byte, error) { return nil, ErrUnsupported }
+
+func (h *Host) streamNames(string) ([]string, error) { return nil, ErrUnsupported }
+
+func (h *Host) openLocked(string) (lockedFile, error) { return nil, ErrUnsupported }
+
+func holesOf(_ uintptr, size int64) ([]evidence.Extent, int64) { return nil, size }

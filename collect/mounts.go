@@ -95,13 +95,13 @@ func (m MountPoint) Storage() Storage {
 	switch m.FSType {
 	case "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "reiserfs", "zfs", "bcachefs",
 		"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "iso9660", "udf", "squashfs", "erofs",
-		"hfs", "hfsplus", "ufs", "minix", "nilfs2", "ubifs", "jffs2", "ocfs2", "gfs2",
+		"hfs", "hfsplus", "apfs", "ufs", "refs", "fat", "fat32", "cdfs", "minix", "nilfs2", "ubifs", "jffs2", "ocfs2", "gfs2",
 		"overlay", "aufs", "tmpfs", "ramfs", "devtmpfs", "rootfs":
 		return Local
 	case "proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "selinuxfs",
 		"bpf", "pstore", "devpts", "mqueue", "hugetlbfs", "configfs", "fusectl", "autofs",
 		"binfmt_misc", "rpc_pipefs", "nsfs", "nfsd", "efivarfs", "cpuset", "resctrl", "smackfs",
-		"sockfs", "pipefs", "anon_inodefs", "bdev", "dax", "functionfs", "xenfs", "zonefs":
+		"devfs", "fdescfs", "fdesc", "procfs", "linprocfs", "linsysfs", "lifs", "sockfs", "pipefs", "anon_inodefs", "bdev", "dax", "functionfs", "xenfs", "zonefs":
 		return Pseudo
 	}
 	if strings.HasPrefix(m.FSType, "fuse") || !strings.HasPrefix(m.Source, "/dev/") {

@@ -70,7 +70,9 @@ type Expected struct {
 // another system.
 const (
 	modeType    = 0o170000
+	modeDir     = 0o040000
 	modeRegular = 0o100000
+	modeLink    = 0o120000
 )
 
 // Rates of one core by which the time is told, rounded down from

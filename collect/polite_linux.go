@@ -74,3 +74,6 @@ func residentMemory() int64 {
 	}
 	return resident * int64(os.Getpagesize())
 }
+
+// lowered says what standBehind does, for the log.
+const lowered = "nice 10 more, and ioprio idle"

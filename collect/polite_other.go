@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows && !darwin && !freebsd
 
 package collect
 
@@ -7,3 +7,6 @@ func standBehind() error { return ErrUnsupported }
 func processCPU() int64 { return 0 }
 
 func residentMemory() int64 { return 0 }
+
+// lowered says what standBehind does, for the log.
+const lowered = ""

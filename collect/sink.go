@@ -110,12 +110,11 @@ func (r *run) hostFacts() bundle.Host {
 		return strings.TrimSpace(string(text))
 	}
 	f := bundle.Host{Hostname: line("/etc/hostname"), MachineID: line("/etc/machine-id"), OS: osName(line)}
+	if system := r.host.System(); system != "linux" && f.OS == "" {
+		f.OS = system
+	}
 	if r.host.Live {
-		if name := line("/proc/sys/kernel/hostname"); name != "" {
-			f.Hostname = name
-		}
-		f.BootID = line("/proc/sys/kernel/random/boot_id")
-		f.Kernel = line("/proc/sys/kernel/osrelease")
+		liveFacts(&f, line)
 		f.Arch = runtime.GOARCH
 	}
 	return f

@@ -15,15 +15,6 @@ import (
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
-const (
-	// maxEntries bounds what ReadDir returns.
-	maxEntries = 1 << 20
-	// walkChunk is how many names of one folder a walk holds at once.
-	walkChunk = 8192
-	// maxDepth bounds the descriptors a walk holds, one a level.
-	maxDepth = 800
-)
-
 // ReadDir returns the names in a folder, sorted bytewise, without "." and
 // "..". Of a folder with more than a million names it returns as many and
 // ErrTooBig.
@@ -64,10 +55,6 @@ func (h *Host) openFolder(path string) (int, error) {
 
 func closeFD(fd int) { unix.Close(fd) }
 
-func sortEntries(entries []DirEntry) {
-	slices.SortFunc(entries, func(a, b DirEntry) int { return strings.Compare(a.Name, b.Name) })
-}
-
 // dirReader reads getdents64(2) records: inode 8 bytes, offset 8, record
 // length 2, type 1, name to a zero byte.
 type dirReader struct {
@@ -107,24 +94,6 @@ func (d *dirReader) next(max int) (entries []DirEntry, more bool, err error) {
 		}
 		d.rest = d.buf[:n]
 	}
-}
-
-// Walk calls fn for path and everything below it that is on local file
-// systems; see WalkWith. st is nil for a name that could not be read.
-func (h *Host) Walk(ctx context.Context, path string, fn func(path string, st *evidence.Stat) error) error {
-	var failed error
-	err := h.WalkWith(ctx, path, Walker{
-		Visit: fn,
-		Failed: func(path string, _ error) {
-			if failed == nil {
-				failed = fn(path, nil)
-			}
-		},
-	})
-	if err == nil && !errors.Is(failed, ErrSkipFolder) {
-		err = failed
-	}
-	return err
 }
 
 // WalkWith visits path and everything below it, folders before their content,
@@ -250,14 +219,6 @@ func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
 			return nil
 		}
 	}
-}
-
-// pathError names operation and path, where an error does not yet.
-func pathError(op, path string, err error) error {
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		return err
-	}
-	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
 // looked is what a look at a name gave.

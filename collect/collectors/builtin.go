@@ -20,7 +20,9 @@ func BuiltIn() []BuiltInDefinition {
 	for _, table := range []struct {
 		collector string
 		defs      []definition
-	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()}, {linuxContainersName, containerDefinitions(defaultEngines())}} {
+	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()},
+		{linuxContainersName, containerDefinitions(defaultEngines())},
+		{windowsFilesName, windowsDefinitions()}, {darwinFilesName, darwinDefinitions()}, {freebsdFilesName, freebsdDefinitions()}} {
 		for _, d := range table.defs {
 			out = append(out, BuiltInDefinition{d.rule, table.collector, d.patterns})
 		}

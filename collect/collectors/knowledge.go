@@ -13,7 +13,7 @@ import (
 // knowledgeOf says what definitions have to know of a host: its system, its
 // accounts, and the home directories that no account owns any more.
 func knowledgeOf(h *collect.Host, out collect.Taker) *definitions.Knowledge {
-	k := &definitions.Knowledge{OS: systemOf(h)}
+	k := &definitions.Knowledge{OS: h.System()}
 	if k.OS == "windows" {
 		for _, dir := range []string{"/Users", "/Documents and Settings"} {
 			entries, _ := h.ReadDir(dir) // each version of Windows has one of these
@@ -40,25 +40,6 @@ func knowledgeOf(h *collect.Host, out collect.Taker) *definitions.Knowledge {
 		}
 	}
 	return k
-}
-
-// systemOf tells Linux, Windows and macOS apart by folders that only one has.
-func systemOf(h *collect.Host) string {
-	if h.Live {
-		return "linux"
-	}
-	for _, place := range []struct{ path, system string }{
-		{"/Windows/System32", "windows"},
-		{"/WINDOWS/system32", "windows"},
-		{"/windows/system32", "windows"},
-		{"/WINNT/system32", "windows"},
-		{"/System/Library/CoreServices", "darwin"},
-	} {
-		if st, err := h.Stat(place.path); err == nil && st.Mode&modeType == modeDir {
-			return place.system
-		}
-	}
-	return "linux"
 }
 
 // passwdUsers reads the lines of passwd(5) that name an absolute home.

@@ -207,7 +207,7 @@ func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries [
 				continue // absent records name the reason
 			}
 			typ = st.Mode & modeType
-			if listed {
+			if listed && !w.ntfsOwn(name) {
 				w.out.Problem(evidence.Problem{
 					Stage: w.collector, Code: evidence.Inconsistent, Path: path,
 					Ref:    evidence.Ref{Offset: -1, Length: -1},
@@ -220,6 +220,12 @@ func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries [
 		}
 	}
 	return nil
+}
+
+// ntfsOwn reports whether a name is one of those that NTFS keeps for itself and
+// never lists: $MFT, $Extend.
+func (w *pathWalk) ntfsOwn(name string) bool {
+	return strings.HasPrefix(name, "$") && w.host != nil && w.host.System() == "windows"
 }
 
 // spelt reports whether a pattern wants a name in exactly this spelling.

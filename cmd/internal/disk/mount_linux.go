@@ -45,6 +45,8 @@ var (
 	ErrTool       = errors.New("a program that reads this form is missing")
 	ErrNoSystem   = errors.New("no volume looks like the root of a system")
 	ErrPrivileges = errors.New("mounting needs root")
+	// ErrStreams says that evidence on a volume is not seen.
+	ErrStreams = errors.New("the kernel's ntfs3 shows no named streams, $UsnJrnl:$J among them: install ntfs-3g")
 )
 
 // Open opens an image, by way of another program where it is not raw, and
@@ -185,8 +187,9 @@ var how = map[Kind][]struct{ fstype, options string }{
 	Ext:   {{"ext4", "noload"}},
 	XFS:   {{"xfs", "norecovery,nouuid"}},
 	Btrfs: {{"btrfs", "rescue=nologreplay"}},
-	NTFS:  {{"ntfs3", "iocharset=utf8,showmeta"}, {"ntfs-3g", "ro,norecover,show_sys_files,streams_interface=none"}},
-	FAT:   {{"vfat", "iocharset=utf8"}},
+	// ntfs-3g first: the kernel's driver shows no named streams.
+	NTFS: {{"ntfs-3g", "ro,norecover,show_sys_files,streams_interface=windows"}, {"ntfs3", "iocharset=utf8,showmeta"}},
+	FAT:  {{"vfat", "iocharset=utf8"}},
 }
 
 // mount mounts one volume, which extra options may narrow (a btrfs subvolume).
@@ -284,6 +287,9 @@ func (d *Disk) MountSystem(number int) (root string, list []Mounted, problems []
 				continue
 			}
 			if number >= 0 && v.Kind != Btrfs || isSystem(root) {
+				if fstype == "ntfs3" {
+					problems = append(problems, fmt.Errorf("volume %d: %w", v.Number, ErrStreams))
+				}
 				list = append(list, Mounted{v, "/", fstype, options})
 				more, e := d.mountBelow(root)
 				return root, append(list, more...), append(problems, e...), nil
@@ -320,12 +326,26 @@ func orUnknown(k Kind) string {
 
 // isSystem reports whether a folder looks like the root of one.
 func isSystem(root string) bool {
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release", "etc/passwd", "Windows/System32", "WINDOWS/system32"} {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release", "etc/passwd"} {
 		if _, err := os.Lstat(filepath.Join(root, name)); err == nil {
 			return true
 		}
 	}
-	return false
+	return hasFolder(root, "windows", "system32") || hasFolder(root, "winnt", "system32")
+}
+
+// hasFolder looks for a folder in whatever case its names are spelt.
+func hasFolder(dir string, names ...string) bool {
+	if len(names) == 0 {
+		return true
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return e.IsDir() && strings.EqualFold(e.Name(), names[0]) && hasFolder(filepath.Join(dir, e.Name()), names[1:]...)
+	})
 }
 
 // maxFstab bounds what is read of a table of file systems.

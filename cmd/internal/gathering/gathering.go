@@ -255,7 +255,7 @@ func what(c *cli.Context, s *Selection) (collect.Options, error) {
 	if err != nil {
 		return collect.Options{}, err
 	}
-	root, err := filepath.Abs(c.String("root")) // a later resume may run elsewhere
+	root, err := absoluteRoot(c.String("root")) // a later resume may run elsewhere
 	return collect.Options{
 		Split: split,
 		Root:  root, Collectors: chosen, Profile: s.Text, SelectionSHA256: s.Digest(), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
@@ -545,4 +545,13 @@ func HostName(root string) string {
 		return "host"
 	}
 	return name
+}
+
+// absoluteRoot is filepath.Abs, but for the running host: "/" means that on
+// every system, also where it is not the root of a drive.
+func absoluteRoot(root string) (string, error) {
+	if root == "/" {
+		return root, nil
+	}
+	return filepath.Abs(root)
 }

@@ -2,17 +2,13 @@ package collect
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
@@ -58,12 +54,15 @@ func (t *taker) File(ctx context.Context, path, rule string) error {
 		it.Kind, it.Detail = evidence.KindSkipped, "own file of this run"
 		return t.put(it, Skipped)
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return t.regular(ctx, it, pseudo)
-	case unix.S_IFDIR:
+	switch st.Mode & modeType {
+	case modeRegular:
+		if err := t.regular(ctx, it, pseudo); err != nil || pseudo {
+			return err
+		}
+		return t.streamsOf(ctx, path, rule)
+	case modeDir:
 		it.Kind = evidence.KindDir
-	case unix.S_IFLNK:
+	case modeLink:
 		it.Kind = evidence.KindSymlink
 		if it.Link, err = h.Readlink(path); err != nil {
 			return t.failed(it, err)
@@ -72,8 +71,12 @@ func (t *taker) File(ctx context.Context, path, rule string) error {
 		it.Kind = evidence.KindDevice
 	}
 	st.Xattrs = t.xattrsOf(path)
+	knowOwner(st)
 	it.Finished = time.Now()
-	return t.put(it, Collected)
+	if err := t.put(it, Collected); err != nil || it.Kind != evidence.KindDir {
+		return err
+	}
+	return t.streamsOf(ctx, path, rule)
 }
 
 // xattrsOf reads extended attributes; that they cannot be read is a problem,
@@ -108,21 +111,21 @@ func (t *taker) regular(ctx context.Context, it evidence.Item, pseudo bool) erro
 	}
 	f, err := t.r.host.Open(it.Path)
 	if err != nil {
-		return t.failed(it, err)
+		return t.locked(ctx, it, err)
 	}
 	defer f.Close()
 	st, err := t.r.host.StatFile(f)
 	if err != nil {
 		return t.failed(it, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG { // replaced since the look
+	if st.Mode&modeType != modeRegular { // replaced since the look
 		return t.failed(it, fmt.Errorf("replaced before it was opened: %w", ErrNotRegular))
 	}
 	it.Stat, it.Kind = st, evidence.KindFile
-	fd := int(f.Fd())
-	if st.Xattrs, err = Patiently(t.r.host, lookWait, nil, func() (map[string][]byte, error) { return xattrs(procFD(fd)) }); err != nil {
+	if st.Xattrs, err = Patiently(t.r.host, lookWait, nil, func() (map[string][]byte, error) { return t.r.host.fileXattrs(f, it.Path) }); err != nil {
 		st.Xattrs = t.xattrsOf(it.Path)
 	}
+	knowOwner(st)
 	if pseudo {
 		return t.pseudo(ctx, it, f)
 	}
@@ -216,7 +219,7 @@ func readFull(f io.Reader, buf []byte) (n int, err error) {
 func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	after := func() (*evidence.Stat, error) { return t.r.host.StatFile(f) }
 	if it.Stat != nil && it.Size > smallFile && it.Stat.Blocks*512 < it.Size {
-		t.holesIn(&it, int(f.Fd()))
+		t.holesIn(&it, f.Fd())
 	}
 	data := it.Size
 	for _, h := range it.Holes {
@@ -273,7 +276,7 @@ func (t *taker) addKnown(ctx context.Context, it evidence.Item, c content, g *gu
 }
 
 // holesIn is holesOf with bounded patience.
-func (t *taker) holesIn(it *evidence.Item, fd int) {
+func (t *taker) holesIn(it *evidence.Item, fd uintptr) {
 	type extents struct {
 		holes []evidence.Extent
 		end   int64
@@ -295,65 +298,6 @@ func (t *taker) holesIn(it *evidence.Item, fd int) {
 	}
 }
 
-const (
-	// maxHoles is how many holes the format describes; smaller ones are
-	// stored as zeros.
-	maxHoles = 8192
-	// maxFilled bounds the zeros that are read for holes that find no room:
-	// a file that is made of nothing but small holes may have exabytes.
-	maxFilled = 4 << 30
-)
-
-// holesOf lists the longest holes of an open file by SEEK_HOLE and SEEK_DATA,
-// nil where the file system knows none. end is the size, or where the file is
-// cut off because what lies behind would never end.
-func holesOf(fd int, size int64) (holes []evidence.Extent, end int64) {
-	defer func() { _, _ = unix.Seek(fd, 0, unix.SEEK_SET) }()
-	filled := int64(0)
-	for at := int64(0); at < size; {
-		hole, err := unix.Seek(fd, at, unix.SEEK_HOLE)
-		if err != nil || hole >= size {
-			break
-		}
-		data, err := unix.Seek(fd, hole, unix.SEEK_DATA)
-		if err == unix.ENXIO {
-			data = size // a hole to the end
-		} else if err != nil || data <= hole {
-			break
-		}
-		holes = append(holes, evidence.Extent{Offset: hole, Length: min(data, size) - hole})
-		at = data
-		if len(holes) < 2*maxHoles {
-			continue
-		}
-		longest, rest := longestHoles(holes)
-		if filled += rest; filled > maxFilled {
-			return holes[:maxHoles], holes[maxHoles].Offset
-		}
-		holes = longest
-	}
-	if len(holes) > maxHoles {
-		longest, rest := longestHoles(holes)
-		if filled+rest > maxFilled {
-			return holes[:maxHoles], holes[maxHoles].Offset
-		}
-		holes = longest
-	}
-	return holes, size
-}
-
-// longestHoles keeps the longest maxHoles, in order, and sums up the rest.
-func longestHoles(holes []evidence.Extent) (longest []evidence.Extent, rest int64) {
-	byLength := slices.Clone(holes)
-	slices.SortStableFunc(byLength, func(a, b evidence.Extent) int { return cmp.Compare(b.Length, a.Length) })
-	for _, h := range byLength[maxHoles:] {
-		rest += h.Length
-	}
-	longest = byLength[:maxHoles]
-	slices.SortFunc(longest, func(a, b evidence.Extent) int { return cmp.Compare(a.Offset, b.Offset) })
-	return longest, rest
-}
-
 // Open takes an open file.
 func (t *taker) Open(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	if err := t.stop(); err != nil {
@@ -369,7 +313,7 @@ func (t *taker) Open(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	if it.Kind == "" {
 		it.Kind = evidence.KindStream
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st.Mode&modeType != modeRegular {
 		return t.failed(it, ErrNotRegular)
 	}
 	if size := dataSize(st); t.r.opt.MaxFileSize > 0 && size > t.r.opt.MaxFileSize {
