@@ -25,6 +25,9 @@ const (
 	maxCodeGaps = 1 << 16
 	// maxCodePieces bounds the items of one process.
 	maxCodePieces = 1024
+	// maxCodeBytes bounds what is taken of one process: emulators and compilers
+	// at run time have gigabytes of code. Past it a problem says how to get it.
+	maxCodeBytes = 64 << 20
 )
 
 // codeTaker takes executable memory. Items are named
@@ -112,7 +115,9 @@ func (c *codeTaker) process(proc *processes, pid int64) error {
 	}
 	defer a.close()
 	pieces, err := codePieces(a, list)
-	if errors.Is(err, errPieces) {
+	if errors.Is(err, errCodeBytes) {
+		lose(evidence.TooBig, fmt.Sprintf("more than %d bytes of executable memory: only the first were taken; --process-memory %d takes all", maxCodeBytes, pid))
+	} else if errors.Is(err, errPieces) {
 		lose(evidence.TooBig, fmt.Sprintf("executable memory in more than %d places: the others were not taken", maxCodePieces))
 	} else if err != nil && !errors.Is(err, errGone) && !gone(err) {
 		lose(codeOf(err), "executable memory taken in part: "+causeOf(err))
@@ -138,12 +143,15 @@ func (p *process) codeMappings() ([]mapping, bool, error) {
 	return m.list, m.full || cut, err
 }
 
-var errPieces = errors.New("too many pieces")
+var (
+	errPieces    = errors.New("too many pieces")
+	errCodeBytes = errors.New("too many bytes")
+)
 
 // codePieces says what of the mappings is taken: of those without a file what
 // is in memory, of those of files the pages that are no longer the file's.
 func codePieces(a *addressSpace, list []mapping) (pieces []piece, err error) {
-	gaps := 0
+	gaps, left := 0, uint64(maxCodeBytes)
 	for i := range list {
 		m := &list[i]
 		one := piece{rule: ruleAnonymous, name: string(m.path), why: "no file behind it"}
@@ -158,10 +166,20 @@ func codePieces(a *addressSpace, list []mapping) (pieces []piece, err error) {
 			one.rule, wanted = ruleModified, modified
 		}
 		first, changed := len(pieces), uint64(0)
-		err = a.runs(m, wanted, func(run pages) error {
+		err = a.runs(m, wanted, func(run pages) (err error) {
+			if left == 0 {
+				return errCodeBytes
+			}
+			whole := run.end
+			run.end = min(run.end, run.start+left)
+			left -= run.end - run.start
 			changed += run.end - run.start
-			if n := len(pieces); n > first && wanted == nil && run.start-pieces[n-1].end <= codeGap && gaps < maxCodeGaps {
+			if run.end < whole {
+				defer func() { err = errors.Join(err, errCodeBytes) }()
+			}
+			if n := len(pieces); n > first && wanted == nil && run.start-pieces[n-1].end <= min(codeGap, left) && gaps < maxCodeGaps {
 				last := &pieces[n-1]
+				left -= run.start - last.end // zeros are content, too
 				last.gaps, last.end = append(last.gaps, pages{last.end, run.start}), run.end
 				gaps++
 				return nil

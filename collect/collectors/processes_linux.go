@@ -16,22 +16,23 @@ import (
 
 // sweep is one pass over all processes.
 type sweep struct {
-	ctx     context.Context
-	h       *collect.Host
-	out     collect.Taker
-	proc    *processes
-	lines   *collect.Records
-	raw     *collect.Records
-	boot    int64 // seconds since 1970
-	ticks   int64
-	covered map[int64]bool // by a mount of the host
-	hashes  map[exeKey]exeHash
-	mntns   map[string]bool // mountinfo written
-	known   map[int64]bool  // processes and threads met
-	listed  map[int64]bool  // by the host's own procfs
-	veiled  bool            // it does not list what belongs to others
-	private map[int64]bool  // listed by a procfs of our own
-	views   []ProcessView
+	ctx      context.Context
+	h        *collect.Host
+	out      collect.Taker
+	proc     *processes
+	lines    *collect.Records
+	raw      *collect.Records
+	boot     int64 // seconds since 1970
+	ticks    int64
+	covered  map[int64]bool // by a mount of the host
+	hashes   map[exeKey]exeHash
+	mntns    map[string]bool // mountinfo written
+	known    map[int64]bool  // processes and threads met
+	listed   map[int64]bool  // by the host's own procfs
+	veiled   bool            // it does not list what belongs to others
+	private  map[int64]bool  // listed by a procfs of our own
+	views    []ProcessView
+	disputed int // those of views, and those beyond the bound
 }
 
 func collectProcesses(ctx context.Context, h *collect.Host, out collect.Taker) error {

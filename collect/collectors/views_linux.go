@@ -22,7 +22,7 @@ const (
 
 // disagree notes a process that not all ways of looking show.
 func (s *sweep) disagree(pid int64, group, why string) {
-	if len(s.views) == maxViews {
+	if s.disputed++; len(s.views) == maxViews {
 		return // the count in the ledger says that there are more
 	}
 	v := ProcessView{
@@ -52,7 +52,7 @@ func (s *sweep) unlisted(pids []int64, unseen map[int64]bool, groups map[int64]s
 
 // tellViews writes the disagreements, where there are any.
 func (s *sweep) tellViews() error {
-	s.out.Seen("processes about which the views disagree", len(s.views))
+	s.out.Seen("processes about which the views disagree", s.disputed)
 	if len(s.views) == 0 {
 		return nil
 	}
