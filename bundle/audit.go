@@ -28,15 +28,18 @@ type audit struct {
 	ctx    context.Context //nolint:containedctx // one verification
 	report *Report
 	sound  func(evidence.Item) // gets each item whose content is what its record says; nil: nobody asked
-	frames *frameWalk          // for looking again at what was damaged
-	again  *frameCache         // the same, made when first needed
+	hash   *hasher
+	frames *frameWalk  // for looking again at what was damaged
+	again  *frameCache // the same, made when first needed
 
 	// The member passing by.
 	cur     entry
 	at, off int64 // tar offsets of its header and data
 	damaged bool
-	buf     []byte // control members, and the map of a sparse file
-	sums    *digests
+	buf     []byte            // control members, and the map of a sparse file
+	sums    *itemSums         // of content, and of members of the tail; nil: none so far
+	one     []byte            // all bytes of a small item
+	skip    bool              // what follows of the member does not matter any more
 	ranges  []evidence.Extent // stored ranges of a sparse file still to come
 	done    int64             // content bytes summed
 	leftOut bool              // the digests leave holes out
@@ -44,7 +47,7 @@ type audit struct {
 	lines   int               // of the map so far
 
 	waiting map[string]*passed   // content members without a record so far
-	joined  map[string]*digests  // running sums of segmented items
+	joined  map[string]*itemSums // running sums of segmented items
 	blocks  map[int64]*blockFile // block lists without a record so far
 
 	header      Header
@@ -100,6 +103,7 @@ type passed struct {
 	stored int64
 	sum    evidence.Digest
 	blocks evidence.Digest
+	sums   *itemSums // that sum and blocks come from; nil: sum is written directly, or both are there
 	holes  []evidence.Extent
 	mtime  time.Time
 	bad    bool // part of it was lost
@@ -121,8 +125,8 @@ type passedNote struct {
 
 func newAudit(ctx context.Context, report *Report, frames *frameWalk) *audit {
 	return &audit{
-		ctx: ctx, report: report, frames: frames,
-		waiting: map[string]*passed{}, joined: map[string]*digests{}, blocks: map[int64]*blockFile{},
+		ctx: ctx, report: report, frames: frames, hash: newHasher(ctx, 0),
+		waiting: map[string]*passed{}, joined: map[string]*itemSums{}, blocks: map[int64]*blockFile{},
 		fixed: map[string]evidence.Digest{}, members: map[string][]byte{},
 		hashes: map[string]evidence.Digest{}, where: map[string]place{}, torn: map[int64]bool{}, rank: -1,
 		erased: map[int64]*erasedSeen{}, fillers: map[int64]int{},
@@ -134,22 +138,19 @@ func (a *audit) begin(e entry, at, data int64) {
 	a.cur, a.at, a.off, a.damaged = e, at, data, false
 	a.buf, a.sums, a.ranges, a.done = a.buf[:0], nil, nil, 0
 	a.noMap, a.lines = false, 0
+	a.one, a.skip = nil, false
 	a.order(e.name, at)
 	if !strings.HasPrefix(e.name, "files/") {
-		a.sums = newDigests(false, false, false)
+		if _, tail := tailNames[e.name]; tail {
+			a.sums = a.hash.newItem(false)
+		}
 		a.stampOf(e)
 		return
 	}
-	size := e.size
-	if e.sparse {
-		size = e.real
-	}
-	_, _, segment := cutSegment(e.name)
-	switch {
-	case segment:
+	if _, _, segment := cutSegment(e.name); segment {
 		a.sums = a.segmentSums(e.name)
-	default:
-		a.sums = newDigests(false, false, size >= BlockMin && size <= blockLimit)
+	} else if e.sparse {
+		a.sums = a.hash.newItem(e.real >= BlockMin && e.real <= blockLimit)
 	}
 }
 
@@ -174,15 +175,15 @@ func cutSegment(name string) (base string, n int, ok bool) {
 }
 
 // segmentSums returns the running sums of the item a segment belongs to.
-func (a *audit) segmentSums(name string) *digests {
+func (a *audit) segmentSums(name string) *itemSums {
 	base, _, _ := cutSegment(name)
 	d := a.joined[base]
 	if d == nil {
 		if len(a.joined) >= maxUnread {
 			a.report.altered(name, a.at, "too many segmented items at once")
-			return newDigests(false, false, false)
+			return a.hash.newItem(false)
 		}
-		d = newDigests(false, false, true)
+		d = a.hash.newItem(true)
 		a.joined[base] = d
 	}
 	return d
@@ -191,15 +192,22 @@ func (a *audit) segmentSums(name string) *digests {
 // data implements tarVisitor.
 func (a *audit) data(p []byte) {
 	switch {
-	case a.sums == nil:
+	case a.skip:
 	case strings.HasPrefix(a.cur.name, erasedPrefix):
 		a.filling(p)
 	case !strings.HasPrefix(a.cur.name, "files/"):
-		a.sums.write(p)
+		if a.sums != nil {
+			a.sums.write(p)
+		}
 		a.control(p)
 	case a.cur.sparse:
 		a.sparse(p)
+	case a.sums == nil && int64(len(p)) == a.cur.size && a.cur.size < BlockMin:
+		a.one = p // summed with others like it
 	default:
+		if a.sums == nil {
+			a.sums = a.hash.newItem(a.cur.size >= BlockMin && a.cur.size <= blockLimit)
+		}
 		a.sums.write(p)
 		a.done += int64(len(p))
 	}
@@ -214,7 +222,7 @@ func (a *audit) control(p []byte) {
 	if len(a.buf)+len(p) > maxControl {
 		a.damaged = true
 		a.report.altered(a.cur.name, a.at, "member is too long")
-		a.sums, a.buf = nil, nil
+		a.skip, a.buf = true, nil
 		return
 	}
 	a.buf = append(a.buf, p...)
@@ -279,13 +287,18 @@ func (a *audit) finishContent() {
 	}
 	_, _, segment := cutSegment(name)
 	switch {
-	case a.sums == nil || a.damaged || segment && a.cur.sparse:
+	case a.damaged || segment && a.cur.sparse:
 		p.bad = true
 	case a.cur.sparse:
 		a.finishSparse(p)
 	case !segment:
 		p.single = true
-		p.summed(a.sums)
+		if a.sums == nil {
+			a.hash.sum(a.one, &p.sum)
+			break
+		}
+		p.sums = a.sums
+		p.sums.end()
 	}
 	a.waiting[name] = p
 	if !segment {
@@ -306,10 +319,12 @@ func (a *audit) taken(name string) *passed {
 	return p
 }
 
-func (p *passed) summed(d *digests) {
-	r := record{}
-	d.finish(&r)
-	p.sum, p.blocks = r.item.SHA256, r.blkRoot
+// settle fills in what was summed, once the hasher was waited for.
+func (p *passed) settle() {
+	if p.sums != nil {
+		p.sum, p.blocks = p.sums.result()
+		p.sums = nil
+	}
 }
 
 func (a *audit) finishSparse(p *passed) {
@@ -322,7 +337,8 @@ func (a *audit) finishSparse(p *passed) {
 	a.hole(a.cur.real - a.done)
 	p.single, p.size, p.holes = true, a.cur.real, holesOf(ranges, a.cur.real)
 	p.off, p.stored = a.off+int64(n), a.cur.size-int64(n)
-	p.summed(a.sums)
+	p.sums = a.sums
+	p.sums.end()
 }
 
 // finishControl handles a whole member below exhibit/.
@@ -381,7 +397,9 @@ func (a *audit) tailMember(name string, b []byte) {
 	if !ok {
 		return // nothing is kept of what a hostile bundle may hold any number of
 	}
-	a.hashes[name] = evidence.DigestOf(a.sums.sha256)
+	a.sums.end()
+	a.hash.wait()
+	a.hashes[name], _ = a.sums.result()
 	if name == leavesMember && len(b) != 0 {
 		a.report.altered(name, a.at, "list of leaves ends in the middle of a line")
 	}

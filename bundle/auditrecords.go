@@ -33,9 +33,14 @@ func (a *audit) manifest(name string, b []byte) {
 	if number == 0 {
 		a.firstBatch(lines)
 	}
+	a.hash.wait() // for the digests of all that stands before
 	first, at := int64(-1), a.off
+	var ahead []parsed
 	for i := 0; i < len(lines); i += 2 {
-		r, leaf, err := a.twoLines(lines[i], lines[i+1])
+		if i%(2*parsedAhead) == 0 {
+			ahead = a.parseAhead(ahead, lines[i:min(i+2*parsedAhead, len(lines))])
+		}
+		r, leaf, err := a.twoLines(lines[i], lines[i+1], &ahead[i/2%parsedAhead])
 		if err == nil {
 			err = a.place(r.item.Index)
 		}
@@ -56,6 +61,34 @@ func (a *audit) manifest(name string, b []byte) {
 		a.report.altered(name, a.at, fmt.Sprintf("%d members before this batch have no record", a.plain))
 	}
 	a.rows = append(a.rows, row{first, int64(len(lines) / 2), a.off, a.cur.size, number})
+}
+
+// parsed is a record and its leaf, read beside others. Erased ones are not:
+// what they are depends on the records before.
+type parsed struct {
+	record *record
+	leaf   evidence.Digest
+	err    error
+}
+
+// parsedAhead is how many records are read at a time.
+const parsedAhead = 512
+
+// parseAhead reads the lines of up to parsedAhead records.
+func (a *audit) parseAhead(into []parsed, lines [][]byte) []parsed {
+	n := len(lines) / 2
+	into = slices.Grow(into[:0], n)[:n]
+	a.hash.each(n, 64, func(from, to int) {
+		for i := from; i < to; i++ {
+			content, meta := lines[2*i], lines[2*i+1]
+			into[i] = parsed{}
+			if !blankLine(content) {
+				r, err := parseRecord(content, meta)
+				into[i] = parsed{r, LeafHash(content, meta), err}
+			}
+		}
+	})
+	return into
 }
 
 // place makes room for the next record: after a gap records may be missing.
@@ -180,7 +213,11 @@ func (a *audit) unread(it *evidence.Item) {
 func (a *audit) take(r *record) *passed {
 	name := r.item.Member
 	if len(r.segs) == 0 {
-		return a.taken(name)
+		p := a.taken(name)
+		if p != nil {
+			p.settle()
+		}
+		return p
 	}
 	whole := &passed{off: -1, single: true}
 	sums := a.joined[name]
@@ -199,10 +236,13 @@ func (a *audit) take(r *record) *passed {
 	if sums == nil {
 		return nil
 	}
+	sums.end()
+	a.hash.wait()
+	whole.sums = sums
+	whole.settle()
 	if whole.size < BlockMin {
-		sums.block, sums.blocks = nil, nil
+		whole.blocks = evidence.Digest{}
 	}
-	whole.summed(sums)
 	return whole
 }
 

@@ -124,9 +124,13 @@ func (d *digests) finish(r *record) {
 func blockRoot(blocks []evidence.Digest) evidence.Digest {
 	var t tree
 	for _, b := range blocks {
-		t.add(evidence.Sum(append([]byte{0}, b[:]...)))
+		t.add(blockLeaf(b))
 	}
 	return t.root()
+}
+
+func blockLeaf(block evidence.Digest) evidence.Digest {
+	return evidence.Sum(append([]byte{0}, block[:]...))
 }
 
 // blockList is the content of a blocks member: one digest a line.

@@ -39,10 +39,9 @@ type erasedSeen struct {
 
 // twoLines reads one record and its leaf, which is not known yet where it was
 // erased: the statement at the end of the bundle has it.
-func (a *audit) twoLines(content, meta []byte) (*record, evidence.Digest, error) {
+func (a *audit) twoLines(content, meta []byte, ahead *parsed) (*record, evidence.Digest, error) {
 	if !blankLine(content) {
-		r, err := parseRecord(content, meta)
-		return r, LeafHash(content, meta), err
+		return ahead.record, ahead.leaf, ahead.err
 	}
 	leaf := int64(len(a.leaves))
 	if !blankLine(meta) && a.gaps {
@@ -84,7 +83,7 @@ func (a *audit) filling(p []byte) {
 		n := min(len(p), len(zeros))
 		if string(p[:n]) != string(zeros[:n]) {
 			a.report.altered(a.cur.name, a.at, "what stands for an erased item is not zero")
-			a.sums = nil
+			a.skip = true
 			return
 		}
 		p = p[n:]

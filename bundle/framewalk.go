@@ -15,6 +15,7 @@ type walked struct {
 	frameAt
 	data []byte // nil: lost
 	err  error
+	buf  *frameBuf // that data lies in
 }
 
 // ending says how a walk over the frames ended.
@@ -53,7 +54,8 @@ func newFrameWalk(r io.ReaderAt, size int64, workers int) *frameWalk {
 	return &frameWalk{r: r, size: size, table: table, frames: &frameList{form: form}, workers: max(workers, 1), form: form}
 }
 
-// run calls use for every frame in order. The bytes are valid during the call.
+// run calls use for every frame in order. The bytes are valid during the call,
+// and as long as their buffer is held.
 func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -64,7 +66,11 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 		done chan struct{}
 	}
 	todo, line := make(chan *job, f.workers), make(chan *job, f.workers)
-	spare := make(chan []byte, 2*f.workers+2)
+	// Frames take buffers in their order: the next one to be used has one.
+	room := make(chan *frameBuf, 2*f.workers+2)
+	for range cap(room) {
+		room <- &frameBuf{room: room}
+	}
 	var wg sync.WaitGroup
 	for range f.workers {
 		u, err := newUnpacker()
@@ -76,12 +82,10 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 			for j := range todo {
 				j.out.frameAt, j.out.err = j.at, j.err
 				if j.err == nil {
-					var buf []byte
-					select {
-					case buf = <-spare:
-					default:
-					}
-					j.out.data, j.out.err = u.unpack(f.r, j.at, buf)
+					j.out.data, j.out.err = u.unpack(f.r, j.at, j.out.buf.data[:0])
+				}
+				if cap(j.out.data) > cap(j.out.buf.data) {
+					j.out.buf.data = j.out.data
 				}
 				close(j.done)
 			}
@@ -92,6 +96,12 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 		defer close(line)
 		f.find(func(at frameAt, err error) bool {
 			j := &job{at: at, err: err, done: make(chan struct{})}
+			select {
+			case j.out.buf = <-room:
+				j.out.buf.hold()
+			case <-ctx.Done():
+				return false
+			}
 			for _, c := range []chan *job{todo, line} {
 				select {
 				case c <- j:
@@ -121,12 +131,7 @@ func (f *frameWalk) run(ctx context.Context, use func(walked) error) error {
 			cancel(err)
 			return err
 		}
-		if j.out.data != nil {
-			select {
-			case spare <- j.out.data[:0]:
-			default:
-			}
-		}
+		j.out.buf.drop()
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -37,7 +37,7 @@ type VerifyOptions struct {
 	// Progress is called now and then with the bytes of the file read so far,
 	// its size, and the records checked.
 	Progress func(done, total, records int64)
-	// Workers decode frames; GOMAXPROCS when 0.
+	// Workers decode frames, as many others hash content; GOMAXPROCS when 0.
 	Workers int
 	// Now is the clock for keys that may have expired; time.Now when nil.
 	Now func() time.Time
@@ -74,6 +74,8 @@ func inspectWith(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptio
 	walk := newFrameWalk(r, size, opt.Workers)
 	a := newAudit(ctx, &Report{Size: size}, walk)
 	a.sound = visit
+	a.hash = newHasher(ctx, opt.Workers)
+	defer a.hash.close()
 	tar := &tarWalk{v: a}
 	first := true
 	err := walk.run(ctx, func(w walked) error {
@@ -86,7 +88,9 @@ func inspectWith(ctx context.Context, r io.ReaderAt, size int64, opt VerifyOptio
 			a.report.damage("", w.tar, fmt.Sprintf("frame at byte %d of the file cannot be decoded", w.file))
 			tar.lose(int64(w.plain))
 		} else {
+			a.hash.begin(w.buf)
 			tar.feed(w.data)
+			a.hash.end()
 		}
 		if opt.Progress != nil {
 			opt.Progress(w.file+int64(w.packed), size, a.report.Records)
