@@ -44,14 +44,18 @@ type containerLook struct {
 	secrets Secrets
 	found   engines
 
-	list  []*record.Container
-	byID  map[string]*record.Container // of any engine; containerd's of Docker are Docker's
-	boot  int64
-	lowly int // containers left out because there are too many
+	list []*record.Container
+	byID map[string]*record.Container // of any engine; containerd's of Docker are Docker's
+	boot int64
+	held int // bytes of the records
+	over int // containers left out because there are too many
 }
 
-// maxContainers bounds the records held at once.
-const maxContainers = 10000
+// maxContainers and maxHeld bound the records held at once.
+const (
+	maxContainers = 10000
+	maxHeld       = 12 << 20
+)
 
 func collectContainers(ctx context.Context, h *collect.Host, out collect.Taker, secrets Secrets) error {
 	l := &containerLook{ctx: ctx, host: h, out: out, secrets: secrets, byID: map[string]*record.Container{}}
@@ -62,8 +66,8 @@ func collectContainers(ctx context.Context, h *collect.Host, out collect.Taker, 
 			break
 		}
 	}
-	if l.lowly > 0 {
-		out.Problem(problemAt(evidence.TooBig, record.Containers, fmt.Sprintf("%d containers left out: %d are the most", l.lowly, maxContainers)))
+	if l.over > 0 {
+		out.Problem(problemAt(evidence.TooBig, record.Containers, fmt.Sprintf("%d containers left out: %d, or %d bytes of records, are the most", l.over, maxContainers, maxHeld)))
 	}
 	lines := collect.NewRecords(ctx, out, evidence.Item{Path: record.Containers, Source: "file", Rule: "containers"})
 	var err error
@@ -92,8 +96,9 @@ func (l *containerLook) add(c *record.Container) *record.Container {
 	if known := l.byID[c.ID]; known != nil && known.Engine != "containerd" && c.Engine == "containerd" {
 		return known
 	}
-	if len(l.list) >= maxContainers {
-		l.lowly++
+	text, err := json.Marshal(c)
+	if l.held += len(text); err != nil || l.held > maxHeld || len(l.list) >= maxContainers {
+		l.over++
 		return c
 	}
 	l.list = append(l.list, c)
@@ -115,7 +120,7 @@ func (l *containerLook) lost(name string, err error) {
 }
 
 // maxContainerJSON bounds one of the engines' JSON files.
-const maxContainerJSON = 16 << 20
+const maxContainerJSON = 4 << 20
 
 // readJSON reads a JSON file into v and reports whether it was there. What is
 // wrong with it goes to the record, or, where there is none, to a problem.

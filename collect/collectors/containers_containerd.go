@@ -32,6 +32,7 @@ type snapshotKey struct{ namespace, snapshotter, key string }
 // containerdMeta is what one pass over meta.db found.
 type containerdMeta struct {
 	containers []containerdContainer
+	specs      int                  // bytes of specs and labels that are held
 	digests    map[[2]string]string // namespace and image → digest
 	snapshots  map[snapshotKey]string
 }
@@ -171,6 +172,10 @@ func (m *containerdMeta) container(namespace, id string, b *boltread.Bucket) err
 		case "createdat":
 			c.record.Created = binaryTime(e.Value)
 		case "spec":
+			if m.specs += len(e.Value); m.specs > maxHeld || len(e.Value) > maxContainerJSON {
+				c.record.Errors = append(c.record.Errors, "spec: left out, there is too much of them")
+				return nil
+			}
 			_, c.spec = protoAny(e.Value)
 		case "snapshotKey":
 			c.key.key = string(e.Value)
@@ -182,7 +187,7 @@ func (m *containerdMeta) container(namespace, id string, b *boltread.Bucket) err
 			}
 			c.record.Labels = map[string]string{}
 			return e.Bucket.Each(func(label boltread.Entry) error {
-				if len(c.record.Labels) < 1000 {
+				if m.specs += len(label.Key) + len(label.Value); m.specs <= maxHeld {
 					c.record.Labels[string(label.Key)] = string(label.Value)
 				}
 				return nil
@@ -192,6 +197,9 @@ func (m *containerdMeta) container(namespace, id string, b *boltread.Bucket) err
 				return nil
 			}
 			return e.Bucket.Each(func(x boltread.Entry) error {
+				if m.specs += len(x.Value); m.specs > maxHeld {
+					return nil
+				}
 				if string(x.Key) == "io.cri-containerd.container.metadata" || string(x.Key) == "io.cri-containerd.sandbox.metadata" {
 					_, c.criMetadata = protoAny(x.Value)
 				}

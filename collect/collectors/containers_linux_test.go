@@ -192,11 +192,32 @@ func TestChangesOfAnOverlayAreWhatDiffSees(t *testing.T) {
 	}
 }
 
+// What newer kernels and mounts with other options write.
+func TestAttributesOfOverlays(t *testing.T) {
+	dir := lab(t)
+	shell(t, "cd "+dir+" && mkdir -p lower/etc lower/old upper/etc upper/new && echo a > lower/etc/gone && echo b > lower/etc/owner && echo c > lower/old/f && : > upper/etc/gone && truncate -s 2 upper/etc/owner && echo d > upper/new/f && echo e > upper/new/g && : > upper/etc/empty")
+	for name, attr := range map[string][2]string{"etc/gone": {"trusted.overlay.whiteout", ""}, "etc/owner": {"user.overlay.metacopy", ""}, "new": {"trusted.overlay.redirect", "/old"}} {
+		if err := unix.Setxattr(filepath.Join(dir, "upper", name), attr[0], []byte(attr[1]), 0); err != nil {
+			t.Skipf("skipped: set %s: %v", attr[0], err)
+		}
+	}
+	c := &record.Container{Engine: "docker", ID: "abc", Driver: "overlay2", Upper: record.Bytes("/upper"), Lower: []record.Bytes{record.Bytes("/lower")}}
+	got, out := overlayChanges(t, dir, c)
+	for name, want := range map[string]string{"/etc/gone": "deleted", "/etc/owner": "changed", "/etc/empty": "added", "/new": "added", "/new/f": "changed", "/new/g": "added"} {
+		if got[name].Change != want {
+			t.Errorf("%s: %q, want %q", name, got[name].Change, want)
+		}
+	}
+	if _, taken := out.file("/upper/etc/owner"); taken || !got["/etc/owner"].MetaOnly || string(got["/new"].Redirect) != "/old" {
+		t.Errorf("taken %t, %+v, %+v", taken, got["/etc/owner"], got["/new"])
+	}
+}
+
 func TestContentOfChangesByPolicy(t *testing.T) {
 	dir := t.TempDir()
 	key := shell(t, "cd "+dir+" && "+testenv.Tool(t, "ssh-keygen")+" -q -t ed25519 -N '' -f k && cat k && rm k k.pub")
 	for name, text := range map[string]string{
-		"etc/app": "configuration", "data.bin": "old data", "tool": "\x7fELF old program", "etc/shadow": "root:x:", "opt/script": "#!/bin/sh\n", "fresh": "written since", "key": key,
+		"etc/app": "configuration", "data.bin": "old data", "tool": "\x7fELF old program", "etc/shadow": "root:x:", "opt/script": "#!/bin/sh\n", "fresh": "written since", "etc/key": key,
 	} {
 		full := filepath.Join(dir, "upper", name)
 		check(t, os.MkdirAll(filepath.Dir(full), 0o755))
@@ -215,12 +236,12 @@ func TestContentOfChangesByPolicy(t *testing.T) {
 	if l := got["/data.bin"]; l.Content != "hashed" || l.File.SHA256 != strings.Fields(shell(t, "printf 'old data' | sha256sum"))[0] {
 		t.Errorf("old data: %+v", l)
 	}
-	for _, name := range []string{"etc/shadow", "key"} {
-		if _, ok := out.file("/upper/" + name); ok && name != "key" {
+	for _, name := range []string{"etc/shadow", "etc/key"} {
+		if _, ok := out.file("/upper/" + name); ok {
 			t.Errorf("%s was taken", name)
 		}
-		if _, ok := out.note("/upper/" + name); !ok && name == "etc/shadow" {
-			t.Errorf("no record of %s", name)
+		if note, ok := out.note("/upper/" + name); !ok || !strings.Contains(note.Detail, "left out unless ordered") {
+			t.Errorf("record of %s: %+v", name, note)
 		}
 	}
 	for rule := range out.seen {

@@ -2,6 +2,8 @@ package collectors
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -234,14 +236,14 @@ func (l *containerLook) unowned() {
 	}
 	known := map[string]bool{}
 	for _, c := range l.list {
-		known[string(c.Upper)] = true
+		known[string(c.Upper)], known[string(c.Rootfs)] = true, true
 	}
 	for _, m := range mounts {
 		if m.FSType != "overlay" || m.Point == "/" {
 			continue
 		}
 		lower, upper, work := overlayOptions(m.SuperOpts)
-		if upper == "" || known[upper] {
+		if upper == "" || known[upper] || known[m.Point] {
 			continue
 		}
 		known[upper] = true
@@ -251,6 +253,10 @@ func (l *containerLook) unowned() {
 		}
 		for _, dir := range lower {
 			c.Lower = append(c.Lower, record.Bytes(dir))
+		}
+		if slices.ContainsFunc(append(lower, upper), func(dir string) bool { return !strings.HasPrefix(dir, "/") }) {
+			c.Errors = append(c.Errors, fmt.Sprintf("layers %q and %q are below a folder that the mount does not name", upper, lower))
+			c.Upper, c.Work, c.Lower = nil, nil, nil
 		}
 		l.add(c)
 	}

@@ -30,12 +30,12 @@ func write(t testing.TB, fill func(*bbolt.Tx) error) string {
 // varied has what the format knows: inline and nested buckets, many pages,
 // values longer than a page, empty and binary keys.
 func varied(tx *bbolt.Tx) error {
-	for i := range 40 {
+	for i := range 24 {
 		b, err := tx.CreateBucketIfNotExists(fmt.Appendf(nil, "bucket %02d", i))
 		if err != nil {
 			return err
 		}
-		for j := range i * 20 {
+		for j := range i * 12 {
 			if err := b.Put(fmt.Appendf(nil, "key\x00%d", j), bytes.Repeat([]byte{byte(j)}, j*7%9000)); err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func TestReadsWhatTheLibraryReads(t *testing.T) {
 	}
 	defer db.Close()
 	err = db.Update(func(tx *bbolt.Tx) error {
-		if err := tx.DeleteBucket([]byte("bucket 30")); err != nil {
+		if err := tx.DeleteBucket([]byte("bucket 20")); err != nil {
 			return err
 		}
 		return tx.Bucket([]byte("bucket 07")).Delete([]byte("key\x0011"))
