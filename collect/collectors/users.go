@@ -115,7 +115,7 @@ func userDefinitions() []definition {
 		}, max: 512 << 20},
 		{rule: "transcripts of AI agents", patterns: []string{
 			"~/.claude/{history.jsonl,settings*.json,CLAUDE.md,projects/**,todos/*,commands/**,hooks/**}", "~/.claude.json", "~/.codex/{history.json*,config.toml,sessions/**,log/*}", "~/.gemini/{settings.json,tmp/**}",
-			"~/{.aider.chat.history.md,.aider.input.history,.aider.conf.yml}", "~/.config/{opencode,goose,io.datasette.llm}/*", "~/.local/share/{opencode,goose}/**", "~/.continue/{sessions/*,config.*}", "~/.cursor/{mcp.json,projects/**}",
+			"~/.aider.conf.yml", "~/.config/{opencode,goose,io.datasette.llm}/*", "~/.local/share/{opencode,goose}/**", "~/.continue/{sessions/*,config.*}", "~/.cursor/{mcp.json,projects/**}",
 		}, max: 256 << 20, take: takeUnlessSecret},
 		{rule: "traces of editors and tools", patterns: []string{
 			"~/.{viminfo*,lesshst,wget-hsts,wgetrc,curlrc,gitconfig,gitignore,calc_history,recently-used*,xsession-errors*,sudo_as_admin_successful,esd_auth,serverauth.*}", "~/.vim/.netrwhist", "~/.local/{share,state}/nvim/{shada/*,log}", "~/.local/{state,share}/lesshst", "~/.config/git/*", "~/.emacs.d/{recentf,history,savehist,places,auto-save-list/*}",
