@@ -46,9 +46,8 @@ type Host struct {
 	system string     // see System
 	detect sync.Once
 
-	rootFD    int
-	realRoot  string // Root without symbolic links, as mountinfo names it
-	noOpenat2 bool   // the kernel has no openat2(2), or a filter refuses it
+	rootFD   int
+	realRoot string // Root without symbolic links, as mountinfo names it
 
 	ownMu sync.Mutex
 	own   map[fileID]struct{}

@@ -20,8 +20,14 @@ func BuiltIn() []BuiltInDefinition {
 	for _, table := range []struct {
 		collector string
 		defs      []definition
-	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()},
-		{windowsFilesName, windowsDefinitions()}, {darwinFilesName, darwinDefinitions()}, {freebsdFilesName, freebsdDefinitions()}} {
+	}{
+		{linuxLogsName, logDefinitions()},
+		{linuxPersistenceName, persistenceDefinitions()},
+		{linuxUsersName, userDefinitions()},
+		{windowsFilesName, windowsDefinitions()},
+		{darwinFilesName, darwinDefinitions()},
+		{freebsdFilesName, freebsdDefinitions()},
+	} {
 		for _, d := range table.defs {
 			out = append(out, BuiltInDefinition{d.rule, table.collector, d.patterns})
 		}
