@@ -49,7 +49,6 @@ type Host struct {
 	rootFD    int
 	realRoot  string      // Root without symbolic links, as mountinfo names it
 	noXattrAt atomic.Bool // the kernel has no listxattrat(2)
-	noOpenat2 bool        // the kernel has no openat2(2), or a filter refuses it
 
 	ownMu sync.Mutex
 	own   map[fileID]struct{}
@@ -66,7 +65,7 @@ type Host struct {
 
 	effectsMu sync.Mutex
 	effects   []string
-	hashed hashed
+	hashed    hashed
 
 	governor *governor  // nil: nothing is bounded
 	planned  *planCount // not nil: a run is only planned, no file is opened

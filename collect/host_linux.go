@@ -34,7 +34,7 @@ func OpenHost(root string, live bool) (*Host, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
 	probe, err := unix.Openat2(fd, ".", &how)
 	if err != nil {
-		h.noOpenat2 = true
+		h.sys.noOpenat2 = true
 	} else {
 		unix.Close(probe)
 	}

@@ -29,8 +29,8 @@ func hosts(t *testing.T, root string) map[string]*Host {
 		}
 		t.Cleanup(func() { h.Close() })
 		if name == "components" {
-			h.noOpenat2 = true
-		} else if h.noOpenat2 {
+			h.sys.noOpenat2 = true
+		} else if h.sys.noOpenat2 {
 			continue
 		}
 		all[name] = h

@@ -6,8 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostSystem has nothing on Linux.
-type hostSystem struct{}
+// hostSystem is what only Linux has.
+type hostSystem struct {
+	noOpenat2 bool // the kernel has no openat2(2), or a filter refuses it
+}
 
 // fileXattrs are the extended attributes of an open file.
 func (h *Host) fileXattrs(f *os.File, path string) (map[string][]byte, error) {

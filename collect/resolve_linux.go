@@ -15,7 +15,7 @@ func (h *Host) openAt(path string, flags int) (int, error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return -1, unix.EINVAL
 	}
-	if h.noOpenat2 {
+	if h.sys.noOpenat2 {
 		return h.openByComponents(path, flags)
 	}
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT}

@@ -9,9 +9,16 @@ import (
 
 func TestASystemIsToldByItsFolders(t *testing.T) {
 	for _, c := range []struct{ want, folder string }{
-		{"linux", "etc"}, {"windows", "Windows/System32"}, {"windows", "WINNT/system32"}, {"windows", "wInDoWs/SYSTEM32"},
-		{"windows", "System Volume Information"}, {"windows", "$RECYCLE.BIN"}, {"linux", "Windows"},
-		{"darwin", "System/Library/CoreServices"}, {"freebsd", "bin/freebsd-version"}, {"linux", "bin"},
+		{"linux", "etc"},
+		{"windows", "Windows/System32"},
+		{"windows", "WINNT/system32"},
+		{"windows", "wInDoWs/SYSTEM32"},
+		{"windows", "System Volume Information"},
+		{"windows", "$RECYCLE.BIN"},
+		{"linux", "Windows"},
+		{"darwin", "System/Library/CoreServices"},
+		{"freebsd", "bin/freebsd-version"},
+		{"linux", "bin"},
 	} {
 		root := t.TempDir()
 		if err := os.MkdirAll(filepath.Join(root, c.folder), 0o755); err != nil {

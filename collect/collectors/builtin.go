@@ -20,9 +20,15 @@ func BuiltIn() []BuiltInDefinition {
 	for _, table := range []struct {
 		collector string
 		defs      []definition
-	}{{linuxLogsName, logDefinitions()}, {linuxPersistenceName, persistenceDefinitions()}, {linuxUsersName, userDefinitions()},
+	}{
+		{linuxLogsName, logDefinitions()},
+		{linuxPersistenceName, persistenceDefinitions()},
+		{linuxUsersName, userDefinitions()},
 		{linuxContainersName, containerDefinitions(defaultEngines())},
-		{windowsFilesName, windowsDefinitions()}, {darwinFilesName, darwinDefinitions()}, {freebsdFilesName, freebsdDefinitions()}} {
+		{windowsFilesName, windowsDefinitions()},
+		{darwinFilesName, darwinDefinitions()},
+		{freebsdFilesName, freebsdDefinitions()},
+	} {
 		for _, d := range table.defs {
 			out = append(out, BuiltInDefinition{d.rule, table.collector, d.patterns})
 		}

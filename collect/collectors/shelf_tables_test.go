@@ -14,7 +14,7 @@ func tables() map[string][]definition {
 	return map[string][]definition{
 		linuxLogsName: logDefinitions(), linuxPersistenceName: persistenceDefinitions(), linuxUsersName: userDefinitions(),
 		linuxContainersName: containerDefinitions(defaultEngines()),
-		windowsFilesName: windowsDefinitions(), darwinFilesName: darwinDefinitions(), freebsdFilesName: freebsdDefinitions(),
+		windowsFilesName:    windowsDefinitions(), darwinFilesName: darwinDefinitions(), freebsdFilesName: freebsdDefinitions(),
 	}
 }
 

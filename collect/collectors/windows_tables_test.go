@@ -1,10 +1,14 @@
 package collectors
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
+	"runtime"
 	"slices"
 	"testing"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
 
@@ -135,4 +139,23 @@ func FuzzTablesOfEndpoints(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhatAsksARunningSystemIsForThatSystem(t *testing.T) {
+	for system, list := range map[string][]collect.Collector{
+		"windows": {windowsProcesses, windowsSockets, windowsUsers, windowsServices}, "darwin": {darwinProcesses},
+	} {
+		for _, c := range list {
+			if c.System() != system || !c.Live {
+				t.Errorf("%s is for %q, live %t", c.Name, c.System(), c.Live)
+			}
+			if runtime.GOOS == system {
+				continue
+			}
+			h := plant(t, "etc/")
+			if err := c.Run(context.Background(), h, newMemoryTaker(h)); !errors.Is(err, collect.ErrUnsupported) {
+				t.Errorf("%s here: %v", c.Name, err)
+			}
+		}
+	}
 }

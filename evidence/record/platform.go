@@ -8,7 +8,7 @@ const (
 	WindowsProfiles  = "live/windows-profiles.jsonl"  // WindowsProfile lines
 	WindowsSessions  = "live/windows-sessions.jsonl"  // WindowsSession lines
 	WindowsServices  = "live/windows-services.jsonl"  // WindowsService lines
-	BSDProcesses     = "live/bsd-processes.jsonl"     // BSDProcess lines
+	DarwinProcesses  = "live/darwin-processes.jsonl"  // DarwinProcess lines
 )
 
 // WindowsProcess is one process of a running Windows host. PID and Start
@@ -90,8 +90,8 @@ type WindowsService struct {
 	Error      string `json:"error,omitempty"`
 }
 
-// BSDProcess is one process of a running macOS or FreeBSD host.
-type BSDProcess struct {
+// DarwinProcess is one process of a running macOS host.
+type DarwinProcess struct {
 	Taken     int64    `json:"taken"`
 	PID       int32    `json:"pid"`
 	PPID      int32    `json:"ppid"`
@@ -108,6 +108,5 @@ type BSDProcess struct {
 	ExeSHA256 string   `json:"exe_sha256,omitempty"`
 	ExeSize   int64    `json:"exe_size,omitempty"`
 	Args      []Bytes  `json:"args,omitempty"`
-	Jail      int32    `json:"jail,omitempty"` // FreeBSD
 	Errors    []string `json:"errors,omitempty"`
 }
