@@ -337,7 +337,7 @@ func (e *eraser) tail(sign func([]byte) ([]byte, error)) error {
 			names.put(k>>24, uint32(leaf))
 		}
 	}
-	t := &tailWriter{w: e, leaves: c.leaves, rows: e.rd.rows, names: names}
+	t := &tailWriter{w: e, leaves: leafList{c.leaves}, rows: e.rd.rows, names: names}
 	t.indexes()
 	e.out.Erasure.Kept, e.out.Erasure.KeptSize = evidence.DigestOf(e.sum), e.off
 	e.out.Statement = e.out.Erasure.Encode()

@@ -145,7 +145,7 @@ func (w *Writer) spillLedger(t *Trailer) error {
 // tailWriter writes what follows the last checkpoint.
 type tailWriter struct {
 	w      tarSink
-	leaves []evidence.Digest
+	leaves leafList
 	rows   []row
 	names  *nameTable
 	places []place
@@ -178,9 +178,9 @@ func (t *tailWriter) recovery(text []byte) {
 
 // indexes writes the leaves and the two indexes, each from a fresh frame.
 func (t *tailWriter) indexes() {
-	t.long("leaves", leavesMember, int64(len(t.leaves))*65, MaxFrame, func(put func([]byte)) {
+	t.long("leaves", leavesMember, t.leaves.count()*65, MaxFrame, func(put func([]byte)) {
 		line := make([]byte, 0, 65)
-		for _, l := range t.leaves {
+		for l := range t.leaves.all() {
 			put(leafLine(line[:0], l))
 		}
 	})

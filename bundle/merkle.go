@@ -3,6 +3,7 @@ package bundle
 import (
 	"encoding/hex"
 	"errors"
+	"iter"
 	"math/bits"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -65,6 +66,40 @@ func (t *tree) root() evidence.Digest {
 		sum = nodeHash(t.edges[i], sum)
 	}
 	return sum
+}
+
+// leafList holds leaf hashes in chunks: 32 bytes each, and no copying while it
+// grows, which would hold all of them twice.
+type leafList [][]evidence.Digest
+
+// leafChunk is how many leaves a chunk of a growing list holds: 128 KiB.
+const leafChunk = 4096
+
+func (l *leafList) add(leaf evidence.Digest) {
+	last := len(*l) - 1
+	if last < 0 || len((*l)[last]) == cap((*l)[last]) {
+		*l, last = append(*l, make([]evidence.Digest, 0, leafChunk)), last+1
+	}
+	(*l)[last] = append((*l)[last], leaf)
+}
+
+func (l leafList) count() (n int64) {
+	for _, chunk := range l {
+		n += int64(len(chunk))
+	}
+	return n
+}
+
+func (l leafList) all() iter.Seq[evidence.Digest] {
+	return func(yield func(evidence.Digest) bool) {
+		for _, chunk := range l {
+			for _, leaf := range chunk {
+				if !yield(leaf) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // rootOf is the Merkle tree hash of a list of leaf hashes.

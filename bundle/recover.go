@@ -238,7 +238,7 @@ func (s *salvage) tail(size int64) error {
 		s.report.Records += r.count
 	}
 	s.report.Proven = s.report.Records
-	t := &tailWriter{w: s, leaves: leaves, rows: rows, names: names}
+	t := &tailWriter{w: s, leaves: leafList{leaves}, rows: rows, names: names}
 	t.recovery(append(text, '\n'))
 	t.indexes()
 	removals := c.erasureMembers()

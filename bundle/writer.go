@@ -79,7 +79,7 @@ type Writer struct {
 	serial    int64
 	names     nameTable
 	tree      tree
-	leaves    []evidence.Digest
+	leaves    leafList
 	batch     []byte // manifest lines since the last checkpoint
 	marks     []row  // rows of batch, offsets relative to it
 	batches   int
@@ -306,7 +306,7 @@ func (w *Writer) record(r *record) error {
 	}
 	leaf := LeafHash(content, meta)
 	w.tree.add(leaf)
-	w.leaves = append(w.leaves, leaf)
+	w.leaves.add(leaf)
 	size := int64(len(content) + len(meta))
 	if n := len(w.marks); n == 0 || w.marks[n-1].size+size > rowSize {
 		w.marks = append(w.marks, row{leaf: it.Index, off: int64(len(w.batch))})

@@ -8,12 +8,14 @@ import "runtime/debug"
 const (
 	// memoryGoal is of all memory that Go manages. The program's own pages
 	// add 10 to 16 MiB to it, and a packet capture its ring of 8 MiB: all of
-	// that has to stay below 64 MiB. About 25 MiB are in use at any time; a
+	// that has to stay below 64 MiB. About 16 MiB are in use at any time; a
 	// goal close to that would cost more CPU time than the whole collection.
 	memoryGoal = 38 << 20
-	// perRecord is what the goal grows by, for what has to be remembered of
-	// each record: leaf, name, identity of the file, ledger line.
-	perRecord = 160
+	// restGoal and perRecord are the goal once what has to be remembered of
+	// each record takes most of it: leaf (32 bytes), name (10 to 15), identity
+	// of the file (28 to 37), ledger line (50).
+	restGoal  = 24 << 20
+	perRecord = 125
 	gcPercent = 40
 	// packers is how many goroutines compress: each has buffers and tables
 	// of its own, and the host has its own work to do.
@@ -31,7 +33,7 @@ const outsideGo = 24 << 20
 // goal is of all memory that Go manages, for so many records; most bounds the
 // memory of the whole process, 0 does not.
 func goal(records, most int64) int64 {
-	g := memoryGoal + perRecord*records
+	g := max(memoryGoal, restGoal+perRecord*records)
 	if most > 0 {
 		g = min(g, most-outsideGo)
 	}
