@@ -170,4 +170,3 @@ func (k *compiler) template() *template {
 	t.clear()
 	return t
 }
-
