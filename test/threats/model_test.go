@@ -43,7 +43,7 @@ func TestEveryAdversaryOfTheModelIsPlayed(t *testing.T) {
 	}
 	played := testsOf(t, "*_test.go")
 	var elsewhere []string
-	for _, folder := range []string{"bundle", "cmd/exhibit", "collect/sink", "collect/sink/receiver"} {
+	for _, folder := range []string{"bundle", "chainofcustody", "cmd/exhibit", "collect/sink", "collect/sink/receiver", "test/kit"} {
 		elsewhere = append(elsewhere, testsOf(t, filepath.Join(testenv.Root(t), folder, "*_test.go"))...)
 	}
 	for _, n := range named {
