@@ -79,6 +79,34 @@ func TestAFileSystemThatHangsCostsItsOwnNamesOnly(t *testing.T) {
 	}
 }
 
+// A daemon that never says whether a file is ready would lock the runtime's
+// poller, and with it the whole program, beyond all deadlines.
+func TestNoFileIsPolled(t *testing.T) {
+	if hungfs.Elsewhere(t) {
+		return
+	}
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "m"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var fs *hungfs.FS
+	look := collect.Collector{Name: "look", Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
+		if _, err := h.Mounts(); err != nil { // what is mounted later is not known to be of FUSE
+			return err
+		}
+		fs = hungfs.Mount(t, filepath.Join(root, "m"), []byte("content"))
+		fs.HangAtPoll()
+		return out.File(ctx, "/m/"+hungfs.File, "rule")
+	}}
+	got := collecttest.Collect(t.Context(), t, collect.Options{Root: root, Collectors: []collect.Collector{look}})
+	if it := got.Find("/m/" + hungfs.File); it.Kind != evidence.KindFile || it.Size != 7 {
+		t.Errorf("%s of %d bytes: %s", it.Kind, it.Size, it.Detail)
+	}
+	if n := fs.Unanswered(); n > 0 {
+		t.Errorf("asked %d times whether it is ready", n)
+	}
+}
+
 func TestPatienceEndsAndTheLateAnswerIsCleanedUp(t *testing.T) {
 	h, err := collect.OpenHost(t.TempDir(), false)
 	if err != nil {

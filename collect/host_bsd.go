@@ -150,7 +150,7 @@ func (h *Host) openRegular(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return unpolled(fd, path), nil
 }
 
 func (h *Host) readlink(path string) (string, error) {

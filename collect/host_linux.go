@@ -87,7 +87,7 @@ func (h *Host) open(path string) (*os.File, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	return unpolled(fd, path), nil
 }
 
 // sparingAtime opens with O_NOATIME, and without where that is refused, which
@@ -123,7 +123,7 @@ func (h *Host) OpenLink(dir int, name string) (*os.File, error) {
 		if err != nil {
 			return nil, &fs.PathError{Op: "open behind link", Path: name, Err: err}
 		}
-		return os.NewFile(uintptr(fd), name), nil
+		return unpolled(fd, name), nil
 	})
 }
 

@@ -18,6 +18,7 @@ type FS struct {
 	fd      int // of /dev/fuse; a plain number, because closing it has to wake nobody
 	content []byte
 	hung    atomic.Bool
+	deaf    atomic.Bool  // at poll
 	asked   atomic.Int64 // requests left unanswered
 }
 
@@ -82,13 +83,17 @@ func aborter(t testing.TB, dir string) (string, error) {
 // Hang makes it answer nothing from now on.
 func (f *FS) Hang() { f.hung.Store(true) }
 
+// HangAtPoll makes it answer no question whether a file is ready, and all
+// others.
+func (f *FS) HangAtPoll() { f.deaf.Store(true) }
+
 // Unanswered returns how many requests it has left without an answer.
 func (f *FS) Unanswered() int64 { return f.asked.Load() }
 
 // Operations of linux/fuse.h.
 const (
-	lookup, forget, getattr, open, read, statfs, release     = 1, 2, 3, 14, 15, 17, 18
-	flush, initialise, opendir, readdir, releasedir, forgets = 25, 26, 27, 28, 29, 42
+	lookup, forget, getattr, open, read, statfs, release           = 1, 2, 3, 14, 15, 17, 18
+	flush, initialise, opendir, readdir, releasedir, poll, forgets = 25, 26, 27, 28, 29, 40, 42
 
 	rootNode, fileNode = 1, 2
 )
@@ -109,6 +114,10 @@ func (f *FS) serve() {
 		}
 		op := binary.NativeEndian.Uint32(buf[4:])
 		if op == forget || op == forgets {
+			continue
+		}
+		if op == poll && f.deaf.Load() {
+			f.asked.Add(1)
 			continue
 		}
 		body, code := f.answer(op, binary.NativeEndian.Uint64(buf[16:]), buf[40:n])
