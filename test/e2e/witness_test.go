@@ -45,6 +45,7 @@ var witnesses = map[string]witness{
 	"live_sockets":     socketWitness,
 	"net_pcap":         packetWitness,
 	"text_timestamped": lineWitness,
+	"web_access":       lineWitness,
 	"windows_evtx":     evtxWitness,
 	"zsh_history":      zshWitness,
 }
