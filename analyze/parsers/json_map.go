@@ -339,6 +339,9 @@ func precisionOf(digits int) string {
 func epochTime(v []byte, unit string) (ns int64, prec string, ok bool) {
 	digits := map[string]int{"s": 9, "ms": 6, "us": 3, "ns": 0}[unit]
 	whole, fraction, _ := strings.Cut(string(v), ".")
+	if strings.Trim(whole, "-") == "" {
+		return 0, "", false
+	}
 	fraction = fraction[:min(len(fraction), digits)]
 	prec = precisionOf(9 - digits + len(fraction))
 	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)

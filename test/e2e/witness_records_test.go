@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -170,6 +171,24 @@ func jsonWitness(r row) error {
 	}
 	for _, a := range r.ev.Attrs {
 		if len(a.Value) < cutMessage && !texts[string(plain(r.ev, a.Value))] {
+			return fmt.Errorf("%s %q is not there", a.Key, a.Value)
+		}
+	}
+	return nil
+}
+
+// tabWitness is that of logs with tabs between the fields: a line that begins
+// with the row's time as it is written and has every attribute as a field.
+func tabWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	fields := strings.Split(strings.TrimSuffix(string(r.rec), "\n"), "\t")
+	if fields[0] != r.ev.TSRaw {
+		return fmt.Errorf("the time is %q", fields[0])
+	}
+	for _, a := range r.ev.Attrs {
+		if !slices.Contains(fields, string(plain(r.ev, a.Value))) {
 			return fmt.Errorf("%s %q is not there", a.Key, a.Value)
 		}
 	}
