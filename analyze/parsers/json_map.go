@@ -62,8 +62,17 @@ const (
 	jsonPath      = 512
 )
 
+// beginsLikeJSON keeps everything else from being looked at as JSON.
+func beginsLikeJSON(head []byte) bool {
+	head = bytes.TrimLeft(head[:min(len(head), 64)], " \t\r\n")
+	return len(head) > 0 && (head[0] == '{' || head[0] == '[')
+}
+
 // matches decides by the first record.
 func (m *jsonMap) matches(_ *evidence.Item, head []byte) bool {
+	if !beginsLikeJSON(head) {
+		return false
+	}
 	r := jsonl.NewRecords(bytes.NewReader(head), m.records, len(head)+1)
 	rec, _, err := r.Next()
 	if err != nil && !errors.Is(err, jsonl.ErrBroken) || len(rec) == 0 {

@@ -92,6 +92,9 @@ var zeekMap = jsonMap{
 // matchZeekJSON wants a time and one of the members by which Zeek's logs refer
 // to each other.
 func matchZeekJSON(_ *evidence.Item, head []byte) bool {
+	if !beginsLikeJSON(head) {
+		return false
+	}
 	rec, _, err := jsonl.NewRecords(bytes.NewReader(head), "", len(head)+1).Next()
 	if err != nil {
 		return false
