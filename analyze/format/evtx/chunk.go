@@ -51,14 +51,14 @@ func (c *chunk) begin(rd *Reader, at int64, n int) {
 	clear(c.templates)
 	c.compiler.reset()
 	c.work, c.output = maxCompile, maxOutput
+	if allZero(c.buf[:n]) {
+		c.pos = chunkSize // set aside for later, never used
+		return
+	}
 	if n < chunkSize {
 		rd.hurt(Truncated, at+int64(n), 0, "the file ends inside of a chunk")
 	}
 	if !bytes.HasPrefix(c.buf, chunkMagic) {
-		if allZero(c.buf[:n]) {
-			c.pos = chunkSize // set aside for later, never used
-			return
-		}
 		rd.hurt(Corrupt, at, chunkHeader, "a chunk without its magic number, searched for records")
 		c.pos, c.free, c.slack = 0, 0, true
 		return

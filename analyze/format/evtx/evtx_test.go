@@ -219,6 +219,7 @@ func TestDamage(t *testing.T) {
 			return append(b, bytes.Replace(b[4096:], []byte("ElfChnk"), []byte("XlfChnk"), 1)...)
 		}, 20, "1 100 A=", "a chunk without its magic number"},
 		{"a cut file", func(b []byte) []byte { return b[:record(b, 7)+20] }, 7, "", "the file ends inside of a chunk"},
+		{"space behind the last chunk, never used", func(b []byte) []byte { return append(b, make([]byte, 4096)...) }, 20, "", ""},
 		{"a template whose id differs", func(b []byte) []byte {
 			b[record(b, 0)+24+4+2]++ // the first record's instance names another id than the definition
 			evtxtest.SealChunk(b[4096:])
