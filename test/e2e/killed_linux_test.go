@@ -19,7 +19,8 @@ func killedIsSaved(t *testing.T, path string, r *ran) {
 	l := newLab(t)
 	rep := ask[bundle.Report](l, []int{5}, "verify", path)
 	want(t, "verdict of the prefix", rep.Verdict == bundle.SignerUnknown && rep.Prefix && !rep.Sealed && !rep.Complete, rep)
-	want(t, "something is proven", rep.Proven > 4096 && rep.AlteredItems == 0, rep)
+	// A checkpoint comes after 4096 items or, on a slow machine, after ten seconds.
+	want(t, "something is proven", rep.Proven > 100 && rep.AlteredItems == 0, rep)
 	want(t, "it does not say that it was sealed", !strings.Contains(strings.Join(rep.Sentences, " "), "since it was sealed"), rep.Sentences)
 	before, err := os.ReadFile(path)
 	if err != nil {
@@ -31,7 +32,7 @@ func killedIsSaved(t *testing.T, path string, r *ran) {
 		t.Errorf("recover changed the original (%v)", err)
 	}
 	rep = ask[bundle.Report](l, []int{5}, "verify", saved)
-	want(t, "verdict of what was saved", rep.Verdict == bundle.SignerUnknown && rep.Proven > 4096 && rep.AlteredItems == 0 && rep.DamagedItems == 0, rep)
+	want(t, "verdict of what was saved", rep.Verdict == bundle.SignerUnknown && rep.Proven > 100 && rep.AlteredItems == 0 && rep.DamagedItems == 0, rep)
 	// What arrived is an exhibit, and what was saved of it is another one.
 	l.run([]int{3}, "custody", "receive", path)
 	l.run([]int{3}, "custody", "receive", saved)
