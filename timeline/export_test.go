@@ -3,7 +3,6 @@ package timeline_test
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"iter"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 	"github.com/exhibit-dfir/exhibit/timeline/store/memory"
 	"github.com/exhibit-dfir/exhibit/timeline/storetest"
@@ -66,127 +64,11 @@ func TestReadJSONLNamesTheBadLine(t *testing.T) {
 	}
 }
 
-func TestCSVIsReadBackByTheStandardReader(t *testing.T) {
-	m := sample(t)
-	columns := []string{"message", "ts", "pid", "attr.user", "flags", "source_path"}
-	var buf bytes.Buffer
-	if _, err := timeline.WriteCSV(&buf, all(m), columns); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(buf.String(), "\r\n") < 100 {
-		t.Fatal("lines do not end in CRLF")
-	}
-	rows, err := csv.NewReader(&buf).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := storetest.Slice(t, all(m))
-	if len(rows) != len(want)+1 || strings.Join(rows[0], " ") != strings.Join(columns, " ") {
-		t.Fatalf("%d rows, head %v", len(rows), rows[0])
-	}
-	for i, e := range want {
-		if got := rows[i+1][0]; got != term.Escape(timeline.NeutralizeFormula(e.Message)) {
-			t.Fatalf("row %d: message %q, want %q", i, got, e.Message)
-		}
-	}
-}
-
-func TestNoCSVFieldIsAFormula(t *testing.T) {
-	var events []*timeline.Event
-	for _, start := range []string{"=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"} {
-		events = append(events, &timeline.Event{Message: start + `cmd|'/c calc'!A0`, TZOff: -60, Attrs: []timeline.Attr{{Key: "x", Value: start + "1", Type: 'i'}}})
-	}
-	var buf bytes.Buffer
-	if _, err := timeline.WriteCSV(&buf, all(memory.New(events)), []string{"message", "x", "=evil", "tz_off_min"}); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(&buf).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rows[0][2] != "'=evil" {
-		t.Errorf("head %q", rows[0])
-	}
-	for _, row := range rows[1:] {
-		if row[0][0] != '\'' || row[1][0] != '\'' {
-			t.Errorf("row %q could be a formula", row)
-		}
-		if row[3] != "-60" {
-			t.Errorf("number %q, want -60", row[3])
-		}
-	}
-}
-
-func TestTimesketchRowsHaveWhatItsImporterWants(t *testing.T) {
-	m := sample(t)
-	var buf bytes.Buffer
-	res, err := timeline.WriteTimesketch(&buf, all(m))
-	if err != nil {
-		t.Fatal(err)
-	}
-	undated := int64(0)
-	for _, e := range storetest.Slice(t, all(m)) {
-		if e.TSState != timeline.TimeOK {
-			undated++
-		}
-	}
-	if res.Undated != undated || undated == 0 || res.Rows+undated != int64(len(storetest.Slice(t, all(m)))) {
-		t.Fatalf("%+v, want %d undated", res, undated)
-	}
-	rows := int64(0)
-	for line := range bytes.Lines(buf.Bytes()) {
-		rows++
-		checkTimesketch(t, line)
-	}
-	if rows != res.Rows {
-		t.Fatalf("%d lines, %d reported", rows, res.Rows)
-	}
-}
-
-func checkTimesketch(t *testing.T, line []byte) {
-	t.Helper()
-	keys := make(map[string]bool)
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.Token()
-	for d.More() {
-		key, err := d.Token()
-		if err != nil || keys[key.(string)] {
-			t.Fatalf("key %v twice or %v: %s", key, err, line)
-		}
-		keys[key.(string)] = true
-		d.Token()
-	}
-	var row struct {
-		Message, Datetime string
-		Timestamp         int64
-		TimestampDesc     string `json:"timestamp_desc"`
-		DataType          string `json:"data_type"`
-		ID                string `json:"exhibit_event_id"`
-		Offset            *int64
-	}
-	if err := json.Unmarshal(line, &row); err != nil {
-		t.Fatal(err)
-	}
-	at, err := time.Parse(time.RFC3339Nano, row.Datetime)
-	if err != nil || at.UnixMicro() != row.Timestamp {
-		t.Fatalf("datetime %s and timestamp %d disagree (%v)", row.Datetime, row.Timestamp, err)
-	}
-	if row.Message == "" || row.TimestampDesc == "" || row.DataType == "" || len(row.ID) != 32 || row.Offset == nil {
-		t.Fatalf("incomplete row %s", line)
-	}
-}
-
-func TestExportsStopAtTheFirstError(t *testing.T) {
+func TestJSONLStopsAtTheFirstError(t *testing.T) {
 	bad := errors.New("segment is damaged")
 	events := func(yield func(*timeline.Event, error) bool) { yield(nil, bad) }
 	if _, err := timeline.WriteJSONL(&bytes.Buffer{}, events); !errors.Is(err, bad) {
 		t.Errorf("JSONL: %v", err)
-	}
-	if _, err := timeline.WriteCSV(&bytes.Buffer{}, events, nil); !errors.Is(err, bad) {
-		t.Errorf("CSV: %v", err)
-	}
-	if _, err := timeline.WriteTimesketch(&bytes.Buffer{}, events); !errors.Is(err, bad) {
-		t.Errorf("Timesketch: %v", err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,15 +13,17 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
+	"github.com/exhibit-dfir/exhibit/timeline/export"
 )
 
 func exportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "export", Usage: "write events for other tools", ArgsUsage: "[QUERY]",
-		Description: "Example:\n   exhibit timeline export --format timesketch -o web01.jsonl\n   exhibit timeline export 'user:root' --format csv -o root.csv\n\n" +
-			"An export into a FILE is recorded in the custody log of the case's exhibits.",
+		Description: "Example:\n   exhibit timeline export --format timesketch -o web01.jsonl\n   exhibit timeline export 'user:root' --format csv -o root.csv\n\nFormats:\n" +
+			formatHelp() + "\nAn export into a FILE is recorded in the custody log of the case's exhibits. docs/timeline-exports.md says what goes where\n" +
+			"and what each format has no place for.",
 		Flags: append(rangeFlags(),
-			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "`FORMAT`: jsonl, csv or timesketch"},
+			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "`FORMAT`, one of those above"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` (default: standard output)"},
 			&cli.BoolFlag{Name: "force", Usage: "overwrite FILE"},
 		),
@@ -37,18 +41,21 @@ func timelineExport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	write, err := exporter(c.String("format"))
+	format, err := exporter(c.String("format"))
 	if err != nil {
 		return err
 	}
 	path := c.String("output")
 	if path == "" || path == "-" {
-		if c.Bool("json") && c.String("format") == "csv" {
-			return command.Failf(command.Usage, "leave --json away, or write the CSV into a file: -o FILE", "--json and CSV cannot both go to standard output")
+		if c.Bool("json") && format.Text != export.JSONLines {
+			return command.Failf(command.Usage, "leave --json away, or write into a file: -o FILE", "--json and %s cannot both go to standard output", format.Name)
 		}
-		rows, undated, err := write(c.App.Writer, eng.Events(c.Context, q, nil))
+		if format.Text == export.Binary && term.IsTerminal(os.Stdout) {
+			return command.Failf(command.Usage, "write into a file: -o FILE", "%s is not for a terminal", format.Name)
+		}
+		res, err := format.Write(c.App.Writer, eng.Events(c.Context, q, nil))
 		if err == nil && !c.Bool("quiet") {
-			fmt.Fprintln(c.App.ErrWriter, exported(rows, undated))
+			fmt.Fprintln(c.App.ErrWriter, exported(res))
 		}
 		return err
 	}
@@ -61,29 +68,39 @@ func timelineExport(c *cli.Context) error {
 		return err
 	}
 	defer progress.Done()
-	var rows, undated int64
+	var res export.Result
 	err = writeFile(path, c.Bool("force"), func(w io.Writer) error {
-		rows, undated, err = write(w, counted(eng.Events(c.Context, q, nil), progress))
+		res, err = format.Write(w, counted(eng.Events(c.Context, q, nil), progress))
 		return err
 	})
 	progress.Done()
 	if err != nil {
 		return err
 	}
-	if err := recordExport(cs, id, path, fmt.Sprintf("%d events as %s", rows, c.String("format"))); err != nil {
+	if err := recordExport(cs, id, path, fmt.Sprintf("%d events as %s", res.Rows, format.Name)); err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return command.JSON(c.App.Writer, map[string]any{"file": path, "format": c.String("format"), "events": rows, "undated_left_out": undated})
+		return command.JSON(c.App.Writer, struct {
+			File   string `json:"file"`
+			Format string `json:"format"`
+			export.Result
+		}{path, format.Name, res})
 	}
-	fmt.Fprintln(c.App.ErrWriter, exported(rows, undated))
+	fmt.Fprintln(c.App.ErrWriter, exported(res))
 	return nil
 }
 
-func exported(rows, undated int64) string {
-	s := fmt.Sprintf("%d events exported", rows)
-	if undated > 0 {
-		s += fmt.Sprintf(", %d undated ones left out: the format needs a time", undated)
+func exported(res export.Result) string {
+	s := fmt.Sprintf("%d events exported", res.Rows)
+	if res.Undated > 0 {
+		s += fmt.Sprintf(", %d undated ones left out: the format needs a time", res.Undated)
+	}
+	if res.Others > 0 {
+		s += fmt.Sprintf(", %d left out: the format is for other kinds of events", res.Others)
+	}
+	if res.Cut > 0 {
+		s += fmt.Sprintf(", %d texts cut to what the format allows", res.Cut)
 	}
 	return s
 }
@@ -103,33 +120,34 @@ func counted(events iter.Seq2[*timeline.Event, error], progress *term.Progress) 
 	}
 }
 
-// exporter returns the writer of a format and how many undated events it has
-// no place for.
-func exporter(format string) (func(io.Writer, iter.Seq2[*timeline.Event, error]) (rows, undated int64, err error), error) {
-	type events = iter.Seq2[*timeline.Event, error]
-	switch format {
-	case "jsonl":
-		return func(w io.Writer, e events) (n, _ int64, err error) {
-			err = command.InertJSON(w, func(w io.Writer) error {
-				n, err = timeline.WriteJSONL(w, e)
-				return err
-			})
-			return n, 0, err
-		}, nil
-	case "csv":
-		return func(w io.Writer, e events) (int64, int64, error) {
-			n, err := timeline.WriteCSV(w, e, nil)
-			return n, 0, err
-		}, nil
-	case "timesketch":
-		return func(w io.Writer, e events) (rows, undated int64, err error) {
-			err = command.InertJSON(w, func(w io.Writer) error {
-				res, err := timeline.WriteTimesketch(w, e)
-				rows, undated = res.Rows, res.Undated
-				return err
-			})
-			return rows, undated, err
-		}, nil
+// exporter returns how a format is written. What this program writes as JSON
+// is inert on a terminal.
+func exporter(name string) (export.Format, error) {
+	var names []string
+	for _, f := range export.Formats {
+		if f.Name != name {
+			names = append(names, f.Name)
+			continue
+		}
+		if f.Text == export.JSONLines {
+			write := f.Write
+			f.Write = func(w io.Writer, events export.Events) (res export.Result, err error) {
+				err = command.InertJSON(w, func(w io.Writer) error {
+					res, err = write(w, events)
+					return err
+				})
+				return res, err
+			}
+		}
+		return f, nil
 	}
-	return nil, command.Failf(command.Usage, "choose jsonl, csv or timesketch", "unknown format %q", format)
+	return export.Format{}, command.Failf(command.Usage, "choose one of: "+strings.Join(names, ", "), "unknown format %q", name)
+}
+
+func formatHelp() string {
+	var b strings.Builder
+	for _, f := range export.Formats {
+		fmt.Fprintf(&b, "   %-15s %s\n", f.Name, f.Doc)
+	}
+	return b.String()
 }

@@ -44,6 +44,7 @@ var plan = map[string][]string{
 	"collect/collecttest":     {"evidence", "evidence/record", "collect", "bundle", "chainofcustody"},
 	"timeline":                {"evidence"},
 	"timeline/store/...":      {"evidence", "timeline", "timeline/store/..."},
+	"timeline/export":         {"evidence", "timeline", "timeline/store/local"},
 	"timeline/storetest":      {"evidence", "timeline", "timeline/store/..."},
 	"analyze":                 {"evidence", "evidence/record", "timeline"},
 	"analyze/format/...":      {"analyze/format/..."},

@@ -94,7 +94,8 @@ func noFormula(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	for _, row := range rows {
 		for _, cell := range row {
-			if _, err := strconv.ParseFloat(cell, 64); err != nil && cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+			if _, err := strconv.ParseFloat(cell, 64); err != nil && cell != "" && cell != "-" && // a sign alone computes nothing
+				strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 				ts.Fatalf("a spreadsheet takes this cell for a formula: %q", cell)
 			}
 		}

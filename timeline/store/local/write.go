@@ -65,13 +65,24 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 		info.max = order[i].ts
 	}
 	file := newFile(out, r)
+	if err := w.group(file, r, order); err != nil {
+		return info, err
+	}
+	if err := file.Close(); err != nil {
+		return info, fmt.Errorf("finish segment: %w", err)
+	}
+	return info, nil
+}
+
+// group writes the rows of r in the order given as columns of file.
+func (w *segmentWriter) group(file *parquet.GenericWriter[any], r *rows, order []rowKey) error {
 	leaves := file.ColumnWriters()
 	for leaf, ids := range [][]timeline.ID{idLeaf: r.ids, contentLeaf: r.cids} {
 		err := w.column(leaves[leaf], order, textPageRows, func(row uint32) parquet.Value {
 			return parquet.FixedLenByteArrayValue(ids[row][:])
 		})
 		if err != nil {
-			return info, fmt.Errorf("write identities: %w", err)
+			return fmt.Errorf("write identities: %w", err)
 		}
 	}
 	for i := range schema {
@@ -79,7 +90,7 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 		perPage := pageRows
 		if c.empty() {
 			if err := w.nulls(leaves[leavesBefore+i], len(order)); err != nil {
-				return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
+				return fmt.Errorf("write column %s: %w", schema[i].name, err)
 			}
 			continue
 		}
@@ -87,14 +98,11 @@ func (w *segmentWriter) write(out io.Writer, r *rows, order []rowKey) (segmentIn
 			perPage = textPageRows
 		}
 		if err := w.column(leaves[leavesBefore+i], order, perPage, w.value(r, i)); err != nil {
-			return info, fmt.Errorf("write column %s: %w", schema[i].name, err)
+			return fmt.Errorf("write column %s: %w", schema[i].name, err)
 		}
 	}
 	clear(w.words[:cap(w.words)]) // they would keep the texts of r
-	if err := file.Close(); err != nil {
-		return info, fmt.Errorf("finish segment: %w", err)
-	}
-	return info, nil
+	return nil
 }
 
 // value returns how column i of a row is said in Parquet. What repeats is made

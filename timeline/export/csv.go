@@ -1,4 +1,4 @@
-package timeline
+package export
 
 import (
 	"bufio"
@@ -9,33 +9,34 @@ import (
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/internal/term"
+	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
-// CSVColumns are the columns of WriteCSV when none are chosen.
-var CSVColumns = []string{
+// Columns are those of CSV when none are chosen.
+var Columns = []string{
 	"ts", "ts_desc", "host", "user", "data_type", "message", "action", "outcome", "exe", "pid", "file",
 	"src_ip", "dst_ip", "source_path", "rec_off", "line", "parser", "event_id",
 }
 
-// WriteCSV writes events as CSV (RFC 4180: CRLF, quotes doubled) with a head
+// CSV writes events as CSV (RFC 4180: CRLF, quotes doubled) with a head
 // line and returns how many events. columns are names of fields or attributes;
-// nil chooses CSVColumns. Times are RFC 3339 in UTC, several values of a field
+// nil chooses Columns. Times are RFC 3339 in UTC, several values of a field
 // are joined by "; ". Text that a spreadsheet would take as a formula gets an
 // apostrophe before it: text beginning with = + - @, a tab, a carriage return
 // or a line feed, and the full-width forms of those signs. Numbers of integer
 // columns stay bare. What could act on a terminal, line feeds among it, is
 // written as an escape: CSV is for people, JSON loses nothing.
-func WriteCSV(w io.Writer, events iter.Seq2[*Event, error], columns []string) (int64, error) {
+func CSV(w io.Writer, events iter.Seq2[*timeline.Event, error], columns []string) (int64, error) {
 	if columns == nil {
-		columns = CSVColumns
+		columns = Columns
 	}
-	fields := make([]Field, len(columns))
+	fields := make([]timeline.Field, len(columns))
 	var line []byte
 	for i, name := range columns {
 		if name == "" {
-			return 0, ErrNoField
+			return 0, timeline.ErrNoField
 		}
-		fields[i] = FieldOf(name)
+		fields[i] = timeline.FieldOf(name)
 		line = appendCSV(line, i, name, true)
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
@@ -49,7 +50,7 @@ func WriteCSV(w io.Writer, events iter.Seq2[*Event, error], columns []string) (i
 		line = line[:0]
 		for i, f := range fields {
 			values = f.Values(values[:0], e)
-			number := f.Kind == FieldInt || f.Kind == FieldTime
+			number := f.Kind == timeline.FieldInt || f.Kind == timeline.FieldTime
 			line = appendCSV(line, i, strings.Join(values, "; "), !number)
 		}
 		if _, err := out.Write(append(line, "\r\n"...)); err != nil {
