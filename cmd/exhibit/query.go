@@ -47,7 +47,12 @@ func queryCommand() *cli.Command {
 
 // parseQuery joins the arguments and the flags that narrow them.
 func parseQuery(c *cli.Context, eng timeline.Engine) (timeline.Query, error) {
-	q, err := timeline.Parse(strings.Join(c.Args().Slice(), " "))
+	return parseQueryOf(c, eng, c.Args().Slice())
+}
+
+// parseQueryOf is parseQuery where the query is not all of the arguments.
+func parseQueryOf(c *cli.Context, eng timeline.Engine, words []string) (timeline.Query, error) {
+	q, err := timeline.Parse(strings.Join(words, " "))
 	if err != nil {
 		return q, queryError(err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"exhibit": main})
+	testscript.Main(m, map[string]func(){"exhibit": main, "bulkserver": bulkServer})
 }
 
 func TestScripts(t *testing.T) { clitest.Run(t) }

@@ -36,7 +36,7 @@ func timelineCommand() *cli.Command {
 				},
 				Action: timelineBuild,
 			},
-			queryCommand(), statsCommand(), exportCommand(),
+			queryCommand(), statsCommand(), exportCommand(), pushCommand(),
 			{
 				Name: "verify", Usage: "check the timeline's own files against its manifest", Action: timelineVerify,
 				Description: "Example:\n   exhibit timeline verify",

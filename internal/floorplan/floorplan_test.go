@@ -45,6 +45,7 @@ var plan = map[string][]string{
 	"timeline":                {"evidence"},
 	"timeline/store/...":      {"evidence", "timeline", "timeline/store/..."},
 	"timeline/export":         {"evidence", "timeline", "timeline/store/local"},
+	"timeline/push":           {"timeline", "timeline/export"},
 	"timeline/storetest":      {"evidence", "timeline", "timeline/store/..."},
 	"analyze":                 {"evidence", "evidence/record", "timeline"},
 	"analyze/format/...":      {"analyze/format/..."},

@@ -36,11 +36,13 @@ var timesketchOwn = map[string]bool{
 // left out and counted.
 func Timesketch(w io.Writer, events Events) (Result, error) {
 	return lines(w, events, "", func(b []byte, e *timeline.Event) []byte {
-		return append(appendTimesketch(b, e), '\n')
+		return append(AppendTimesketch(b, e), '\n')
 	})
 }
 
-func appendTimesketch(b []byte, e *timeline.Event) []byte {
+// AppendTimesketch writes one dated event as Timesketch does, without a line's
+// end.
+func AppendTimesketch(b []byte, e *timeline.Event) []byte {
 	o := newObject(b)
 	o.text("message", firstSet(e.Message, e.TSDesc, e.DataType, "(no message)"))
 	o.text("datetime", timesketchTime(e))
