@@ -31,6 +31,9 @@ var linuxUtmp = register(analyze.Parser{
 })
 
 func matchUtmp(it *evidence.Item, head []byte) bool {
+	if beginsLikeSQLite(head) {
+		return false // wtmp.db is another format's
+	}
 	named := loginFile(it.Path) != ""
 	if !named && !utmp.Possible(head) {
 		return false

@@ -1,0 +1,159 @@
+package parsers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+func TestLinuxWtmpdb(t *testing.T) { parsertest.Run(t, linuxWtmpdb, "testdata/linux_wtmpdb") }
+
+func TestLinuxLastlog2(t *testing.T) { parsertest.Run(t, linuxLastlog2, "testdata/linux_lastlog2") }
+
+func FuzzLinuxWtmpdb(f *testing.F) { parsertest.Fuzz(f, linuxWtmpdb, "testdata/linux_wtmpdb") }
+
+func FuzzLinuxLastlog2(f *testing.F) { parsertest.Fuzz(f, linuxLastlog2, "testdata/linux_lastlog2") }
+
+const (
+	wtmpSchema     = "CREATE TABLE wtmp(ID INTEGER PRIMARY KEY, Type INTEGER, User TEXT NOT NULL, Login INTEGER, Logout INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT) STRICT;"
+	lastlog2Schema = "CREATE TABLE Lastlog2(Name TEXT PRIMARY KEY, Time INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT);"
+	pagesOf512     = "PRAGMA page_size=512; PRAGMA auto_vacuum=NONE; PRAGMA secure_delete=OFF;"
+)
+
+// sqlite3 has SQLite's own shell do something.
+func sqlite3(t testing.TB, db string, script ...string) string {
+	t.Helper()
+	cmd := exec.Command(testenv.Tool(t, "sqlite3"), "-batch", "-bail", db)
+	cmd.Stdin = strings.NewReader(strings.Join(script, "\n"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("sqlite3 %s: %v: %.400s", filepath.Base(db), err, out)
+	}
+	return string(out)
+}
+
+// makeDatabase writes a database into the folder of a parser's samples; change
+// may damage it.
+func makeDatabase(t *testing.T, parser, name, facts string, change func([]byte) []byte, script ...string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "t.db")
+	sqlite3(t, path, script...)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		data = change(data)
+	}
+	writeSample(t, parser, name, facts, data)
+}
+
+func writeSample(t *testing.T, parser, name, facts string, data []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", parser, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".item", []byte(facts+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDatabaseSamplesAreMade(t *testing.T) {
+	if !*makeSamples {
+		t.Skip("skipped: runs with -samples only")
+	}
+	wtmp := []string{
+		pagesOf512, wtmpSchema,
+		"INSERT INTO wtmp VALUES(1,1,'reboot',1763900000123456,1763990000000001,'~','6.12.48+deb13-amd64',NULL);",
+		"INSERT INTO wtmp VALUES(2,3,'alice',1763900100000000,1763903700500000,'pts/0','203.0.113.7','sshd');",
+		"INSERT INTO wtmp VALUES(3,3,'root',1763900200000001,NULL,'tty1','','login');",
+		"INSERT INTO wtmp VALUES(4,3,'bob'||x'ff',1763900300000000,0,'pts/1','jump.example.org','sshd');",
+		"INSERT INTO wtmp VALUES(5,2,'runlevel',1763900400000000,NULL,'~','6.12.48+deb13-amd64',NULL);",
+		"INSERT INTO wtmp VALUES(6,3,'carol',1763900500000000,1763900600000000,'pts/2','" + strings.Repeat("long.", 120) + "example','sshd');",
+		"WITH RECURSIVE c(x) AS (SELECT 7 UNION ALL SELECT x+1 FROM c WHERE x<40) INSERT INTO wtmp SELECT x,3,'alice',1763901000000000+x*60000000,1763901000000000+x*60000000+5000000,'pts/'||(x%4),'198.51.100.'||x,'sshd' FROM c;",
+		"INSERT INTO wtmp VALUES(41,3,'mallory',1763910000000000,1763910060000000,'pts/9','192.0.2.66','sshd');", "DELETE FROM wtmp WHERE ID=41;",
+	}
+	facts := `{"path":"/var/lib/wtmpdb/wtmp.db"}`
+	makeDatabase(t, "linux_wtmpdb", "wtmp.db", facts, nil, wtmp...)
+	makeDatabase(t, "linux_wtmpdb", "damaged.wtmp.db", facts, func(b []byte) []byte {
+		clear(b[3*512 : 3*512+200]) // header and pointers of one leaf
+		return b
+	}, wtmp...)
+	lastlog2 := []string{
+		pagesOf512, lastlog2Schema,
+		"INSERT INTO Lastlog2 VALUES('root',1763900000,'tty1',NULL,'login'),('alice',1763900100,'pts/0','203.0.113.7','sshd'),('svc',0,NULL,NULL,NULL),('bob',1763900200,'pts/1','jump.example.org','sshd');",
+		"UPDATE Lastlog2 SET Time=1763999999, RemoteHost='198.51.100.23' WHERE Name='bob';",
+	}
+	facts = `{"path":"/var/lib/lastlog/lastlog2.db"}`
+	makeDatabase(t, "linux_lastlog2", "lastlog2.db", facts, nil, lastlog2...)
+	makeDatabase(t, "linux_lastlog2", "damaged.lastlog2.db", facts, func(b []byte) []byte {
+		copy(b[512+8:], "\xff\xff") // the first pointer of the table's leaf
+		return b
+	}, lastlog2...)
+}
+
+func TestDeletedSessionsAreCarved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "wtmp.db")
+	sqlite3(t, path, pagesOf512, wtmpSchema,
+		"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<100) INSERT INTO wtmp SELECT x,3,'u'||x,1763901000000000+x,NULL,'pts/0','192.0.2.1','sshd' FROM c;",
+		"DELETE FROM wtmp;")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := parsertest.Parse(t, linuxWtmpdb, parsertest.Sample{Name: "wtmp.db", Data: data})
+	for _, ev := range res.Events {
+		if want := fmt.Sprint("u", ev.RecNo); ev.User != want || ev.TS != (1763901000000000+ev.RecNo)*1000 || ev.Flags&timeline.Carved == 0 {
+			t.Errorf("row %d: %q at %d, flags %v", ev.RecNo, ev.User, ev.TS, ev.Flags)
+		}
+	}
+	if len(res.Events) < 80 || len(res.Problems) > 0 {
+		t.Errorf("%d of 100 rows were found; problems %v", len(res.Events), res.Problems)
+	}
+}
+
+// Every session that wtmpdb's own program shows of the corpus' database, and
+// every account of lastlog2's, is one event.
+func TestLoginDatabasesOfTheCorpus(t *testing.T) {
+	s := corpusText(t, "linux-bin/wtmpdb/generated/wtmp.db")
+	res := parsertest.Parse(t, linuxWtmpdb, s)
+	var got, want []string
+	for _, ev := range slices.Backward(res.Events) { // wtmpdb begins with the newest
+		at, _ := ev.Time()
+		tty, _ := ev.Attr("tty")
+		host, _ := ev.Attr("host")
+		got = append(got, fmt.Sprint(ev.User, " ", tty, " ", host, " ", at.Format("Mon Jan _2 15:04:05 2006"), " ", ev.TSEnd != timeline.None))
+	}
+	for _, row := range corpusRows(t, "linux-bin.wtmpdb.wtmpdb.jsonl.gz") {
+		for _, e := range row["result"].(map[string]any)["entries"].([]any) {
+			e := e.(map[string]any)
+			want = append(want, fmt.Sprint(e["user"], " ", e["tty"], " ", e["hostname"], " ", e["login"], " ", !strings.HasPrefix(e["logout"].(string), "still")))
+		}
+	}
+	if !slices.Equal(got, want) || len(res.Problems) > 0 {
+		t.Errorf("got  %q\nwant %q\nproblems %v", got, want, res.Problems)
+	}
+	got = nil
+	res = parsertest.Parse(t, linuxLastlog2, corpusText(t, "linux-bin/lastlog2/generated/lastlog2.db"))
+	for _, ev := range res.Events {
+		tty, _ := ev.Attr("tty")
+		host, _ := ev.Attr("host")
+		got = append(got, fmt.Sprint(ev.User, " ", tty, " ", host, " ", ev.TS/1e9))
+	}
+	want = []string{"root pts/0 203.0.113.9 1700000001", "daemon tty1  1600000001", "www-data pts/5 host.example.org 1710000001"}
+	if !slices.Equal(got, want) || len(res.Problems) > 0 {
+		t.Errorf("got %q, want %q, problems %v", got, want, res.Problems)
+	}
+}
