@@ -22,6 +22,23 @@ func FuzzLinuxWtmpdb(f *testing.F) { parsertest.Fuzz(f, linuxWtmpdb, "testdata/l
 
 func FuzzLinuxLastlog2(f *testing.F) { parsertest.Fuzz(f, linuxLastlog2, "testdata/linux_lastlog2") }
 
+func TestDnfHistory(t *testing.T) { parsertest.Run(t, dnfHistory, "testdata/dnf_history") }
+
+func FuzzDnfHistory(f *testing.F) { parsertest.Fuzz(f, dnfHistory, "testdata/dnf_history") }
+
+// dnfSchema is what of the tables of libdnf is read.
+var dnfSchema = []string{
+	pagesOf512,
+	"CREATE TABLE trans(id INTEGER PRIMARY KEY AUTOINCREMENT, dt_begin INTEGER NOT NULL, dt_end INTEGER, rpmdb_version_begin TEXT, rpmdb_version_end TEXT, releasever TEXT NOT NULL, user_id INTEGER NOT NULL, cmdline TEXT, state INTEGER NOT NULL, comment TEXT DEFAULT '');",
+	"CREATE TABLE item(id INTEGER PRIMARY KEY, item_type INTEGER NOT NULL);",
+	"CREATE TABLE trans_item(id INTEGER PRIMARY KEY AUTOINCREMENT, trans_id INTEGER REFERENCES trans(id), item_id INTEGER REFERENCES item(id), repo_id INTEGER, action INTEGER NOT NULL, reason INTEGER NOT NULL, state INTEGER NOT NULL);",
+	"CREATE TABLE rpm(item_id INTEGER UNIQUE NOT NULL, name TEXT NOT NULL, epoch INTEGER NOT NULL, version TEXT NOT NULL, release TEXT NOT NULL, arch TEXT NOT NULL, CONSTRAINT rpm_unique_nevra UNIQUE (name, epoch, version, release, arch));",
+	"INSERT INTO trans VALUES(1,1763900000,1763900042,'500:a','503:b','9',1000,'install nginx',1,''),(2,1763910000,1763910001,'503:b','503:b','9',0,'remove auditd',2,''),(3,1763920000,NULL,'503:b',NULL,'9',4294967295,NULL,0,'');",
+	"INSERT INTO item VALUES(1,1),(2,1),(3,1),(4,2),(5,1);",
+	"INSERT INTO rpm VALUES(1,'nginx',1,'1.20.1','14.el9','x86_64'),(2,'nginx-filesystem',1,'1.20.1','14.el9','noarch'),(3,'audit',0,'3.0.7','104.el9','x86_64'),(5,'audit',0,'3.0.8','1.el9','x86_64');",
+	"INSERT INTO trans_item VALUES(1,1,1,1,1,2,1),(2,1,2,1,1,1,1),(3,2,3,1,8,2,2),(4,3,5,1,6,2,0),(5,3,3,1,7,2,0),(6,1,4,1,1,2,1);",
+}
+
 const (
 	wtmpSchema     = "CREATE TABLE wtmp(ID INTEGER PRIMARY KEY, Type INTEGER, User TEXT NOT NULL, Login INTEGER, Logout INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT) STRICT;"
 	lastlog2Schema = "CREATE TABLE Lastlog2(Name TEXT PRIMARY KEY, Time INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT);"
@@ -102,6 +119,12 @@ func TestDatabaseSamplesAreMade(t *testing.T) {
 		copy(b[512+8:], "\xff\xff") // the first pointer of the table's leaf
 		return b
 	}, lastlog2...)
+	facts = `{"path":"/var/lib/dnf/history.sqlite","users":{"1000":"alice","0":"root"}}`
+	makeDatabase(t, "dnf_history", "history.sqlite", facts, nil, dnfSchema...)
+	makeDatabase(t, "dnf_history", "damaged.sqlite", facts, func(b []byte) []byte {
+		b[979] = 0xff // how long the header of a record is
+		return b
+	}, dnfSchema...)
 }
 
 func TestDeletedSessionsAreCarved(t *testing.T) {

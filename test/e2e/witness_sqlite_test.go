@@ -95,3 +95,36 @@ func cellWitness(unit int64) witness {
 		return nil
 	}
 }
+
+// dnfWitness asks for the row's number in its cell, and for its time, account,
+// package and command line among the values of that cell and of those that
+// the row names besides.
+func dnfWitness(r row) error {
+	id, values, err := cellValues(r.rec)
+	if err != nil {
+		return err
+	}
+	if id != r.ev.RecNo {
+		return fmt.Errorf("it is row %d", id)
+	}
+	values = append(values, strconv.FormatInt(id, 10))
+	for _, cell := range r.more {
+		_, v, err := cellValues(cell)
+		if err != nil {
+			return err
+		}
+		values = append(values, v...)
+	}
+	transaction, _ := r.ev.Attr("transaction")
+	arch, _ := r.ev.Attr("arch")
+	wanted := []string{r.ev.Unit, r.ev.Cmdline, arch, transaction, seconds(r.ev.TS)}
+	if r.ev.UID != timeline.None {
+		wanted = append(wanted, strconv.FormatInt(r.ev.UID, 10))
+	}
+	for _, w := range wanted {
+		if w != "" && !slices.Contains(values, w) {
+			return fmt.Errorf("its values are %q: no %q", values, w)
+		}
+	}
+	return nil
+}

@@ -32,6 +32,7 @@ var witnesses = map[string]witness{
 	"caddy_access":     jsonWitness,
 	"apt_history":      packageWitness,
 	"bash_history":     historyWitness,
+	"dnf_history":      dnfWitness,
 	"dpkg_log":         packageWitness,
 	"fs_records":       fileRecordWitness,
 	"linux_audit":      auditWitness,
