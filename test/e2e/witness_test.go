@@ -33,6 +33,7 @@ var witnesses = map[string]witness{
 	"apt_history":      packageWitness,
 	"bash_history":     historyWitness,
 	"dnf_history":      dnfWitness,
+	"dnf_log":          lineWitness,
 	"dpkg_log":         packageWitness,
 	"fs_records":       fileRecordWitness,
 	"linux_audit":      auditWitness,
@@ -47,12 +48,15 @@ var witnesses = map[string]witness{
 	"live_processes":   processWitness,
 	"live_sockets":     socketWitness,
 	"net_pcap":         packetWitness,
+	"pacman_log":       lineWitness,
 	"text_timestamped": lineWitness,
 	"web_access":       lineWitness,
 	"windows_evtx":     evtxWitness,
+	"yum_log":          lineWitness,
 	"zeek_json":        jsonWitness,
 	"zeek_tsv":         tabWitness,
 	"zsh_history":      zshWitness,
+	"zypper_history":   lineWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.
