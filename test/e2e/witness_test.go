@@ -49,6 +49,7 @@ var witnesses = map[string]witness{
 	"live_sockets":     socketWitness,
 	"net_pcap":         packetWitness,
 	"pacman_log":       lineWitness,
+	"snap_state":       snapWitness,
 	"text_timestamped": lineWitness,
 	"web_access":       lineWitness,
 	"windows_evtx":     evtxWitness,
