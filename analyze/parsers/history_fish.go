@@ -14,10 +14,10 @@ import (
 
 // fishHistory reads the history of fish, which looks like YAML and is not:
 //
-//	- cmd: COMMAND
-//	  when: SECONDS
-//	  paths:
-//	    - FILE
+//   - cmd: COMMAND
+//     when: SECONDS
+//     paths:
+//   - FILE
 //
 // In COMMAND a line end is written \n and a backslash \\. paths are the
 // arguments that were files when the command was given.
