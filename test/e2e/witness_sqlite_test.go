@@ -117,7 +117,10 @@ func dnfWitness(r row) error {
 	}
 	transaction, _ := r.ev.Attr("transaction")
 	arch, _ := r.ev.Attr("arch")
-	wanted := []string{r.ev.Unit, r.ev.Cmdline, arch, transaction, seconds(r.ev.TS)}
+	wanted := []string{r.ev.Unit, r.ev.Cmdline, arch, transaction}
+	if r.ev.TS != timeline.None {
+		wanted = append(wanted, seconds(r.ev.TS))
+	}
 	if r.ev.UID != timeline.None {
 		wanted = append(wanted, strconv.FormatInt(r.ev.UID, 10))
 	}
