@@ -26,6 +26,7 @@ var witnesses = map[string]witness{
 	"m365_audit":       jsonWitness,
 	"kubernetes_audit": jsonWitness,
 	"suricata_eve":     jsonWitness,
+	"docker_config":    jsonWitness,
 	"docker_log":       jsonWitness,
 	"falco":            jsonWitness,
 	"osquery_results":  jsonWitness,
@@ -33,6 +34,7 @@ var witnesses = map[string]witness{
 	"apt_history":      packageWitness,
 	"at_job":           stateWitness,
 	"bash_history":     historyWitness,
+	"cri_log":          criWitness,
 	"cron_table":       stateWitness,
 	"dnf_history":      dnfWitness,
 	"dnf_log":          lineWitness,
@@ -140,6 +142,32 @@ func lineWitness(r row) error {
 		texts = append(texts, strconv.FormatInt(r.ev.PID, 10))
 	}
 	return r.holds(texts...)
+}
+
+// criWitness is that of containers' output: the parts of the message, each
+// behind "TIME STREAM TAG ", are put together; the first has the row's time.
+func criWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	parts := r.more
+	if len(parts) == 0 {
+		parts = bytes.SplitAfter(bytes.TrimSuffix(r.rec, []byte("\n")), []byte("\n"))
+	}
+	var text []byte
+	for i, part := range parts {
+		f := bytes.SplitN(bytes.TrimSuffix(part, []byte("\n")), []byte(" "), 4)
+		if len(f) < 3 || string(f[1]) != r.ev.Channel || i == 0 && string(f[0]) != r.ev.TSRaw || i < len(parts)-1 && f[2][0] != 'P' {
+			return fmt.Errorf("part %d is %q", i, part)
+		}
+		if len(f) == 4 {
+			text = append(text, f[3]...)
+		}
+	}
+	if len(text) > 0 && len(text) < cutMessage && !bytes.Equal(text, plain(r.ev, r.ev.Message)) {
+		return fmt.Errorf("the text is %q", text)
+	}
+	return nil
 }
 
 // squeeze writes runs of blanks as one: messages are trimmed.
