@@ -71,13 +71,17 @@ type dnfPackage struct {
 }
 
 func parseDnfHistory(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
+	return parseSQLite(src, out, dnfTables()...)
+}
+
+// dnfTables are the tables in the order in which they are needed.
+func dnfTables() []sqliteTable {
 	d := dnfEvents{trans: map[int64]dnfTrans{}, packages: map[int64]dnfPackage{}}
-	return parseSQLite(
-		src, out,
-		sqliteTable{name: "trans", columns: dnfTransColumns, certain: dnfCertain, event: d.transaction},
-		sqliteTable{name: "rpm", columns: dnfRPMColumns, certain: never, event: d.rpm},
-		sqliteTable{name: "trans_item", columns: dnfItemColumns, certain: never, event: d.item},
-	)
+	return []sqliteTable{
+		{name: "trans", columns: dnfTransColumns, certain: dnfCertain, event: d.transaction},
+		{name: "rpm", columns: dnfRPMColumns, certain: never, event: d.rpm},
+		{name: "trans_item", columns: dnfItemColumns, certain: never, event: d.item},
+	}
 }
 
 // never is for rows that mean something beside others only.
@@ -93,7 +97,7 @@ type dnfEvents struct {
 	packages map[int64]dnfPackage
 }
 
-func (d *dnfEvents) transaction(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) {
+func (d *dnfEvents) transaction(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) []sqlite.Span {
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:dnf_history:transaction", "PKG", "dnf history"
 	ev.TSDesc, ev.Category = "Package State", packageCategory
 	setEpoch(ev, r.number(1), 1)
@@ -121,32 +125,33 @@ func (d *dnfEvents) transaction(ev *timeline.Event, out *timeline.Appender, host
 	}
 	out.AttrInt("transaction", r.ID)
 	textAttr(out, "releasever", r.text(3))
-	if r.Carved || len(d.trans) >= dnfMax {
-		return
+	if !r.Carved && len(d.trans) < dnfMax {
+		d.trans[r.ID] = dnfTrans{begin: r.number(1), user: ev.UID, at: r.Spans[0]}
 	}
-	d.trans[r.ID] = dnfTrans{begin: r.number(1), user: ev.UID, at: r.Spans[0]}
+	return nil
 }
 
 // rpm remembers a package version; the row itself is no event.
-func (d *dnfEvents) rpm(_ *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sqliteRow) {
+func (d *dnfEvents) rpm(_ *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sqliteRow) []sqlite.Span {
 	out.Drop()
 	if r.Carved || len(d.packages) >= dnfMax {
-		return
+		return nil
 	}
 	version := string(r.text(3)) + "-" + string(r.text(4))
 	if epoch := r.number(2); epoch > 0 {
 		version = out.Int(epoch) + ":" + version
 	}
 	d.packages[r.number(0)] = dnfPackage{string(r.text(1)), version, string(r.text(5)), r.Spans[0]}
+	return nil
 }
 
-func (d *dnfEvents) item(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) {
+func (d *dnfEvents) item(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) []sqlite.Span {
 	pkg, named := d.packages[r.number(1)]
 	trans, dated := d.trans[r.number(0)]
 	if !named && !dated {
 		// A group of packages, or the rest of a damaged database.
 		out.Drop()
-		return
+		return nil
 	}
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:dnf_history:package", "PKG", "dnf history"
 	ev.TSDesc, ev.Category = "Package State", packageCategory
@@ -179,5 +184,5 @@ func (d *dnfEvents) item(ev *timeline.Event, out *timeline.Appender, host *analy
 		ev.Outcome = authmsg.Failure
 	}
 	out.AttrInt("transaction", r.number(0))
-	out.AttrStr("spans", spansOf(spans))
+	return spans
 }

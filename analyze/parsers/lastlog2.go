@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/sqlite"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -46,7 +47,7 @@ var lastlog2Table = sqliteTable{
 	event: lastlog2Event,
 }
 
-func lastlog2Event(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) {
+func lastlog2Event(ev *timeline.Event, out *timeline.Appender, host *analyze.Host, r sqliteRow) []sqlite.Span {
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:lastlog:entry", "UTMP", "last login"
 	ev.TSDesc = "Last Login"
 	setEpoch(ev, r.number(lastlog2Time), 1)
@@ -65,4 +66,5 @@ func lastlog2Event(ev *timeline.Event, out *timeline.Appender, host *analyze.Hos
 	textAttr(out, "tty", r.text(lastlog2TTY))
 	textAttr(out, "host", r.text(lastlog2Host))
 	textAttr(out, "service", r.text(lastlog2Service))
+	return nil
 }

@@ -21,7 +21,8 @@ type sqliteTable struct {
 
 	// certain is asked of rows that were deleted: is this one, beyond doubt?
 	certain func(sqliteRow) bool
-	event   func(*timeline.Event, *timeline.Appender, *analyze.Host, sqliteRow)
+	// event fills an event and returns the rows of other tables that it rests on.
+	event func(*timeline.Event, *timeline.Appender, *analyze.Host, sqliteRow) []sqlite.Span
 }
 
 // sqliteRow is a row with the place of each column.
@@ -75,65 +76,97 @@ func parseSQLite(src *analyze.Source, out *timeline.Appender, tables ...sqliteTa
 	if err != nil {
 		return err
 	}
-	for _, t := range tables {
-		if !t.rows(db, src.Host, out) {
-			break
-		}
-	}
-	sqliteDamage(db, out)
+	r := sqliteReader{db: db, host: src.Host, out: out}
+	r.tables(tables)
 	return nil
 }
 
-func sqliteDamage(db *sqlite.DB, out *timeline.Appender) {
-	for _, d := range db.Damage() {
-		out.Problem(evidence.Code(d.Loss), d.Offset, d.Length, d.Detail)
+// sqliteReader makes events of the rows that lie in one of the two files of a
+// database: in the database itself or, with its write-ahead log laid over it,
+// in the log.
+type sqliteReader struct {
+	db   *sqlite.DB
+	host *analyze.Host
+	out  *timeline.Appender
+	log  bool // the item is the log
+}
+
+func (r *sqliteReader) tables(tables []sqliteTable) {
+	for i := range tables {
+		if !r.rows(&tables[i]) {
+			break
+		}
+	}
+	r.damage()
+}
+
+// damage reports what is damaged in the item; the other file has a reader of
+// its own.
+func (r *sqliteReader) damage() {
+	for _, d := range r.db.Damage() {
+		if d.Offset < 0 || d.WAL == r.log {
+			r.out.Problem(evidence.Code(d.Loss), d.Offset, d.Length, d.Detail)
+		}
 	}
 }
 
 // rows makes events of one table and reports whether more are wanted.
-func (t *sqliteTable) rows(db *sqlite.DB, host *analyze.Host, out *timeline.Appender) bool {
-	table := db.Table(t.name)
+func (r *sqliteReader) rows(t *sqliteTable) bool {
+	out := r.out
+	table := r.db.Table(t.name)
 	if table == nil {
 		out.Problem(evidence.Missing, -1, -1, "the database has no table "+t.name)
 		return true
 	}
-	r := sqliteRow{at: make([]int, len(t.columns))}
+	at := make([]int, len(t.columns))
 	for i, name := range t.columns {
-		if r.at[i] = table.Column(name); r.at[i] < 0 {
+		if at[i] = table.Column(name); at[i] < 0 {
 			out.Problem(evidence.Missing, -1, -1, "table "+t.name+" has no column "+name)
 			return true
 		}
 	}
-	certain := func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, r.at}) }
-	for row := range db.AllRows(table, certain) {
-		r.Row = row
+	certain := func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, at}) }
+	for row := range r.db.AllRows(table, certain) {
 		ev := out.Event(row.Spans[0].Offset, row.Spans[0].Length)
 		ev.RecNo, ev.TSKind = row.ID, timeline.Recorded
 		if row.Carved {
 			ev.Flags |= timeline.Carved
 		}
-		t.event(ev, out, host, r)
-		if len(row.Spans) > 1 {
-			out.AttrStr("spans", spansOf(row.Spans[1:]))
+		more := t.event(ev, out, r.host, sqliteRow{row, at})
+		if row.Spans[0].WAL != r.log {
+			out.Drop() // the other file's
+		} else {
+			r.spans(append(more, row.Spans[1:]...))
 		}
-		if sqliteDamage(db, out); out.Err() != nil {
+		if r.damage(); out.Err() != nil {
 			return false
 		}
 	}
 	return true
 }
 
-func spansOf(spans []sqlite.Span) string {
-	var b []byte
-	for i, s := range spans {
-		if i > 0 {
-			b = append(b, ',')
+// spans says where else what an event states lies: in attr spans in the item,
+// in attr spans_beside in the other file of the database.
+func (r *sqliteReader) spans(spans []sqlite.Span) {
+	var here, beside []byte
+	for _, s := range spans {
+		b := &here
+		if s.WAL != r.log {
+			b = &beside
 		}
-		b = strconv.AppendInt(b, s.Offset, 10)
-		b = append(b, '+')
-		b = strconv.AppendInt(b, s.Length, 10)
+		if len(*b) > 0 {
+			*b = append(*b, ',')
+		}
+		*b = strconv.AppendInt(*b, s.Offset, 10)
+		*b = append(*b, '+')
+		*b = strconv.AppendInt(*b, s.Length, 10)
 	}
-	return string(b)
+	if len(here) > 0 {
+		r.out.Attr("spans", here)
+	}
+	if len(beside) > 0 {
+		r.out.Attr("spans_beside", beside)
+	}
 }
 
 // setEpoch dates an event by a count of units since 1970, UTC, that many of

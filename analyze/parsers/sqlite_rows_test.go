@@ -39,6 +39,30 @@ var dnfSchema = []string{
 	"INSERT INTO trans_item VALUES(1,1,1,1,1,2,1),(2,1,2,1,1,1,1),(3,2,3,1,8,2,2),(4,3,5,1,6,2,0),(5,3,3,1,7,2,0),(6,1,4,1,1,2,1);",
 }
 
+func TestSQLiteWAL(t *testing.T) { parsertest.Run(t, sqliteWAL, "testdata/sqlite_wal") }
+
+func FuzzSQLiteWAL(f *testing.F) { parsertest.Fuzz(f, sqliteWAL, "testdata/sqlite_wal") }
+
+// makeLogged writes a database and its write-ahead log as they lie on a disk
+// while the database is in use.
+func makeLogged(t *testing.T, parser, name, facts, logFacts string, script ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "t.db")
+	sqlite3(t, path, append(script, ".system cp "+path+" "+dir+"/taken && cp "+path+"-wal "+dir+"/taken-wal")...)
+	for _, f := range []struct{ tail, parser, facts string }{{"", parser, facts}, {"-wal", "sqlite_wal", logFacts}} {
+		data, err := os.ReadFile(filepath.Join(dir, "taken"+f.tail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeSample(t, f.parser, name+f.tail, f.facts, data)
+		if f.tail != "" {
+			data[24] ^= 1 // of the header's checksum
+			writeSample(t, f.parser, "damaged."+name+f.tail, strings.Replace(f.facts, "/logged/", "/damaged/", 1), data)
+		}
+	}
+}
+
 const (
 	wtmpSchema     = "CREATE TABLE wtmp(ID INTEGER PRIMARY KEY, Type INTEGER, User TEXT NOT NULL, Login INTEGER, Logout INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT) STRICT;"
 	lastlog2Schema = "CREATE TABLE Lastlog2(Name TEXT PRIMARY KEY, Time INTEGER, TTY TEXT, RemoteHost TEXT, Service TEXT);"
@@ -119,6 +143,18 @@ func TestDatabaseSamplesAreMade(t *testing.T) {
 		copy(b[512+8:], "\xff\xff") // the first pointer of the table's leaf
 		return b
 	}, lastlog2...)
+	logged := []string{"PRAGMA journal_mode=WAL;", "PRAGMA wal_autocheckpoint=0;"}
+	makeLogged(t, "linux_wtmpdb", "logged.db", `{"path":"/var/log/logged/wtmp.db"}`, `{"path":"/var/log/logged/wtmp.db-wal","beside":"../linux_wtmpdb/logged.db"}`,
+		slices.Concat([]string{pagesOf512}, logged, []string{
+			wtmpSchema, "INSERT INTO wtmp VALUES(1,3,'alice',1763900100000000,NULL,'pts/0','203.0.113.7','sshd');", "PRAGMA wal_checkpoint(RESTART);",
+			"INSERT INTO wtmp VALUES(2,3,'mallory',1763900200000000,NULL,'pts/1','198.51.100.23','sshd');", "DELETE FROM wtmp WHERE ID=2;",
+			"UPDATE wtmp SET Logout=1763903700500000 WHERE ID=1;", "INSERT INTO wtmp VALUES(3,3,'bob',1763900300000000,NULL,'pts/2','" + strings.Repeat("long.", 100) + "example','sshd');",
+		})...)
+	makeLogged(t, "dnf_history", "logged.sqlite", `{"path":"/var/log/logged/history.sqlite"}`, `{"path":"/var/log/logged/history.sqlite-wal","beside":"../dnf_history/logged.sqlite","users":{"1000":"alice"}}`,
+		slices.Concat(dnfSchema[:1], logged, dnfSchema[1:], []string{
+			"PRAGMA wal_checkpoint(RESTART);", "INSERT INTO trans VALUES(4,1763930000,1763930042,'a','b','9',1000,'install nmap',1,'');",
+			"INSERT INTO item VALUES(6,1);", "INSERT INTO rpm VALUES(6,'nmap',3,'7.92','1.el9','x86_64');", "INSERT INTO trans_item VALUES(7,4,6,1,1,2,1),(8,1,6,1,1,2,1);",
+		})...)
 	facts = `{"path":"/var/lib/dnf/history.sqlite","users":{"1000":"alice","0":"root"}}`
 	makeDatabase(t, "dnf_history", "history.sqlite", facts, nil, dnfSchema...)
 	makeDatabase(t, "dnf_history", "damaged.sqlite", facts, func(b []byte) []byte {

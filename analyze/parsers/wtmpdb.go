@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/sqlite"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -54,7 +55,7 @@ var wtmpTable = sqliteTable{
 	event: wtmpEvent,
 }
 
-func wtmpEvent(ev *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sqliteRow) {
+func wtmpEvent(ev *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sqliteRow) []sqlite.Span {
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:wtmpdb:session", "UTMP", "wtmpdb"
 	setEpoch(ev, r.number(wtmpLogin), 1e6)
 	end := r.number(wtmpLogout)
@@ -92,4 +93,5 @@ func wtmpEvent(ev *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sq
 	if !ended {
 		out.AttrStr("open", "no end was written")
 	}
+	return nil
 }

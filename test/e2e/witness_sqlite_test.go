@@ -83,7 +83,7 @@ func cellWitness(unit int64) witness {
 			}
 		}
 		for _, a := range r.ev.Attrs {
-			if len(r.more) == 0 && a.Key != "open" { // which the parser says
+			if len(r.more) == 0 && a.Key != "open" && a.Key != "spans_beside" { // which the parser says
 				wanted = append(wanted, string(plain(r.ev, a.Value)))
 			}
 		}
@@ -94,6 +94,26 @@ func cellWitness(unit int64) witness {
 		}
 		return nil
 	}
+}
+
+// logWitness is that of rows in a write-ahead log. Where a row rests on others
+// in the database beside it, those are not here.
+func logWitness(r row) error {
+	if r.ev.DataType == "linux:wtmpdb:session" {
+		return cellWitness(1e3)(r)
+	}
+	_, values, err := cellValues(r.rec)
+	if err != nil {
+		return err
+	}
+	transaction, _ := r.ev.Attr("transaction")
+	if r.ev.DataType == "linux:dnf_history:package" && !slices.Contains(values, transaction) {
+		return fmt.Errorf("its values are %q", values)
+	}
+	if _, away := r.ev.Attr("spans_beside"); away {
+		return nil
+	}
+	return dnfWitness(r)
 }
 
 // dnfWitness asks for the row's number in its cell, and for its time, account,

@@ -25,6 +25,7 @@ var witnesses = map[string]witness{
 	"gcp_log":          jsonWitness,
 	"m365_audit":       jsonWitness,
 	"kubernetes_audit": jsonWitness,
+	"sqlite_wal":       logWitness,
 	"suricata_eve":     jsonWitness,
 	"docker_config":    jsonWitness,
 	"docker_log":       jsonWitness,

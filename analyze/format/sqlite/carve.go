@@ -14,7 +14,8 @@ const maxLive = 4 << 20
 
 // AllRows yields the rows of a table as Rows does, and behind them those that
 // were deleted or replaced and whose cell is still whole: in the unused space
-// of the table's leaves, and in the leaves of the free list. Only cells that
+// of the table's leaves, in versions of them that the write-ahead log has and
+// that no longer count, and in the leaves of the free list. Only cells that
 // fit the table's declaration in every value, and that certain finds
 // plausible, are taken; equal copies of rows that are there are left out. A
 // database of a SQLite with SECURE_DELETE, the default of many distributions,
@@ -36,12 +37,21 @@ func (db *DB) AllRows(t *Table, certain func(*Row) bool) iter.Seq[*Row] {
 			return
 		}
 		c.walk.yield = yield
-		for _, no := range c.pages {
-			if !c.page(no, false) {
+		for _, at := range c.pages {
+			if !c.page(at, false) {
 				return
 			}
 		}
-		c.freeList()
+		for _, at := range c.older {
+			if !c.page(at, true) {
+				return
+			}
+		}
+		for _, no := range db.freePages() {
+			if !c.freePage(no) {
+				return
+			}
+		}
 	}
 }
 
@@ -52,7 +62,14 @@ type carver struct {
 	certain func(*Row) bool
 	seed    maphash.Seed
 	known   map[uint64]struct{} // rows that were yielded
-	pages   []uint32            // leaves with space that holds something
+	pages   []leafAt            // leaves with space that holds something
+	older   []leafAt            // versions of leaves that no longer count
+}
+
+// leafAt is a page at a place.
+type leafAt struct {
+	no uint32
+	at Span
 }
 
 // hash is over the number and the record of a row.
@@ -75,14 +92,17 @@ func (c *carver) hash(r *Row) uint64 {
 func (c *carver) leaf(p *page) {
 	h, _ := c.db.pageHeader(p)
 	if to := min(h.content, c.db.usable); h.end < to && len(bytes.Trim(p.data[h.end:to], "\x00")) > 0 {
-		c.pages = append(c.pages, p.no)
+		c.pages = append(c.pages, leafAt{p.no, p.at})
+	}
+	for _, off := range c.db.wal.versions(p.no) {
+		c.older = append(c.older, leafAt{p.no, Span{off, int64(c.db.psize), true}})
 	}
 }
 
-// page yields what a leaf's unused space holds; of a free leaf, what its cells
-// were as well.
-func (c *carver) page(no uint32, free bool) bool {
-	p, ok := c.db.load(no)
+// page yields what a leaf's unused space holds; of a leaf that is not in use,
+// what its cells were as well.
+func (c *carver) page(leaf leafAt, free bool) bool {
+	p, ok := c.db.read(leaf.no, leaf.at)
 	if !ok {
 		return true
 	}
@@ -180,37 +200,56 @@ func allowed(a affinity, k Kind) bool {
 	return k != Blob
 }
 
-// freeList goes through the pages that are in no use: the header's bytes 32
-// to 35 name the first trunk, which has the next trunk, a count, and the
-// numbers of that many leaves.
-func (c *carver) freeList() {
+// freePage yields what a page that is in no use was, in all its versions.
+func (c *carver) freePage(no uint32) bool {
 	db := c.db
+	places := []Span{{(int64(no) - 1) * int64(db.psize), int64(db.psize), false}}
+	if off, ok := db.wal.page(no); ok {
+		places[0] = Span{off, int64(db.psize), true}
+	}
+	for _, off := range db.wal.versions(no) {
+		places = append(places, Span{off, int64(db.psize), true})
+	}
+	for _, at := range places {
+		if !c.page(leafAt{no, at}, true) {
+			return false
+		}
+	}
+	return true
+}
+
+// freePages returns the pages that are in no use: the header's bytes 32 to 35
+// name the first trunk, which has the next trunk, a count, and the numbers of
+// that many leaves.
+func (db *DB) freePages() []uint32 {
+	if db.listed {
+		return db.free
+	}
+	db.listed = true
 	first, ok := db.load(1)
 	if !ok {
-		return
+		return nil
 	}
 	no := binary.BigEndian.Uint32(first.data[32:])
 	db.release(first)
 	for no != 0 {
 		if !db.visit(no) {
 			db.lost(Corrupt, Span{Offset: -1, Length: -1}, "page %d of the free list belongs to two places", no)
-			return
+			break
 		}
 		trunk, ok := db.load(no)
 		if !ok {
-			return
+			break
 		}
+		db.free = append(db.free, no) // what it was before
 		n := min(int(binary.BigEndian.Uint32(trunk.data[4:])), db.usable/4-2)
-		leaves := make([]uint32, max(n, 0))
-		for i := range leaves {
-			leaves[i] = binary.BigEndian.Uint32(trunk.data[8+4*i:])
+		for i := range max(n, 0) {
+			if leaf := binary.BigEndian.Uint32(trunk.data[8+4*i:]); leaf > 0 && db.visit(leaf) {
+				db.free = append(db.free, leaf)
+			}
 		}
 		no = binary.BigEndian.Uint32(trunk.data)
 		db.release(trunk)
-		for _, leaf := range leaves {
-			if db.visit(leaf) && !c.page(leaf, true) {
-				return
-			}
-		}
 	}
+	return db.free
 }

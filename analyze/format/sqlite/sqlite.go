@@ -76,6 +76,8 @@ type DB struct {
 	untold  int // damages beyond maxDamage
 	buffers [][]byte
 	seen    map[uint32]struct{} // pages that belong to what was read
+	free    []uint32            // pages of the free list
+	listed  bool                // free was read
 }
 
 // Open reads the header and the schema. wal may be nil.
@@ -169,10 +171,17 @@ func (p *page) span(off, length int) Span {
 
 // load reads a page, the newest committed version of it.
 func (db *DB) load(no uint32) (*page, bool) {
-	r, at := db.r, Span{Offset: (int64(no) - 1) * int64(db.psize), Length: int64(db.psize)}
-	size := db.size
 	if off, ok := db.wal.page(no); ok {
-		r, at.Offset, at.WAL, size = db.wal.r, off, true, db.wal.size
+		return db.read(no, Span{off, int64(db.psize), true})
+	}
+	return db.read(no, Span{Offset: (int64(no) - 1) * int64(db.psize), Length: int64(db.psize)})
+}
+
+// read reads a page from its place.
+func (db *DB) read(no uint32, at Span) (*page, bool) {
+	r, size := db.r, db.size
+	if at.WAL {
+		r, size = db.wal.r, db.wal.size
 	}
 	if no == 0 || at.Offset > size-at.Length {
 		db.lost(Truncated, Span{size, -1, at.WAL}, "page %d lies behind the end of the file", no)

@@ -300,6 +300,38 @@ func TestDeletedRowsAreFoundWhereTheyAreWhole(t *testing.T) {
 	}
 }
 
+// Rows that only an earlier transaction of the log has are found there; those
+// of a transaction that was taken back are not.
+func TestEarlierRowsAreFoundInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "t.db")
+	run(t, path, "PRAGMA page_size=512;", "PRAGMA auto_vacuum=NONE;", "PRAGMA secure_delete=ON;", "PRAGMA journal_mode=WAL;", "PRAGMA wal_autocheckpoint=0;",
+		"CREATE TABLE s(ID INTEGER PRIMARY KEY, u TEXT NOT NULL);", "CREATE TABLE other(a INTEGER PRIMARY KEY, b INTEGER);",
+		"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<100) INSERT INTO s SELECT x, 'user'||x FROM c;", "INSERT INTO other SELECT ID, ID FROM s;",
+		"DELETE FROM s WHERE ID>40;", "DELETE FROM other;",
+		"PRAGMA cache_size=1;", "PRAGMA cache_spill=1;", "BEGIN;", "UPDATE s SET u='never';", "WITH RECURSIVE c(x) AS (SELECT 200 UNION ALL SELECT x+1 FROM c WHERE x<400) INSERT INTO s SELECT x, 'never' FROM c;",
+		".system cp "+path+" "+dir+"/taken.db && cp "+path+"-wal "+dir+"/taken.db-wal", "ROLLBACK;")
+	db := open(t, filepath.Join(dir, "taken.db"))
+	rows := map[string]int{}
+	for _, table := range []string{"s", "other"} {
+		for row := range db.AllRows(db.Table(table), func(*sqlite.Row) bool { return true }) {
+			rows[table]++
+			if row.Carved {
+				rows[table+" carved"]++
+			}
+			if table == "s" && string(row.Values[1].Bytes) != fmt.Sprint("user", row.ID) {
+				t.Errorf("row %d is %q", row.ID, row.Values[1].Bytes)
+			}
+		}
+	}
+	if d := db.Damage(); len(d) > 0 {
+		t.Errorf("damage: %+v", d)
+	}
+	if rows["s"] != 100 || rows["s carved"] != 60 || rows["other"] != 100 || rows["other carved"] != 100 {
+		t.Errorf("%v", rows)
+	}
+}
+
 func TestRowsOfTheCorpusEqualSQLites(t *testing.T) {
 	root := testenv.Corpus(t)
 	files, rows := 0, 0

@@ -24,7 +24,8 @@ type WAL struct {
 	r     io.ReaderAt
 	size  int64
 	psize int
-	pages map[uint32]int64 // offset of the newest committed version
+	pages map[uint32]int64   // offset of the newest committed version
+	older map[uint32][]int64 // offsets of the committed versions before it
 }
 
 const (
@@ -52,7 +53,7 @@ func OpenWAL(r io.ReaderAt, size int64) (*WAL, error) {
 	if !IsWAL(head) {
 		return nil, fmt.Errorf("%w: write-ahead log without magic", ErrFormat)
 	}
-	w := &WAL{r: r, size: size, psize: int(binary.BigEndian.Uint32(head[8:])), pages: map[uint32]int64{}}
+	w := &WAL{r: r, size: size, psize: int(binary.BigEndian.Uint32(head[8:])), pages: map[uint32]int64{}, older: map[uint32][]int64{}}
 	if w.psize < 512 || w.psize > 65536 || w.psize&(w.psize-1) != 0 {
 		return nil, fmt.Errorf("%w: write-ahead log with pages of %d bytes", ErrFormat, w.psize)
 	}
@@ -86,6 +87,9 @@ func (w *WAL) frames(head []byte, sum checksum) error {
 		open[binary.BigEndian.Uint32(frame)] = at + frameHeader
 		if binary.BigEndian.Uint32(frame[4:]) != 0 {
 			for no, off := range open {
+				if was, again := w.pages[no]; again {
+					w.older[no] = append(w.older[no], was)
+				}
 				w.pages[no] = off
 			}
 			clear(open)
@@ -94,6 +98,14 @@ func (w *WAL) frames(head []byte, sum checksum) error {
 	}
 	w.Pending = at - w.Committed
 	return nil
+}
+
+// versions returns where versions of a page are that no longer count.
+func (w *WAL) versions(no uint32) []int64 {
+	if w == nil {
+		return nil
+	}
+	return w.older[no]
 }
 
 // page returns where the newest committed version of a page is.
