@@ -39,6 +39,25 @@ var dnfSchema = []string{
 	"INSERT INTO trans_item VALUES(1,1,1,1,1,2,1),(2,1,2,1,1,1,1),(3,2,3,1,8,2,2),(4,3,5,1,6,2,0),(5,3,3,1,7,2,0),(6,1,4,1,1,2,1);",
 }
 
+func TestYumHistory(t *testing.T) { parsertest.Run(t, yumHistory, "testdata/yum_history") }
+
+func FuzzYumHistory(f *testing.F) { parsertest.Fuzz(f, yumHistory, "testdata/yum_history") }
+
+// yumSchema is what of the tables of yum is read.
+var yumSchema = []string{
+	pagesOf512,
+	"CREATE TABLE trans_beg(tid INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, rpmdb_version TEXT NOT NULL, loginuid INTEGER);",
+	"CREATE TABLE trans_end(tid INTEGER PRIMARY KEY REFERENCES trans_beg, timestamp INTEGER NOT NULL, rpmdb_version TEXT NOT NULL, return_code INTEGER NOT NULL);",
+	"CREATE TABLE trans_cmdline(tid INTEGER NOT NULL REFERENCES trans_beg, cmdline TEXT NOT NULL);",
+	"CREATE TABLE pkgtups(pkgtupid INTEGER PRIMARY KEY, name TEXT NOT NULL, arch TEXT NOT NULL, epoch TEXT NOT NULL, version TEXT NOT NULL, release TEXT NOT NULL, checksum TEXT);",
+	"CREATE TABLE trans_data_pkgs(tid INTEGER NOT NULL REFERENCES trans_beg, pkgtupid INTEGER NOT NULL REFERENCES pkgtups, done BOOL NOT NULL DEFAULT FALSE, state TEXT NOT NULL);",
+	"INSERT INTO trans_beg VALUES(1,1563900000,'500:a',1000),(2,1563910000,'501:a',4294967295),(3,1563920000,'500:b',0);",
+	"INSERT INTO trans_end VALUES(1,1563900042,'501:a',0),(2,1563910001,'500:b',1);",
+	"INSERT INTO trans_cmdline VALUES(1,'install nmap'),(2,'-y update');",
+	"INSERT INTO pkgtups VALUES(1,'nmap','x86_64','2','6.40','19.el7',NULL),(2,'bash','x86_64','0','4.2.46','33.el7',NULL),(3,'bash','x86_64','0','4.2.46','34.el7',NULL);",
+	"INSERT INTO trans_data_pkgs VALUES(1,1,'TRUE','True-Install'),(2,3,'FALSE','Update'),(2,2,'FALSE','Updated'),(3,9,'TRUE','Erase');",
+}
+
 func TestSQLiteWAL(t *testing.T) { parsertest.Run(t, sqliteWAL, "testdata/sqlite_wal") }
 
 func FuzzSQLiteWAL(f *testing.F) { parsertest.Fuzz(f, sqliteWAL, "testdata/sqlite_wal") }
@@ -143,6 +162,9 @@ func TestDatabaseSamplesAreMade(t *testing.T) {
 		copy(b[512+8:], "\xff\xff") // the first pointer of the table's leaf
 		return b
 	}, lastlog2...)
+	facts = `{"path":"/var/lib/yum/history/history-2019-07-23.sqlite","users":{"1000":"alice","0":"root"}}`
+	makeDatabase(t, "yum_history", "history.sqlite", facts, nil, yumSchema...)
+	makeDatabase(t, "yum_history", "damaged.sqlite", facts, func(b []byte) []byte { return b[:len(b)-512] }, yumSchema...)
 	logged := []string{"PRAGMA journal_mode=WAL;", "PRAGMA wal_autocheckpoint=0;"}
 	makeLogged(t, "linux_wtmpdb", "logged.db", `{"path":"/var/log/logged/wtmp.db"}`, `{"path":"/var/log/logged/wtmp.db-wal","beside":"../linux_wtmpdb/logged.db"}`,
 		slices.Concat([]string{pagesOf512}, logged, []string{
