@@ -57,10 +57,10 @@ func parseLessHistory(_ context.Context, src *analyze.Source, out *timeline.Appe
 				ev.Action, ev.Cmdline = "search-entered", ""
 			}
 			out.AttrStr("section", section)
-		case line[0] == 'm' && len(bytes.Fields(line)) >= 5:
+		case len(markedFile(line)) > 0:
 			ev := h.command(lines.Offset, lines.Length, lines.Number, timeline.None, line)
 			ev.Action, ev.Cmdline = "mark-set", ""
-			ev.File = out.Text(bytes.SplitN(line, []byte(" "), 5)[4])
+			ev.File = out.Text(markedFile(line))
 			out.AttrStr("section", section)
 		default:
 			bad.add(lines)
@@ -71,4 +71,13 @@ func parseLessHistory(_ context.Context, src *analyze.Source, out *timeline.Appe
 	}
 	bad.end()
 	return lines.Err()
+}
+
+// markedFile reads "m LETTER LINE POSITION FILE".
+func markedFile(line []byte) []byte {
+	f := bytes.SplitN(line, []byte(" "), 5)
+	if len(f) < 5 || string(f[0]) != "m" {
+		return nil
+	}
+	return f[4]
 }

@@ -98,8 +98,12 @@ func (p *vimEntries) line(l *textline.Reader) {
 	case '>':
 		p.begin(l, "edited", nil, bytes.TrimPrefix(line[1:], []byte(" ")))
 	case '\'', '-':
-		if f := bytes.Fields(line); len(f) >= 4 {
-			p.begin(l, "mark", nil, line[bytes.LastIndex(line, f[3]):])
+		rest := line
+		for range 3 { // mark, line, column
+			_, rest = cutWord(rest)
+		}
+		if len(rest) > 0 {
+			p.begin(l, "mark", nil, rest)
 		}
 	case '\t':
 		p.inner(l)
