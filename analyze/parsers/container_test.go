@@ -71,3 +71,8 @@ func TestPathsOfContainersAreRead(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkCRILog(b *testing.B) {
+	text := strings.Repeat("2026-11-23T09:00:00.123456789Z stdout F 10.0.2.1 - - \"GET /readiness HTTP/1.1\" 200 17 kube-probe/1.27\n2026-11-23T09:00:01.5Z stderr P one part of it \n2026-11-23T09:00:01.6Z stderr F and the other\n", 20_000)
+	parsertest.Bench(b, criLog, parsertest.Sample{Name: "0.log", Data: []byte(text)})
+}

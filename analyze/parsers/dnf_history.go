@@ -79,13 +79,10 @@ func dnfTables() []sqliteTable {
 	d := dnfEvents{trans: map[int64]dnfTrans{}, packages: map[int64]dnfPackage{}}
 	return []sqliteTable{
 		{name: "trans", columns: dnfTransColumns, certain: dnfCertain, event: d.transaction},
-		{name: "rpm", columns: dnfRPMColumns, certain: never, event: d.rpm},
-		{name: "trans_item", columns: dnfItemColumns, certain: never, event: d.item},
+		{name: "rpm", columns: dnfRPMColumns, event: d.rpm},
+		{name: "trans_item", columns: dnfItemColumns, event: d.item},
 	}
 }
-
-// never is for rows that mean something beside others only.
-func never(sqliteRow) bool { return false }
 
 func dnfCertain(r sqliteRow) bool {
 	begin, end := r.number(1), r.number(2)

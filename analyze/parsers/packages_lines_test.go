@@ -49,3 +49,8 @@ func TestPackageNamesOfRPMAreSplit(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkDnfLog(b *testing.B) {
+	text := strings.Repeat("2026-11-23T10:00:07+0100 SUBDEBUG Installed: nginx-1:1.20.1-14.el9.x86_64\n2026-11-23T10:00:08+0100 DDEBUG timer: config: 3 ms\n", 20_000)
+	parsertest.Bench(b, dnfLog, parsertest.Sample{Name: "dnf.rpm.log", Data: []byte(text)})
+}

@@ -20,6 +20,7 @@ type sqliteTable struct {
 	columns []string // the table has all of them; rows give their values in this order
 
 	// certain is asked of rows that were deleted: is this one, beyond doubt?
+	// nil where rows mean something beside others only: none are looked for.
 	certain func(sqliteRow) bool
 	// event fills an event and returns the rows of other tables that it rests on.
 	event func(*timeline.Event, *timeline.Appender, *analyze.Host, sqliteRow) []sqlite.Span
@@ -125,8 +126,11 @@ func (r *sqliteReader) rows(t *sqliteTable) bool {
 			return true
 		}
 	}
-	certain := func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, at}) }
-	for row := range r.db.AllRows(table, certain) {
+	all := r.db.Rows(table)
+	if t.certain != nil {
+		all = r.db.AllRows(table, func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, at}) })
+	}
+	for row := range all {
 		ev := out.Event(row.Spans[0].Offset, row.Spans[0].Length)
 		ev.RecNo, ev.TSKind = row.ID, timeline.Recorded
 		if row.Carved {

@@ -238,3 +238,14 @@ func TestLoginDatabasesOfTheCorpus(t *testing.T) {
 		t.Errorf("got %q, want %q, problems %v", got, want, res.Problems)
 	}
 }
+
+func BenchmarkLinuxWtmpdb(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "wtmp.db")
+	sqlite3(b, path, wtmpSchema,
+		"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<50000) INSERT INTO wtmp SELECT x,3,'user'||x%20,1763901000000000+x*1000000,1763901000500000+x*1000000,'pts/'||(x%9),'198.51.100.'||x%250,'sshd' FROM c;")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	parsertest.Bench(b, linuxWtmpdb, parsertest.Sample{Name: "wtmp.db", Data: data})
+}

@@ -32,11 +32,11 @@ var yumHistory = register(analyze.Parser{
 		y := yumEvents{ends: map[int64]yumEnd{}, commands: map[int64]yumText{}, begins: map[int64]dnfTrans{}, packages: map[int64]dnfPackage{}}
 		return parseSQLite(
 			src, out,
-			sqliteTable{name: "trans_end", columns: []string{"tid", "timestamp", "return_code"}, certain: never, event: y.end},
-			sqliteTable{name: "trans_cmdline", columns: []string{"tid", "cmdline"}, certain: never, event: y.command},
-			sqliteTable{name: "trans_beg", columns: []string{"tid", "timestamp", "loginuid"}, certain: never, event: y.begin},
-			sqliteTable{name: "pkgtups", columns: []string{"pkgtupid", "name", "arch", "epoch", "version", "release"}, certain: never, event: y.name},
-			sqliteTable{name: "trans_data_pkgs", columns: []string{"tid", "pkgtupid", "done", "state"}, certain: never, event: y.change},
+			sqliteTable{name: "trans_end", columns: []string{"tid", "timestamp", "return_code"}, event: y.end},
+			sqliteTable{name: "trans_cmdline", columns: []string{"tid", "cmdline"}, event: y.command},
+			sqliteTable{name: "trans_beg", columns: []string{"tid", "timestamp", "loginuid"}, event: y.begin},
+			sqliteTable{name: "pkgtups", columns: []string{"pkgtupid", "name", "arch", "epoch", "version", "release"}, event: y.name},
+			sqliteTable{name: "trans_data_pkgs", columns: []string{"tid", "pkgtupid", "done", "state"}, event: y.change},
 		)
 	},
 })

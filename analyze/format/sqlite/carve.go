@@ -10,7 +10,7 @@ import (
 )
 
 // maxLive bounds the rows that are remembered, to know copies of them.
-const maxLive = 4 << 20
+const maxLive = 1 << 20
 
 // AllRows yields the rows of a table as Rows does, and behind them those that
 // were deleted or replaced and whose cell is still whole: in the unused space
