@@ -27,13 +27,17 @@ type Parser struct {
 	Name    string   // lower case, underscores: linux_utmp
 	Doc     string   // one line
 	Version int      // raised whenever the output changes for some input
-	Family  string   // segment directory: text, journal, audit, utmp, fs, net, live, history, package
+	Family  string   // segment directory: text, journal, audit, utmp, fs, net, live, history, package, state
 	Types   []string // data types it may emit
 
 	// Match decides from the item and the first bytes of its decoded content
 	// (at most HeadSize) whether this parser reads it. Content first, path
 	// second: a name alone proves nothing on a hostile host.
 	Match func(it *evidence.Item, head []byte) bool
+
+	// Beside, where not nil, names the path of a second file without which an
+	// item at path cannot be read. The engine finds it in the same evidence.
+	Beside func(path string) string
 
 	// Parse reads the source and appends events. Damage is a Problem on out,
 	// not an error: report it, resynchronise, go on. An error or panic ends

@@ -239,6 +239,12 @@ func (r *run) parse(ctx context.Context, t task, buf *buffers) error {
 		r.mu.Unlock()
 		return nil
 	}
+	if err := r.beside(src, parser); err != nil {
+		return r.unreadable(ctx, t, err)
+	}
+	if src.Beside != nil {
+		defer src.Beside.ReaderAt.(evidence.Content).Close()
+	}
 	job := r.job(t, src, parser)
 	if r.builder.Done(job.Key) {
 		r.mu.Lock()
@@ -247,6 +253,30 @@ func (r *run) parse(ctx context.Context, t task, buf *buffers) error {
 		return nil
 	}
 	return r.run(ctx, job, src, parser)
+}
+
+// beside opens the file that the parser wants beside the item, the first of
+// that path in the order of the container.
+func (r *run) beside(src *Source, p *Parser) error {
+	if p.Beside == nil {
+		return nil
+	}
+	path := p.Beside(src.Item.Path)
+	for it, err := range r.ev.Items() {
+		if err != nil {
+			return fmt.Errorf("list items: %w", err)
+		}
+		if it.Path != path || path == "" || it.Kind != evidence.KindFile {
+			continue
+		}
+		content, err := r.ev.Open(it.Member)
+		if err != nil {
+			return fmt.Errorf("open the file beside it: %w", err)
+		}
+		src.Beside = &Companion{&it, content, content.Size()}
+		return nil
+	}
+	return nil
 }
 
 // match decodes the content and finds the first parser that takes it. Content
@@ -350,10 +380,14 @@ func (r *run) job(t task, src *Source, p *Parser) timeline.Job {
 		source.Modified, source.Accessed, source.Changed, source.Born = st.Modified, st.Accessed, st.Changed, st.Born
 	}
 	h := evidence.NewHash()
-	for _, s := range []string{
+	parts := []string{
 		it.SHA256.String(), it.Path, src.Chain, r.host.Name, r.host.MachineID,
 		r.host.Zone.String(), r.host.ZoneSrc, strconv.Itoa(src.Year), name,
-	} {
+	}
+	if src.Beside != nil {
+		parts = append(parts, src.Beside.Item.SHA256.String())
+	}
+	for _, s := range parts {
 		fmt.Fprintf(h, "%d:%s,", len(s), s)
 	}
 	key := evidence.DigestOf(h)

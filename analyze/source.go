@@ -46,11 +46,23 @@ type Source struct {
 	// GzipTime is the modification time in a gzip header; zero when none.
 	GzipTime time.Time
 
+	// Beside is the file that Parser.Beside names; nil where the evidence has
+	// none.
+	Beside *Companion
+
 	ctx   context.Context //nolint:containedctx // one run of one item
 	r     io.Reader
 	at    io.ReaderAt // nil when Chain is not empty
 	size  int64
 	count *atomic.Int64
+}
+
+// Companion is the second file of a format that is kept in two, as it lies in
+// the evidence: not decoded.
+type Companion struct {
+	Item *evidence.Item
+	io.ReaderAt
+	Size int64
 }
 
 // NewSource returns a Source that reads r; at may be nil when content can

@@ -36,6 +36,8 @@ func TestFalco(t *testing.T) { parsertest.Run(t, falcoAlerts, "testdata/falco") 
 
 func TestOsqueryResults(t *testing.T) { parsertest.Run(t, osqueryResults, "testdata/osquery_results") }
 
+func TestPodmanEvents(t *testing.T) { parsertest.Run(t, podmanEvents, "testdata/podman_events") }
+
 func TestCaddy(t *testing.T) { parsertest.Run(t, caddyLog, "testdata/caddy_access") }
 
 // One engine reads all of them: the maps differ, not the code that meets

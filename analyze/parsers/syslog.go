@@ -43,7 +43,7 @@ const headLines = 40
 
 // matchSyslog wants half of the first lines to have a time and a program.
 func matchSyslog(_ *evidence.Item, head []byte) bool {
-	if bytes.IndexByte(head[:min(len(head), 16)], 0) >= 0 {
+	if bytes.IndexByte(head[:min(len(head), 16)], 0) >= 0 || yumLines.matches(head) {
 		return false
 	}
 	lines := textline.Of(head)

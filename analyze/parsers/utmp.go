@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/sqlite"
 	"github.com/exhibit-dfir/exhibit/analyze/format/utmp"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -31,6 +32,9 @@ var linuxUtmp = register(analyze.Parser{
 })
 
 func matchUtmp(it *evidence.Item, head []byte) bool {
+	if beginsLikeSQLite(head) || sqlite.IsWAL(head) {
+		return false // wtmp.db is another format's
+	}
 	named := loginFile(it.Path) != ""
 	if !named && !utmp.Possible(head) {
 		return false

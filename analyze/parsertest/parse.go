@@ -41,6 +41,9 @@ func parse(t testing.TB, p analyze.Parser, s Sample, r io.Reader) Result {
 	it, host := s.Item(), s.Host(t)
 	src := analyze.NewSource(t.Context(), it, host, r, bytes.NewReader(s.Data), it.Size)
 	src.Year, src.GzipTime = s.Facts.Year, s.Facts.GzipTime
+	if s.Beside != nil {
+		src.Beside = &analyze.Companion{Item: &evidence.Item{}, ReaderAt: bytes.NewReader(s.Beside), Size: int64(len(s.Beside))}
+	}
 	out := timeline.NewAppender(t.Context(), sink, sourceOf(it, host), p.Name, p.Version)
 	res.Err = p.Parse(t.Context(), src, out)
 	if err := out.Flush(); err != nil {
@@ -127,9 +130,9 @@ func Fuzz(f *testing.F, p analyze.Parser, dir string) {
 	for i := range samples {
 		f.Add(samples[i].Data)
 	}
-	facts := samples[0].Facts
+	facts, beside := samples[0].Facts, samples[0].Beside
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := Sample{Name: "fuzz", Data: data, Facts: facts}
+		s := Sample{Name: "fuzz", Data: data, Beside: beside, Facts: facts}
 		res := Parse(t, p, s)
 		if err := inside(res, int64(len(data))); err != nil {
 			t.Fatal(err)

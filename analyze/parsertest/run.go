@@ -141,7 +141,7 @@ func ids(res Result) []byte {
 func cut(t *testing.T, p analyze.Parser, s Sample, whole Result) {
 	for i := range cuts {
 		n := len(s.Data) * i / cuts
-		part := Sample{Name: s.Name, Data: s.Data[:n], Facts: s.Facts}
+		part := Sample{Name: s.Name, Data: s.Data[:n], Beside: s.Beside, Facts: s.Facts}
 		what := fmt.Sprintf("cut after %d bytes", n)
 		res := guarded(t, p, part, what)
 		if len(res.Events) > len(whole.Events) {
@@ -162,7 +162,7 @@ func flip(t *testing.T, p analyze.Parser, s Sample) {
 		seed = seed*6364136223846793005 + 1442695040888963407
 		at := int((seed >> 33) % uint64(len(s.Data)))
 		bits := byte(seed>>25) | 1
-		part := Sample{Name: s.Name, Data: bytes.Clone(s.Data), Facts: s.Facts}
+		part := Sample{Name: s.Name, Data: bytes.Clone(s.Data), Beside: s.Beside, Facts: s.Facts}
 		part.Data[at] ^= bits
 		what := fmt.Sprintf("byte %d changed by %#02x", at, bits)
 		res := guarded(t, p, part, what)

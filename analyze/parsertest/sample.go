@@ -37,13 +37,15 @@ type Facts struct {
 	Zone      string            `json:"zone"` // IANA name; default: UTC, assumed
 	Users     map[uint32]string `json:"users"`
 	Holes     []evidence.Extent `json:"holes"`
+	Beside    string            `json:"beside"` // sample that is the file beside the item, from the folder's place
 }
 
 // Sample is the content of one item with what is known about it.
 type Sample struct {
-	Name  string
-	Data  []byte
-	Facts Facts
+	Name   string
+	Data   []byte
+	Beside []byte // content of the file beside it
+	Facts  Facts
 }
 
 // Item returns the item as a container would describe it.
@@ -109,6 +111,11 @@ func Load(t testing.TB, dir string) []Sample {
 			dec.DisallowUnknownFields()
 			if err := dec.Decode(&s.Facts); err != nil {
 				t.Fatalf("%s.item: %v", name, err)
+			}
+		}
+		if s.Facts.Beside != "" {
+			if s.Beside, err = os.ReadFile(filepath.Join(dir, s.Facts.Beside)); err != nil {
+				t.Fatal(err)
 			}
 		}
 		samples = append(samples, s)

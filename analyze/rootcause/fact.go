@@ -147,7 +147,7 @@ func originOf(dataType string) origin {
 		return fromFiles
 	case "net":
 		return fromCapture
-	case "bash", "shell", "zsh":
+	case "bash", "shell", "zsh", "fish", "less":
 		return fromHistory
 	}
 	for _, p := range []struct {
@@ -156,11 +156,17 @@ func originOf(dataType string) origin {
 	}{
 		{"linux:audit", fromAudit},
 		{"linux:utmp", fromUtmp},
+		{"linux:wtmpdb", fromUtmp},
 		{"linux:lastlog", fromLastlog},
 		{"linux:process", fromLive},
 		{"linux:socket", fromLive},
 		{"linux:dpkg", fromPackages},
 		{"linux:apt", fromPackages},
+		{"linux:dnf", fromPackages},
+		{"linux:yum", fromPackages},
+		{"linux:zypper", fromPackages},
+		{"linux:pacman", fromPackages},
+		{"linux:snap", fromPackages},
 	} {
 		if strings.HasPrefix(dataType, p.prefix) {
 			return p.from

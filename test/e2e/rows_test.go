@@ -46,6 +46,7 @@ type resolver struct {
 	t       *testing.T
 	readers map[evidence.Digest]*bundle.Reader
 	proven  map[string]bool
+	firsts  map[string][]*content // items by the parser of their first event
 }
 
 // tally is what was done about one parser.
@@ -57,11 +58,16 @@ type tally struct{ events, resolved, shifted, twins int }
 // beside it, which the witness must refuse: a test that cannot tell a record
 // from its neighbour proves nothing about offsets. It returns the items.
 func everyRowResolves(t *testing.T, l *lab, wanted []string) []*content {
-	v := &resolver{t: t, readers: map[evidence.Digest]*bundle.Reader{}, proven: map[string]bool{}}
+	v := &resolver{t: t, readers: map[evidence.Digest]*bundle.Reader{}, proven: map[string]bool{}, firsts: map[string][]*content{}}
 	for _, r := range l.bundles() {
 		v.readers[r.Seal().ID] = r
 	}
 	items, tallies := v.load(l)
+	for _, c := range items {
+		for _, ev := range c.events[:1] {
+			v.firsts[ev.Parser] = append(v.firsts[ev.Parser], c)
+		}
+	}
 	step := map[string]int{}
 	for name, y := range tallies {
 		step[name] = max(y.events/perParser, 1)
@@ -277,8 +283,8 @@ func (v *resolver) resolve(c *content, i int, y *tally) {
 		v.t.Errorf("%s: %q at %d+%d of %q is not supported: %v\n%.160q", ev.Parser, ev.Message, ev.RecOff, ev.RecLen, ev.Source.Path, err, r.rec)
 		return
 	}
-	if other := c.neighbour(i); other != nil {
-		shifted, err := c.at(ev, other)
+	if beside, other := v.neighbour(c, i); other != nil {
+		shifted, err := beside.at(ev, other)
 		switch {
 		case err != nil:
 			v.t.Error(err)
@@ -291,6 +297,23 @@ func (v *resolver) resolve(c *content, i int, y *tally) {
 		}
 	}
 	v.prove(c, ev)
+}
+
+// neighbour returns an event of the record beside that of the i-th event; of
+// items that are one record each, one of another item.
+func (v *resolver) neighbour(c *content, i int) (*content, *timeline.Event) {
+	if other := c.neighbour(i); other != nil {
+		return c, other
+	}
+	if _, spans := c.events[i].Attr("spans"); spans {
+		return nil, nil
+	}
+	for _, beside := range v.firsts[c.events[i].Parser] {
+		if beside != c {
+			return beside, beside.events[0]
+		}
+	}
+	return nil, nil
 }
 
 // neighbour returns an event of the record beside that of the i-th event.

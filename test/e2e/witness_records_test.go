@@ -194,3 +194,18 @@ func tabWitness(r row) error {
 	}
 	return nil
 }
+
+// snapWitness is that of a change in snapd's state: the bytes are one whole
+// object, which has the row's time, number, kind and summary.
+func snapWitness(r row) error {
+	var c map[string]any
+	if err := json.Unmarshal(r.rec, &c); err != nil {
+		return err
+	}
+	change, _ := r.ev.Attr("change")
+	kind, _ := r.ev.Attr("kind")
+	if c["spawn-time"] != r.ev.TSRaw || c["id"] != change || c["kind"] != kind || c["summary"] != r.ev.Message {
+		return fmt.Errorf("it is change %v of %v: %v", c["id"], c["spawn-time"], c["summary"])
+	}
+	return r.holds(r.ev.Unit)
+}

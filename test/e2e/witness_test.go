@@ -25,31 +25,52 @@ var witnesses = map[string]witness{
 	"gcp_log":          jsonWitness,
 	"m365_audit":       jsonWitness,
 	"kubernetes_audit": jsonWitness,
+	"sqlite_wal":       logWitness,
 	"suricata_eve":     jsonWitness,
+	"docker_config":    jsonWitness,
 	"docker_log":       jsonWitness,
 	"falco":            jsonWitness,
 	"osquery_results":  jsonWitness,
 	"caddy_access":     jsonWitness,
 	"apt_history":      packageWitness,
+	"at_job":           stateWitness,
 	"bash_history":     historyWitness,
+	"cri_log":          criWitness,
+	"cron_table":       stateWitness,
+	"dnf_history":      dnfWitness,
+	"dnf_log":          lineWitness,
 	"dpkg_log":         packageWitness,
+	"fish_history":     fishWitness,
 	"fs_records":       fileRecordWitness,
+	"less_history":     promptWitness,
 	"linux_audit":      auditWitness,
 	"linux_journal":    journalWitness,
 	"linux_lastlog":    lastlogWitness,
+	"linux_lastlog2":   cellWitness(1e9),
+	"linux_startup":    stateWitness,
 	"linux_syslog":     lineWitness,
 	"linux_utmp":       utmpWitness,
+	"linux_wtmpdb":     cellWitness(1e3),
 	"live_modules":     moduleWitness,
 	"live_mounts":      mountWitness,
 	"live_processes":   processWitness,
 	"live_sockets":     socketWitness,
 	"net_pcap":         packetWitness,
+	"pacman_log":       lineWitness,
+	"podman_events":    jsonWitness,
+	"program_history":  promptWitness,
+	"snap_state":       snapWitness,
+	"systemd_unit":     stateWitness,
 	"text_timestamped": lineWitness,
+	"viminfo":          promptWitness,
 	"web_access":       lineWitness,
 	"windows_evtx":     evtxWitness,
+	"yum_history":      dnfWitness,
+	"yum_log":          lineWitness,
 	"zeek_json":        jsonWitness,
 	"zeek_tsv":         tabWitness,
 	"zsh_history":      zshWitness,
+	"zypper_history":   lineWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.
@@ -124,6 +145,32 @@ func lineWitness(r row) error {
 		texts = append(texts, strconv.FormatInt(r.ev.PID, 10))
 	}
 	return r.holds(texts...)
+}
+
+// criWitness is that of containers' output: the parts of the message, each
+// behind "TIME STREAM TAG ", are put together; the first has the row's time.
+func criWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	parts := r.more
+	if len(parts) == 0 {
+		parts = bytes.SplitAfter(bytes.TrimSuffix(r.rec, []byte("\n")), []byte("\n"))
+	}
+	var text []byte
+	for i, part := range parts {
+		f := bytes.SplitN(bytes.TrimSuffix(part, []byte("\n")), []byte(" "), 4)
+		if len(f) < 3 || string(f[1]) != r.ev.Channel || i == 0 && string(f[0]) != r.ev.TSRaw || i < len(parts)-1 && f[2][0] != 'P' {
+			return fmt.Errorf("part %d is %q", i, part)
+		}
+		if len(f) == 4 {
+			text = append(text, f[3]...)
+		}
+	}
+	if len(text) > 0 && len(text) < cutMessage && !bytes.Equal(text, plain(r.ev, r.ev.Message)) {
+		return fmt.Errorf("the text is %q", text)
+	}
+	return nil
 }
 
 // squeeze writes runs of blanks as one: messages are trimmed.
