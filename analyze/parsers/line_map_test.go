@@ -1,0 +1,95 @@
+package parsers
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
+	"github.com/exhibit-dfir/exhibit/internal/testenv"
+)
+
+func TestApacheError(t *testing.T) { parsertest.Run(t, apacheError, "testdata/apache_error") }
+
+func TestNginxError(t *testing.T) { parsertest.Run(t, nginxError, "testdata/nginx_error") }
+
+func TestTomcatLog(t *testing.T) { parsertest.Run(t, tomcatLog, "testdata/tomcat_log") }
+
+// One engine reads all of them: the maps differ, not the code that meets
+// hostile input. The first joins lines, the second does not.
+func FuzzLineMap(f *testing.F) { parsertest.Fuzz(f, tomcatLog, "testdata/tomcat_log") }
+
+func BenchmarkApacheError(b *testing.B) {
+	line := []byte("[Sat Jul 20 21:39:11.978080 2013] [auth_basic:error] [pid 17512:tid 140123053950720] [client 203.0.113.7:51390] AH01617: user alice: authentication failure for \"/basic/file\": Password Mismatch\n")
+	parsertest.Bench(b, apacheError, parsertest.Sample{Name: "error.log", Data: bytes.Repeat(line, 50_000)})
+}
+
+func BenchmarkNginxError(b *testing.B) {
+	line := []byte("2025/08/01 04:24:17 [error] 4772#4772: *68 open() \"/var/www/html/favicon.ico\" failed (2: No such file or directory), client: 203.0.113.7, server: www.example.test, request: \"GET /favicon.ico HTTP/1.1\", host: \"198.51.100.4\"\n")
+	parsertest.Bench(b, nginxError, parsertest.Sample{Name: "error.log", Data: bytes.Repeat(line, 50_000)})
+}
+
+// A file of the corpus: how many events and problems it has, and how many of
+// the lines for which fail2ban's own tests name the host that is to blame name
+// that host as their source.
+type lineCorpus struct {
+	file             string
+	parser           analyze.Parser
+	events, problems int
+	blamed, agreed   int
+}
+
+func testLineCorpus(t *testing.T, cases []lineCorpus) {
+	t.Helper()
+	hosts := map[string]map[int64]string{}
+	for _, row := range corpusRows(t, "linux.fail2ban.fail2ban_test.jsonl.gz") {
+		of := map[int64]string{}
+		for _, a := range row["asserted"].([]any) {
+			a := a.(map[string]any)
+			if host, _ := a["host"].(string); host != "" && a["match"] == true {
+				of[int64(a["line"].(float64))] = host
+			}
+		}
+		hosts[row["path"].(string)] = of
+	}
+	for _, c := range cases {
+		data, err := os.ReadFile(filepath.Join(testenv.Corpus(t), filepath.FromSlash(c.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res := parsertest.Parse(t, c.parser, parsertest.Sample{Name: filepath.Base(c.file), Data: data})
+		got := lineCorpus{events: len(res.Events), problems: len(res.Problems)}
+		for _, ev := range res.Events {
+			host := hosts[c.file][ev.Line]
+			if host == "" {
+				continue
+			}
+			name, _ := ev.Attr("src_host")
+			got.blamed++
+			if ev.SrcIP == host || name == host {
+				got.agreed++
+			} else {
+				t.Logf("%s line %d: %q, fail2ban blames %s: %s", c.file, ev.Line, ev.SrcIP, host, ev.Message)
+			}
+		}
+		if got.events != c.events || got.problems != c.problems || got.blamed != c.blamed || got.agreed != c.agreed {
+			t.Errorf("%s: %d events, %d problems, %d hosts of which %d agree; want %d, %d, %d, %d; problems %v",
+				c.file, got.events, got.problems, got.blamed, got.agreed, c.events, c.problems, c.blamed, c.agreed, res.Problems)
+		}
+	}
+}
+
+func TestLineMapsOnTheCorpus(t *testing.T) {
+	testLineCorpus(t, []lineCorpus{
+		{"web/loghub_apache/loghub/part1__Apache_2k.log", apacheError, 1000, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/apache-auth", apacheError, 45, 1, 41, 37}, // four lines are of syslog
+		{"linux/fail2ban/fail2ban/apache-noscript", apacheError, 13, 0, 13, 13},
+		{"linux/fail2ban/fail2ban/apache-botsearch", apacheError, 19, 0, 17, 17},
+		{"linux/fail2ban/fail2ban/zoneminder", apacheError, 3, 0, 3, 3},
+		{"web/hub_web/hub/modsecurity-logs.log", apacheError, 13, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/nginx-limit-req", nginxError, 8, 0, 8, 7}, // the last line is of syslog
+		{"web/hub_web/hub/modsecurity-logs-nginx.log", nginxError, 8, 0, 0, 0},
+	})
+}

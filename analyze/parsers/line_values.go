@@ -1,0 +1,155 @@
+package parsers
+
+import (
+	"bytes"
+
+	"github.com/exhibit-dfir/exhibit/analyze/format/linepattern"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
+
+// lineTarget is where a field of a pattern goes.
+type lineTarget struct {
+	name         string
+	column       *timeline.Column // nil: an attribute
+	withPort     bool             // an address whose port stands behind the last colon
+	message      bool
+	source, dest bool // src_ip, dst_ip
+}
+
+func lineTargets(p *linepattern.Pattern) []lineTarget {
+	targets := make([]lineTarget, len(p.Names()))
+	for i, name := range p.Names() {
+		targets[i] = lineTargetOf(name)
+		targets[i].withPort = p.WithPort(i)
+	}
+	return targets
+}
+
+func lineTargetOf(name string) lineTarget {
+	return lineTarget{
+		name: name, column: columnNamed[name], message: name == "message",
+		source: name == "src_ip", dest: name == "dst_ip",
+	}
+}
+
+// lineValues puts fields of lines into the open event.
+type lineValues struct {
+	out    *timeline.Appender
+	fields linepattern.Fields
+	peers  map[string]string // addresses by how they were written; "": it is none
+}
+
+// peersMax bounds the addresses that are kept.
+const peersMax = 4096
+
+func newLineValues(out *timeline.Appender) lineValues {
+	return lineValues{out: out, peers: map[string]string{}}
+}
+
+// apply reads the message by the first of the rules that fits.
+func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte) bool {
+	for i := range rules {
+		r := &rules[i]
+		in := message
+		if r.in != "" {
+			v, _ := ev.Attr(r.in)
+			in = []byte(v)
+		}
+		if !r.pattern.Match(in, &w.fields) {
+			continue
+		}
+		if r.once != "" && bytes.Count(in, []byte(r.once)) > 1 {
+			w.out.AttrStr("ambiguous", "the message imitates its own format")
+			return false
+		}
+		setMeaning(ev, r.dataType, r.action, r.category, r.outcome)
+		for k := range r.targets {
+			w.set(ev, &r.targets[k], w.fields.Values[k])
+		}
+		return true
+	}
+	return false
+}
+
+// set puts one field where it belongs. What was in the column before goes to
+// an attribute.
+func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
+	if len(v) == 0 || len(v) == 1 && v[0] == '-' {
+		return
+	}
+	c := t.column
+	switch {
+	case t.source:
+		w.peer(&ev.SrcIP, &ev.SrcPort, v, t.withPort, "src_host")
+	case t.dest:
+		w.peer(&ev.DstIP, &ev.DstPort, v, t.withPort, "dst_host")
+	case c == nil && len(v) <= 64:
+		w.out.AttrRaw(t.name, w.out.Intern(v), 's')
+	case c == nil:
+		w.out.Attr(t.name, cutText(v))
+	case c.Int != nil:
+		if n, ok := parseInt(v); ok && n >= 0 {
+			*c.Int(ev) = n
+		} else {
+			w.out.Attr(t.name+"_text", cutText(v))
+		}
+	default:
+		w.text(c.Str(ev), t.name, v)
+	}
+}
+
+func (w *lineValues) text(column *string, name string, v []byte) {
+	if name == "user" {
+		// The domain stays in an attribute.
+		if i := bytes.LastIndexByte(v, '\\'); i >= 0 && i+1 < len(v) {
+			w.out.Attr("account", cutText(v))
+			v = v[i+1:]
+		}
+	}
+	if name == "sha256" {
+		if v = digestOf(v); v == nil {
+			return
+		}
+	}
+	text := w.out.Intern(cutText(v))
+	if *column != "" && *column != text {
+		w.out.AttrRaw(w.out.Join("line_", name), *column, 's')
+	}
+	*column = text
+}
+
+// peer reads an address, with or without a port. What is none goes to the
+// attribute other. Where the format has a port behind the last colon, that of
+// IPv6 stands there without brackets, too.
+func (w *lineValues) peer(ip *string, port *int64, v []byte, withPort bool, other string) {
+	if !withPort {
+		if a := w.address(v); a != "" {
+			*ip = a
+			return
+		}
+	}
+	if i := bytes.LastIndexByte(v, ':'); i > 0 && (withPort || v[i-1] == ']' || bytes.IndexByte(v, ':') == i) {
+		n, ok := parseInt(v[i+1:])
+		if a := w.address(bytes.Trim(v[:i], "[]")); ok && n >= 0 && n <= 65535 && a != "" {
+			*ip, *port = a, n
+			return
+		}
+	}
+	if a := w.address(bytes.Trim(v, "[]")); a != "" {
+		*ip = a
+		return
+	}
+	w.out.Attr(other, cutText(v))
+}
+
+// address returns the lasting form of an address, "" where v is none.
+func (w *lineValues) address(v []byte) string {
+	a, ok := w.peers[string(v)]
+	if !ok {
+		a = canonicalAddress(v)
+		if len(w.peers) < peersMax && len(v) <= 64 {
+			w.peers[string(v)] = a
+		}
+	}
+	return a
+}
