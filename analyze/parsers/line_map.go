@@ -216,7 +216,8 @@ func (e *lineEvents) open(l *textline.Reader) *timeline.Event {
 func (e *lineEvents) stray(l *textline.Reader, s *logtime.Stamp, raw []byte) {
 	ev := e.open(l)
 	if len(raw) > 0 {
-		e.date(ev, s, raw, l.Offset)
+		e.fields.Stamp, e.fields.Time = *s, raw
+		setStamp(e.times, ev, e.out, &e.fields, l.Offset, e.utc)
 	}
 	ev.Message = e.out.Text(l.Line[:min(len(l.Line), joinText)])
 	e.bad.add(l)
@@ -224,18 +225,6 @@ func (e *lineEvents) stray(l *textline.Reader, s *logtime.Stamp, raw []byte) {
 	if e.joins && len(raw) > 0 { // its further lines are its own
 		e.ev, e.joined = ev, 0
 		e.text = append(e.text[:0], l.Line[:min(len(l.Line), joinText)]...)
-	}
-}
-
-func (e *lineEvents) date(ev *timeline.Event, s *logtime.Stamp, raw []byte, offset int64) {
-	if !e.utc || s.Zoned && s.Offset != 0 {
-		e.times.set(ev, e.out, s, raw, offset)
-		return
-	}
-	s.Zoned = true
-	e.times.set(ev, e.out, s, raw, offset)
-	if ev.TSState == timeline.TimeOK {
-		ev.TZSrc, ev.TZOff = timeline.ZoneFormat, timeline.None
 	}
 }
 
@@ -280,7 +269,7 @@ func (e *lineEvents) begin(l *textline.Reader, f *readyForm) {
 		e.zone(ev, &e.fields.Stamp, e.fields.Values[f.zone])
 	}
 	if e.fields.Time != nil {
-		e.date(ev, &e.fields.Stamp, e.fields.Time, l.Offset)
+		setStamp(e.times, ev, e.out, &e.fields, l.Offset, e.utc)
 	}
 	setMeaning(ev, f.dataType, f.action, f.category, f.outcome)
 	message := l.Line

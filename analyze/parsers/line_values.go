@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/linepattern"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -25,7 +26,13 @@ func lineTargets(p *linepattern.Pattern) []lineTarget {
 	return targets
 }
 
+// notFromLines are columns that the engine and the run fill.
+var notFromLines = []string{"host", "host_id", "data_type", "parser", "ts", "seq", "line", "source_short", "source_long", "boot_id"}
+
 func lineTargetOf(name string) lineTarget {
+	if slices.Contains(notFromLines, name) {
+		panic("a field of a line is named like the column " + name)
+	}
 	return lineTarget{
 		name: name, column: columnNamed[name], message: name == "message",
 		source: name == "src_ip", dest: name == "dst_ip",
@@ -34,9 +41,10 @@ func lineTargetOf(name string) lineTarget {
 
 // lineValues puts fields of lines into the open event.
 type lineValues struct {
-	out    *timeline.Appender
-	fields linepattern.Fields
-	peers  map[string]string // addresses by how they were written; "": it is none
+	out     *timeline.Appender
+	fields  linepattern.Fields
+	scratch []byte
+	peers   map[string]string // addresses by how they were written; "": it is none
 }
 
 // peersMax bounds the addresses that are kept.
@@ -52,8 +60,9 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		r := &rules[i]
 		in := message
 		if r.in != "" {
-			v, _ := ev.Attr(r.in)
-			in = []byte(v)
+			if in = w.valueOf(ev, r.in); in == nil {
+				continue
+			}
 		}
 		if !r.pattern.Match(in, &w.fields) {
 			continue
@@ -69,6 +78,27 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		return true
 	}
 	return false
+}
+
+// valueOf returns the text that an event has in a column or an attribute; nil
+// where it has none.
+func (w *lineValues) valueOf(ev *timeline.Event, name string) []byte {
+	s, _ := ev.Attr(name)
+	if c := columnNamed[name]; c != nil && c.Str != nil {
+		s = *c.Str(ev)
+	}
+	if s == "" {
+		return nil
+	}
+	w.scratch = append(w.scratch[:0], s...)
+	return w.scratch
+}
+
+// applyAll reads fields by all of the rules that fit.
+func (w *lineValues) applyAll(ev *timeline.Event, rules []readyRule) {
+	for i := range rules {
+		w.apply(ev, rules[i:i+1], nil)
+	}
 }
 
 // set puts one field where it belongs. What was in the column before goes to
