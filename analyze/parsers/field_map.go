@@ -27,15 +27,19 @@ type fieldMap struct {
 	// split appends the fields of a line.
 	split func(line []byte, into [][]byte) [][]byte
 	// header is a line that some writers put in front; it is no record.
-	header string
-	forms  []fieldForm
-	// rules apply to the fields they name, all that fit, in their order.
-	rules []lineRule
+	header    string
+	forms     []fieldForm
+	zoned     bool // a zone's abbreviation may stand behind the time
+	multiline bool // a value in double quotes may have lines of its own
+	// rules apply to the fields they name, all that fit, in their order;
+	// messageRules to the field message: the first that fits.
+	rules, messageRules []lineRule
 
 	once   sync.Once
 	stamp  *linepattern.Pattern
 	ready  []readyFields
 	fitted []readyRule
+	said   []readyRule
 }
 
 // fieldForm is a form of lines: the names of its fields, one word each. least
@@ -55,11 +59,15 @@ type readyFields struct {
 
 func (m *fieldMap) prepare() {
 	m.once.Do(func() {
-		m.stamp = linepattern.MustCompile("{time:" + m.time + "}")
+		form := "{time:" + m.time + "}"
+		if m.zoned {
+			form += "{? {zone:zone}}"
+		}
+		m.stamp = linepattern.MustCompile(form)
 		for i := range m.forms {
 			m.ready = append(m.ready, m.forms[i].prepare())
 		}
-		m.fitted = readyRules(m.rules)
+		m.fitted, m.said = readyRules(m.rules), readyRules(m.messageRules)
 	})
 }
 
@@ -105,7 +113,11 @@ func (r *readyFields) fits(n int) bool {
 // hasPeer reports whether an address, or none, stands where one belongs.
 func (r *readyFields) hasPeer(fields [][]byte) bool {
 	for i, v := range fields {
-		if !r.targets[i].source || string(v) == "-" || isAddress(v) {
+		if !r.targets[i].source || isAddress(v) {
+			continue
+		}
+		switch string(v) {
+		case "", "-", "[local]":
 			continue
 		}
 		port := bytes.LastIndexByte(v, ':')
@@ -126,9 +138,17 @@ func (m *fieldMap) matches(_ *evidence.Item, head []byte) bool {
 	total, good := 0, 0
 	var f linepattern.Fields
 	var fields [][]byte
+	var text []byte
 	for total < headLines && lines.Next() {
 		if len(lines.Line) == 0 {
 			continue
+		}
+		if m.multiline {
+			text = append(append(text, lines.Line...), '\n')
+			if bytes.Count(text, []byte{'"'})%2 != 0 && len(text) < joinText {
+				continue
+			}
+			lines.Line, text = text[:len(text)-1], text[:0]
 		}
 		total++
 		if m.header != "" && string(lines.Line) == m.header {
@@ -156,14 +176,47 @@ func (m *fieldMap) parse(_ context.Context, src *analyze.Source, out *timeline.A
 	for lines.Next() {
 		e.records.damage(lines)
 		if len(lines.Line) > 0 && (m.header == "" || string(lines.Line) != m.header) {
-			e.line(lines)
+			e.part(lines)
 		}
 		if out.Err() != nil {
 			return nil
 		}
 	}
+	e.whole()
 	e.bad.end()
 	return lines.Err()
+}
+
+// part takes a line, which is a record or a part of one.
+func (e *fieldEvents) part(l *textline.Reader) {
+	if !e.multiline {
+		e.line(l)
+		return
+	}
+	if len(e.text) > 0 && (l.NULs > 0 || len(e.text)+len(l.Line) > joinBytes) {
+		e.whole() // the quote that would end it is lost
+	}
+	if len(e.text) == 0 {
+		e.rec = textline.Reader{Offset: l.Offset, Number: l.Number, Truncated: l.Truncated}
+	} else {
+		e.text = append(e.text, '\n')
+	}
+	e.text = append(e.text, l.Line...)
+	e.rec.Length = l.Offset + l.Length - e.rec.Offset
+	e.quotes += bytes.Count(l.Line, []byte{'"'})
+	if e.quotes%2 == 0 {
+		e.whole()
+	}
+}
+
+// whole reads the lines that were taken together.
+func (e *fieldEvents) whole() {
+	if len(e.text) == 0 {
+		return
+	}
+	e.rec.Line = e.text
+	e.line(&e.rec)
+	e.text, e.quotes = e.text[:0], 0
 }
 
 // fieldEvents makes events of lines of fields.
@@ -176,6 +229,10 @@ type fieldEvents struct {
 	bad     badLines
 	fields  [][]byte
 	stamps  linepattern.Fields
+
+	rec    textline.Reader // record of several lines
+	text   []byte          // its text
+	quotes int             // in it
 }
 
 func (e *fieldEvents) line(l *textline.Reader) {
@@ -191,6 +248,10 @@ func (e *fieldEvents) line(l *textline.Reader) {
 		e.bad.add(l)
 		return
 	}
+	if e.zoned && e.stamps.Values[0] != nil {
+		applyZone(ev, &e.stamps.Stamp, e.stamps.Values[0], e.times.zone)
+		e.out.Attr("zone", e.stamps.Values[0])
+	}
 	setStamp(e.times, ev, e.out, &e.stamps, l.Offset, e.utc)
 	if !f.fits(len(e.fields)) {
 		e.wrong(l, len(e.fields), len(f.targets))
@@ -199,12 +260,21 @@ func (e *fieldEvents) line(l *textline.Reader) {
 	if f.end >= 0 && f.end < len(e.fields) {
 		e.until(ev, e.fields[f.end])
 	}
+	var message []byte
 	for i, v := range e.fields {
-		if t := &f.targets[i]; i != f.time && t.name != "_" {
+		if e.multiline {
+			v = undoubled(v)
+		}
+		switch t := &f.targets[i]; {
+		case t.message && len(bytes.TrimSpace(v)) > 0:
+			message = v
+			ev.Message = e.out.Text(v[:min(len(v), joinText)])
+		case i != f.time && !t.message:
 			e.values.set(ev, t, v)
 		}
 	}
 	e.values.applyAll(ev, e.fitted)
+	e.values.apply(ev, e.said, message)
 }
 
 func (e *fieldEvents) wrong(l *textline.Reader, have, want int) {
@@ -236,6 +306,14 @@ func setStamp(times *logTimes, ev *timeline.Event, out *timeline.Appender, f *li
 	if ev.TSState == timeline.TimeOK {
 		ev.TZSrc, ev.TZOff = timeline.ZoneFormat, timeline.None
 	}
+}
+
+// undoubled undoes the doubling of quotes.
+func undoubled(v []byte) []byte {
+	if bytes.Contains(v, []byte(`""`)) {
+		return bytes.ReplaceAll(v, []byte(`""`), []byte(`"`))
+	}
+	return v
 }
 
 // splitBlanks splits at runs of blanks. A field in double quotes or brackets

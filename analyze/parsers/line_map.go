@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/analyze/format/linepattern"
@@ -28,6 +29,8 @@ type lineMap struct {
 	// and where such a line begins with a time, it is an event of its own and
 	// a problem.
 	joins bool
+	// indented: only lines that begin with a blank are joined.
+	indented bool
 	// share: of so many of the first lines one must be a record; 2 where 0.
 	share int
 
@@ -47,6 +50,12 @@ type lineForm struct {
 	dataType, action, category, outcome string
 
 	weak bool // other logs have lines like it: it does not help to recognise the log
+	// again: the log writes a time only when it changes, so a line of this form
+	// has that of the record before it.
+	again bool
+	// after: a line of this form begins a record only when the open one has a
+	// line that begins with this text already.
+	after string
 }
 
 // lineRule reads a field, the message where in is empty, and says what it
@@ -96,6 +105,18 @@ func readyRules(list []lineRule) []readyRule {
 		ready[i] = readyRule{&list[i], p, lineTargets(p)}
 	}
 	return ready
+}
+
+// ruleSet is rules that are compiled when they are first needed.
+type ruleSet struct {
+	list  []lineRule
+	once  sync.Once
+	ready []readyRule
+}
+
+func (r *ruleSet) rules() []readyRule {
+	r.once.Do(func() { r.ready = readyRules(r.list) })
+	return r.ready
 }
 
 // matches asks for enough of the first lines to begin a record.
@@ -180,11 +201,23 @@ type lineEvents struct {
 	text   []byte          // its message, where further lines may join
 	joined int64
 	blank  int // empty lines that came since
+
+	last  logtime.Stamp // of the record that had a time last
+	timed bool
+}
+
+// has reports whether the open record has a line that begins with the text.
+func (e *lineEvents) has(text string) bool {
+	if e.ev == nil {
+		return false
+	}
+	i := bytes.Index(e.text, []byte(text))
+	return i == 0 || i > 0 && e.text[i-1] == '\n'
 }
 
 func (e *lineEvents) line(l *textline.Reader) {
 	for i := range e.ready {
-		if f := &e.ready[i]; f.pattern.Match(l.Line, &e.fields) {
+		if f := &e.ready[i]; f.pattern.Match(l.Line, &e.fields) && (f.after == "" || e.has(f.after)) {
 			e.begin(l, f)
 			return
 		}
@@ -194,7 +227,7 @@ func (e *lineEvents) line(l *textline.Reader) {
 	if n == 0 && l.Line[0] == '[' {
 		at, n = 1, logtime.Parse(l.Line[1:], &s)
 	}
-	if n == 0 && e.joins && e.ev != nil && l.NULs == 0 && l.Offset+l.Length-e.ev.RecOff <= joinBytes {
+	if n == 0 && e.joins && (!e.indented || l.Line[0] == ' ' || l.Line[0] == '\t') && e.ev != nil && l.NULs == 0 && l.Offset+l.Length-e.ev.RecOff <= joinBytes {
 		e.join(l)
 		return
 	}
@@ -236,18 +269,46 @@ var zoneOffsets = map[string]int{
 	"JST": 9, "KST": 9, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13, "HST": -10, "EDT": -4, "MDT": -6, "PDT": -7,
 }
 
-// zone takes the abbreviation of a zone for what it means.
-func (e *lineEvents) zone(ev *timeline.Event, s *logtime.Stamp, v []byte) {
+// applyZone takes the abbreviation of a zone for what it means: that which the
+// host's own zone has at that time, or the one meaning that it has anywhere.
+func applyZone(ev *timeline.Event, s *logtime.Stamp, v []byte, host *time.Location) {
 	if s.Zoned || len(v) == 0 {
 		return
 	}
-	if hours, ok := zoneOffsets[string(v)]; ok {
-		s.Zoned, s.Offset = true, hours*3600
-	} else if n := hourOffset(v); n != timeline.None {
-		s.Zoned, s.Offset = true, int(n)
-	} else {
-		ev.Flags |= timeline.InferredTime
+	offset, ok := zoneOffset(v)
+	if !ok {
+		offset, ok = offsetIn(host, s, string(v))
 	}
+	if !ok {
+		ev.Flags |= timeline.InferredTime
+		return
+	}
+	s.Zoned, s.Offset = true, offset
+}
+
+// offsetIn finds the offset for which a zone uses the abbreviation at the
+// stamp's time.
+func offsetIn(zone *time.Location, s *logtime.Stamp, name string) (seconds int, ok bool) {
+	wall, ok := s.Wall(s.Year)
+	if !ok {
+		return 0, false
+	}
+	for _, side := range [...]int64{-86400, 86400} {
+		_, off := time.Unix(wall+side, 0).In(zone).Zone()
+		if have, now := time.Unix(wall-int64(off), 0).In(zone).Zone(); now == off && have == name {
+			return off, true
+		}
+	}
+	return 0, false
+}
+
+// zoneOffset returns the seconds east of UTC that an abbreviation stands for.
+func zoneOffset(v []byte) (seconds int, ok bool) {
+	if hours, ok := zoneOffsets[string(v)]; ok {
+		return hours * 3600, true
+	}
+	n := hourOffset(v)
+	return int(n), n != timeline.None
 }
 
 // hourOffset reads +hh or -hh, as zones without a name are written; None
@@ -266,10 +327,15 @@ func hourOffset(v []byte) int64 {
 func (e *lineEvents) begin(l *textline.Reader, f *readyForm) {
 	ev := e.open(l)
 	if f.zone >= 0 {
-		e.zone(ev, &e.fields.Stamp, e.fields.Values[f.zone])
+		applyZone(ev, &e.fields.Stamp, e.fields.Values[f.zone], e.times.zone)
 	}
 	if e.fields.Time != nil {
 		setStamp(e.times, ev, e.out, &e.fields, l.Offset, e.utc)
+		e.last, e.timed = e.fields.Stamp, true
+	} else if f.again && e.timed {
+		e.fields.Stamp = e.last
+		setStamp(e.times, ev, e.out, &e.fields, l.Offset, e.utc)
+		e.out.AttrStr("time_from", "the record before")
 	}
 	setMeaning(ev, f.dataType, f.action, f.category, f.outcome)
 	message := l.Line
@@ -282,7 +348,7 @@ func (e *lineEvents) begin(l *textline.Reader, f *readyForm) {
 		}
 	}
 	if len(bytes.TrimSpace(message)) == 0 {
-		message = l.Line
+		message = l.Line // a message is never empty
 	}
 	ev.Message = e.out.Text(message[:min(len(message), joinText)])
 	e.ev, e.joined, e.blank = ev, 0, 0

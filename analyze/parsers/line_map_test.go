@@ -91,5 +91,39 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"web/hub_web/hub/modsecurity-logs.log", apacheError, 13, 0, 0, 0},
 		{"linux/fail2ban/fail2ban/nginx-limit-req", nginxError, 8, 0, 8, 7}, // the last line is of syslog
 		{"web/hub_web/hub/modsecurity-logs-nginx.log", nginxError, 8, 0, 0, 0},
+		{"linux/postgresql/plaso/postgresql.log", postgresqlLog, 20, 0, 0, 0},
+		{"linux/hub_linux/hub/pgsql-logs.log", postgresqlLog, 6, 0, 0, 0},
+		{"linux/hub_linux/hub/mongodb-logs.log", mongodbLog, 2, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/mysqld-auth", mysqlError, 17, 2, 16, 11}, // four lines are of syslog, one has no form of the server
 	})
+}
+
+func TestPostgreSQLLog(t *testing.T) { parsertest.Run(t, postgresqlLog, "testdata/postgresql_log") }
+
+func TestPostgreSQLCSV(t *testing.T) { parsertest.Run(t, postgresqlCSV, "testdata/postgresql_csv") }
+
+func TestPostgreSQLJSON(t *testing.T) { parsertest.Run(t, postgresqlJSON, "testdata/postgresql_json") }
+
+func TestMySQLError(t *testing.T) { parsertest.Run(t, mysqlError, "testdata/mysql_error") }
+
+func TestMySQLGeneral(t *testing.T) { parsertest.Run(t, mysqlGeneral, "testdata/mysql_general") }
+
+func TestMySQLSlow(t *testing.T) { parsertest.Run(t, mysqlSlow, "testdata/mysql_slow") }
+
+func TestRedisLog(t *testing.T) { parsertest.Run(t, redisLog, "testdata/redis_log") }
+
+func TestMongoDBLog(t *testing.T) { parsertest.Run(t, mongodbLog, "testdata/mongodb_log") }
+
+func FuzzFieldMapLines(f *testing.F) { parsertest.Fuzz(f, postgresqlCSV, "testdata/postgresql_csv") }
+
+func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/mysql_slow") }
+
+// Patterns are compiled when they are first needed; here all of them are.
+func TestPatternsOfEveryMapAreGood(t *testing.T) {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap} {
+		m.prepare()
+		if len(m.ready) == 0 {
+			t.Errorf("%s has no forms", m.dataType)
+		}
+	}
 }

@@ -110,9 +110,9 @@ func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
 	c := t.column
 	switch {
 	case t.source:
-		w.peer(&ev.SrcIP, &ev.SrcPort, v, t.withPort, "src_host")
+		w.peer(&ev.SrcIP, &ev.SrcPort, v, t.withPort, "src")
 	case t.dest:
-		w.peer(&ev.DstIP, &ev.DstPort, v, t.withPort, "dst_host")
+		w.peer(&ev.DstIP, &ev.DstPort, v, t.withPort, "dst")
 	case c == nil && len(v) <= 64:
 		w.out.AttrRaw(t.name, w.out.Intern(v), 's')
 	case c == nil:
@@ -148,28 +148,38 @@ func (w *lineValues) text(column *string, name string, v []byte) {
 	*column = text
 }
 
-// peer reads an address, with or without a port. What is none goes to the
-// attribute other. Where the format has a port behind the last colon, that of
-// IPv6 stands there without brackets, too.
-func (w *lineValues) peer(ip *string, port *int64, v []byte, withPort bool, other string) {
+// peer reads an address, with or without a port, of the side src or dst. What
+// is none goes to the attribute src_host or dst_host, what was there before to
+// line_src_ip or line_dst_ip. Where the format has a port behind the last
+// colon, that of IPv6 stands there without brackets, too.
+func (w *lineValues) peer(ip *string, port *int64, v []byte, withPort bool, side string) {
+	a, n := w.split(v, withPort)
+	if a == "" {
+		w.out.Attr(w.out.Join(side, "_host"), cutText(v))
+		return
+	}
+	if *ip != "" && *ip != a {
+		w.out.AttrRaw(w.out.Join("line_", side, "_ip"), *ip, 's')
+	}
+	*ip = a
+	if n != timeline.None {
+		*port = n
+	}
+}
+
+func (w *lineValues) split(v []byte, withPort bool) (ip string, port int64) {
 	if !withPort {
 		if a := w.address(v); a != "" {
-			*ip = a
-			return
+			return a, timeline.None
 		}
 	}
 	if i := bytes.LastIndexByte(v, ':'); i > 0 && (withPort || v[i-1] == ']' || bytes.IndexByte(v, ':') == i) {
 		n, ok := parseInt(v[i+1:])
 		if a := w.address(bytes.Trim(v[:i], "[]")); ok && n >= 0 && n <= 65535 && a != "" {
-			*ip, *port = a, n
-			return
+			return a, n
 		}
 	}
-	if a := w.address(bytes.Trim(v, "[]")); a != "" {
-		*ip = a
-		return
-	}
-	w.out.Attr(other, cutText(v))
+	return w.address(bytes.Trim(v, "[]")), timeline.None
 }
 
 // address returns the lasting form of an address, "" where v is none.

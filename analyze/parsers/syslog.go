@@ -68,6 +68,10 @@ func isSyslog(r *syslog.Record) bool {
 		return true
 	case syslog.LastRepeated(r.Message) > 0, bytes.HasPrefix(r.Message, []byte("-- MARK --")):
 		return true
+	case bytes.IndexByte(r.Program, '@') >= 0 && bytes.Contains(r.Program, []byte(":[")):
+		return false // PostgreSQL's "HOST(PORT):USER@DATABASE:[PID]:LEVEL:"
+	case bytes.HasPrefix(r.Program, []byte("[")):
+		return false // PostgreSQL's "[PID]: [LINE-1]"
 	case r.Program == nil:
 		return r.Priority != syslog.None
 	}

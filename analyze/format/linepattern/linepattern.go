@@ -9,6 +9,7 @@
 //	{name:last}    the same, up to the last place of that text
 //	{name:word}    the same, not empty and without blanks
 //	{name:int}     decimal digits, with a sign or not
+//	{name:zone}    the abbreviation of a zone: letters, or a sign and digits
 //	{name:addr}    an address: digits, letters, colons, dots, with zone or brackets
 //	{name:addrport} the same, with the port behind its last colon
 //	{name:quoted}  what is between double quotes, in which a backslash or a
@@ -41,6 +42,7 @@ const (
 	upToLast
 	word
 	integer
+	zoneName
 	address
 	addressPort
 	choice
@@ -51,7 +53,7 @@ const (
 )
 
 var kinds = map[string]kind{
-	"": upTo, "last": upToLast, "word": word, "int": integer, "addr": address, "addrport": addressPort, "quoted": quoted,
+	"": upTo, "last": upToLast, "word": word, "int": integer, "zone": zoneName, "addr": address, "addrport": addressPort, "quoted": quoted,
 }
 
 // piece is one part of a pattern.
@@ -278,6 +280,8 @@ func match(ps []piece, b []byte, at int, f *Fields) (int, bool) {
 			continue
 		case integer:
 			end = integerEnd(b, at)
+		case zoneName:
+			end = zoneEnd(b, at)
 		case address, addressPort:
 			end = addressEnd(b, at)
 		case choice:
@@ -358,6 +362,18 @@ func integerEnd(b []byte, at int) int {
 	}
 	if i == from {
 		return -1
+	}
+	return i
+}
+
+// zoneEnd passes over CEST, +0530 or -03.
+func zoneEnd(b []byte, at int) int {
+	i := at
+	if i < len(b) && (b[i] == '+' || b[i] == '-') {
+		return integerEnd(b, at)
+	}
+	for i < len(b) && i-at < 6 && (b[i] >= 'A' && b[i] <= 'Z' || b[i] >= 'a' && b[i] <= 'z') {
+		i++
 	}
 	return i
 }
