@@ -31,6 +31,9 @@ type lineMap struct {
 	joins bool
 	// indented: only lines that begin with a blank are joined.
 	indented bool
+	// byRules: the forms alone would fit other logs; a line counts when one of
+	// the first list of rules fits its message.
+	byRules bool
 	// share: of so many of the first lines one must be a record; 2 where 0.
 	share int
 
@@ -135,7 +138,7 @@ func (m *lineMap) matches(_ *evidence.Item, head []byte) bool {
 		}
 		total++
 		for i := range m.ready {
-			if !m.ready[i].weak && m.ready[i].pattern.Match(lines.Line, &f) {
+			if !m.ready[i].weak && m.ready[i].pattern.Match(lines.Line, &f) && m.meant(&m.ready[i], &f) {
 				good++
 				break
 			}
@@ -145,6 +148,16 @@ func (m *lineMap) matches(_ *evidence.Item, head []byte) bool {
 		}
 	}
 	return good > 0 && share*good >= total
+}
+
+// meant reports whether a rule knows the message of a line, where that counts.
+func (m *lineMap) meant(r *readyForm, f *linepattern.Fields) bool {
+	if !m.byRules {
+		return true
+	}
+	var found linepattern.Fields
+	i := slices.IndexFunc(r.targets, func(t lineTarget) bool { return t.message })
+	return slices.ContainsFunc(m.known[0], func(k readyRule) bool { return k.pattern.Match(f.Values[i], &found) })
 }
 
 // stamp finds the time of a line.

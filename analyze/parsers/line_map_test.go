@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
@@ -68,7 +69,7 @@ func testLineCorpus(t *testing.T, cases []lineCorpus) {
 			}
 			name, _ := ev.Attr("src_host")
 			got.blamed++
-			if ev.SrcIP == host || name == host {
+			if strings.EqualFold(ev.SrcIP, host) || name == host {
 				got.agreed++
 			} else {
 				t.Logf("%s line %d: %q, fail2ban blames %s: %s", c.file, ev.Line, ev.SrcIP, host, ev.Message)
@@ -91,6 +92,21 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"web/hub_web/hub/modsecurity-logs.log", apacheError, 13, 0, 0, 0},
 		{"linux/fail2ban/fail2ban/nginx-limit-req", nginxError, 8, 0, 8, 7}, // the last line is of syslog
 		{"web/hub_web/hub/modsecurity-logs-nginx.log", nginxError, 8, 0, 0, 0},
+		{"linux/vsftpd/plaso/part1__vsftpd.log", vsftpdLog, 13, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/exim", eximLog, 50, 0, 47, 45}, // two lines are of syslog
+		{"linux/fail2ban/fail2ban/exim-spam", eximLog, 8, 0, 8, 8},
+		{"linux/hub_linux/hub/bind9-logs.log", namedLog, 13, 1, 0, 0},   // two lines have no time
+		{"linux/fail2ban/fail2ban/postfix", linuxSyslog, 63, 1, 58, 58}, // the problem of these: nothing states a year
+		{"linux/fail2ban/fail2ban/sendmail-auth", linuxSyslog, 13, 1, 13, 13},
+		{"linux/fail2ban/fail2ban/sendmail-reject", linuxSyslog, 45, 1, 37, 34}, // three lines have a priority word where the host belongs
+		{"linux/fail2ban/fail2ban/cyrus-imap", linuxSyslog, 10, 1, 10, 10},
+		{"linux/fail2ban/fail2ban/courier-auth", linuxSyslog, 6, 1, 6, 6},
+		{"linux/fail2ban/fail2ban/uwimap-auth", linuxSyslog, 6, 1, 6, 6},
+		{"linux/fail2ban/fail2ban/proftpd", linuxSyslog, 10, 0, 10, 10},
+		{"linux/fail2ban/fail2ban/pure-ftpd", linuxSyslog, 1, 1, 1, 1},
+		{"linux/fail2ban/fail2ban/wuftpd", linuxSyslog, 3, 1, 3, 3},
+		{"linux/fail2ban/fail2ban/named-refused", linuxSyslog, 15, 0, 15, 9}, // six lines are not of syslog
+		{"linux/fail2ban/fail2ban/haproxy-http-auth", linuxSyslog, 4, 1, 3, 3},
 		{"linux/postgresql/plaso/postgresql.log", postgresqlLog, 20, 0, 0, 0},
 		{"linux/hub_linux/hub/pgsql-logs.log", postgresqlLog, 6, 0, 0, 0},
 		{"linux/hub_linux/hub/mongodb-logs.log", mongodbLog, 2, 0, 0, 0},
@@ -120,10 +136,31 @@ func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/my
 
 // Patterns are compiled when they are first needed; here all of them are.
 func TestPatternsOfEveryMapAreGood(t *testing.T) {
-	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap} {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap} {
 		m.prepare()
 		if len(m.ready) == 0 {
 			t.Errorf("%s has no forms", m.dataType)
 		}
 	}
+	for program, m := range servicesByProgram {
+		for _, list := range m.lists {
+			if len(list.rules()) == 0 {
+				t.Errorf("%s has an empty list of rules", program)
+			}
+		}
+	}
 }
+
+func TestVsftpdLog(t *testing.T) { parsertest.Run(t, vsftpdLog, "testdata/vsftpd_log") }
+
+func TestXferlog(t *testing.T) { parsertest.Run(t, xferlog, "testdata/xferlog") }
+
+func TestEximLog(t *testing.T) { parsertest.Run(t, eximLog, "testdata/exim_log") }
+
+func TestFail2banLog(t *testing.T) { parsertest.Run(t, fail2banLog, "testdata/fail2ban_log") }
+
+func TestCloudInit(t *testing.T) { parsertest.Run(t, cloudInit, "testdata/cloud_init") }
+
+func TestSambaLog(t *testing.T) { parsertest.Run(t, sambaLog, "testdata/samba_log") }
+
+func TestNamedLog(t *testing.T) { parsertest.Run(t, namedLog, "testdata/named_log") }

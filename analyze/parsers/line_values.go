@@ -104,10 +104,13 @@ func (w *lineValues) applyAll(ev *timeline.Event, rules []readyRule) {
 // set puts one field where it belongs. What was in the column before goes to
 // an attribute.
 func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
+	c := t.column
+	if c == nil {
+		v = bytes.TrimRight(v, " ")
+	}
 	if len(v) == 0 || len(v) == 1 && v[0] == '-' {
 		return
 	}
-	c := t.column
 	switch {
 	case t.source:
 		w.peer(&ev.SrcIP, &ev.SrcPort, v, t.withPort, "src")
@@ -124,11 +127,11 @@ func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
 			w.out.Attr(t.name+"_text", cutText(v))
 		}
 	default:
-		w.text(c.Str(ev), t.name, v)
+		w.text(ev, c.Str(ev), t.name, v)
 	}
 }
 
-func (w *lineValues) text(column *string, name string, v []byte) {
+func (w *lineValues) text(ev *timeline.Event, column *string, name string, v []byte) {
 	if name == "user" {
 		// The domain stays in an attribute.
 		if i := bytes.LastIndexByte(v, '\\'); i >= 0 && i+1 < len(v) {
@@ -143,23 +146,27 @@ func (w *lineValues) text(column *string, name string, v []byte) {
 	}
 	text := w.out.Intern(cutText(v))
 	if *column != "" && *column != text {
-		w.out.AttrRaw(w.out.Join("line_", name), *column, 's')
+		w.out.AttrRaw(w.out.Join("writer_", name), *column, 's')
+		if name == "user" && ev.UID != timeline.None {
+			w.out.AttrInt("writer_uid", ev.UID)
+			ev.UID = timeline.None
+		}
 	}
 	*column = text
 }
 
 // peer reads an address, with or without a port, of the side src or dst. What
 // is none goes to the attribute src_host or dst_host, what was there before to
-// line_src_ip or line_dst_ip. Where the format has a port behind the last
+// writer_src_ip or writer_dst_ip. Where the format has a port behind the last
 // colon, that of IPv6 stands there without brackets, too.
 func (w *lineValues) peer(ip *string, port *int64, v []byte, withPort bool, side string) {
-	a, n := w.split(v, withPort)
+	a, n := w.split(bytes.TrimPrefix(v, []byte("IPv6:")), withPort) // RFC 5321, 4.1.3
 	if a == "" {
 		w.out.Attr(w.out.Join(side, "_host"), cutText(v))
 		return
 	}
 	if *ip != "" && *ip != a {
-		w.out.AttrRaw(w.out.Join("line_", side, "_ip"), *ip, 's')
+		w.out.AttrRaw(w.out.Join("writer_", side, "_ip"), *ip, 's')
 	}
 	*ip = a
 	if n != timeline.None {

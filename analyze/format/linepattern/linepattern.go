@@ -7,7 +7,8 @@
 //
 //	{name}         what is there up to the text behind it; at the end, the rest
 //	{name:last}    the same, up to the last place of that text
-//	{name:word}    the same, not empty and without blanks
+//	{name:word}    the same, not empty and without blanks; in front of another
+//	               field, up to the next blank
 //	{name:int}     decimal digits, with a sign or not
 //	{name:zone}    the abbreviation of a zone: letters, or a sign and digits
 //	{name:addr}    an address: digits, letters, colons, dots, with zone or brackets
@@ -19,7 +20,7 @@
 //	{time:FORM}    a time in a form of times.go
 //	{ }            one or more blanks
 //	{_}            anything, as {name}, and kept nowhere
-//	{?…}           what may be left out: begins with text or { }
+//	{?…}           what may be left out: begins with text, { } or words to choose from
 //
 // Nothing is tried twice: a field ends where the text behind it first (or
 // last) stands, and what is optional is there or is not. The time is that of
@@ -29,6 +30,7 @@ package linepattern
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/logtime"
@@ -136,7 +138,7 @@ func (c *compiler) sequence(inside bool) []piece {
 			c.rest = body
 			from := len(c.p.names)
 			group := c.sequence(true)
-			if !strings.HasPrefix(c.rest, "}") || len(group) == 0 || group[0].kind != text && group[0].kind != blanks {
+			if !strings.HasPrefix(c.rest, "}") || len(group) == 0 || group[0].begins() == nil {
 				c.err = fmt.Errorf("an option has no end or does not begin with text")
 				return ps
 			}
@@ -190,27 +192,36 @@ func (c *compiler) one(body string) piece {
 	return pc
 }
 
+// begins returns the texts with which a piece begins; nil where that is open.
+func (pc *piece) begins() []string {
+	switch pc.kind {
+	case text:
+		return []string{pc.text}
+	case blanks:
+		return []string{" ", "\t"}
+	case choice:
+		return pc.words
+	}
+	return nil
+}
+
 // follow finds for every field the texts that may stand behind it.
 func (c *compiler) follow(ps []piece, behind []string, rest bool) error {
 	for i := len(ps) - 1; i >= 0; i-- {
 		pc := &ps[i]
 		switch pc.kind {
-		case text:
-			behind, rest = []string{pc.text}, false
-		case blanks:
-			behind, rest = []string{" ", "\t"}, false
+		case text, blanks, choice:
+			behind, rest = pc.begins(), false
 		case optional:
 			if err := c.follow(pc.group, behind, rest); err != nil {
 				return err
 			}
-			first := []string{pc.group[0].text}
-			if pc.group[0].kind == blanks {
-				first = []string{" ", "\t"}
-			}
-			behind = append(first, behind...)
+			behind = append(slices.Clone(pc.group[0].begins()), behind...)
 		default:
 			pc.ends, pc.rest = behind, rest
-			if len(behind) == 0 && !rest && pc.kind <= word {
+			if len(behind) == 0 && !rest && pc.kind == word {
+				pc.ends, pc.rest = []string{" ", "\t"}, true
+			} else if len(behind) == 0 && !rest && pc.kind < word {
 				return fmt.Errorf("two fields without text between them")
 			}
 			behind, rest = nil, false

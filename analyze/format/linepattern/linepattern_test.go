@@ -53,6 +53,8 @@ func TestPatternsTakeLinesApart(t *testing.T) {
 		{"{t:int}{? {z:zone}} [{m}]", "1 CEST [x]", "t=1 z=CEST m=x"},
 		{"{t:int}{? {z:zone}} [{m}]", "1 -03 [x]", "t=1 z=-03 m=x"},
 		{"{t:int}{? {z:zone}} [{m}]", "1 [x]", "t=1 m=x"},
+		{"v {v:word}{_}", "v 1.2 x", "v=1.2"},
+		{"v {v:word}{_}", "v 1.2", "v=1.2"},
 		{"{n:int}", "-5", "n=-5"},
 		{"{n:int}", "-", "no"},
 		{"", "", ""},
