@@ -143,6 +143,9 @@ func TestPatternsOfEveryMapAreGood(t *testing.T) {
 		}
 	}
 	for program, m := range servicesByProgram {
+		if (m.special == nil) != (len(m.lists) > 0) {
+			t.Errorf("%s has both rules and a reader, or none", program)
+		}
 		for _, list := range m.lists {
 			if len(list.rules()) == 0 {
 				t.Errorf("%s has an empty list of rules", program)

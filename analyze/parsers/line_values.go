@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/linepattern"
+	"github.com/exhibit-dfir/exhibit/analyze/format/sysmon"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
@@ -44,6 +45,7 @@ type lineValues struct {
 	out     *timeline.Appender
 	fields  linepattern.Fields
 	scratch []byte
+	event   sysmon.Event
 	peers   map[string]string // addresses by how they were written; "": it is none
 }
 
@@ -122,6 +124,9 @@ func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
 		w.out.Attr(t.name, cutText(v))
 	case c.Int != nil:
 		if n, ok := parseInt(v); ok && n >= 0 {
+			if was := *c.Int(ev); was != timeline.None && was != n {
+				w.out.AttrInt(w.out.Join("writer_", t.name), was)
+			}
 			*c.Int(ev) = n
 		} else {
 			w.out.Attr(t.name+"_text", cutText(v))

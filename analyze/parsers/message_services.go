@@ -13,6 +13,7 @@ type serviceMessages struct {
 	dataType string
 	programs []string
 	lists    []*ruleSet
+	special  func(*lineValues, *timeline.Event, []byte) bool // instead of lists
 }
 
 func messages(dataType string, programs []string, lists ...[]lineRule) *serviceMessages {
@@ -37,7 +38,7 @@ const (
 )
 
 var serviceTypes = []string{
-	mailMessage, ftpMessage, dnsMessage, webMessage, databaseMessage, sambaMessage, fail2banMessage, snoopyMessage,
+	mailMessage, ftpMessage, dnsMessage, webMessage, databaseMessage, sambaMessage, fail2banMessage, snoopyMessage, sysmonMessage,
 }
 
 // servicesByProgram has every service under the names of its programs, without
@@ -47,7 +48,7 @@ var servicesByProgram = func() map[string]*serviceMessages {
 	for _, m := range [...]*serviceMessages{
 		postfixMessages, dovecotMessages, sendmailMessages, eximMessages, cyrusMessages, courierMessages,
 		proftpdMessages, pureftpdMessages, vsftpdMessages, wuftpdMessages,
-		namedMessages, haproxyMessages, mysqlMessages, sambaMessages, fail2banMessages, snoopyMessages, netfilterMessages,
+		namedMessages, haproxyMessages, mysqlMessages, sambaMessages, fail2banMessages, snoopyMessages, netfilterMessages, sysmonMessages,
 	} {
 		for _, program := range m.programs {
 			by[program] = m
@@ -71,6 +72,9 @@ func serviceOf(program []byte) *serviceMessages {
 // read puts what a message states into the open event and reports whether it
 // has a known form.
 func (m *serviceMessages) read(ev *timeline.Event, w *lineValues, message []byte) bool {
+	if m.special != nil {
+		return m.special(w, ev, message)
+	}
 	known := false
 	for _, list := range m.lists {
 		known = w.apply(ev, list.rules(), message) || known

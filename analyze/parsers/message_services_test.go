@@ -20,6 +20,7 @@ func TestMessagesOfServicesInTheJournal(t *testing.T) {
 		{"postfix/smtpd", "smtpd", "warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: x, sasl_username=admin", "user-login", "admin", "203.0.113.9", ""},
 		{"kernel", "", "FINAL_REJECT: IN=eth0 OUT= MAC=x SRC=203.0.113.20 DST=10.0.0.6 LEN=60 TOS=0x00 PROTO=UDP SPT=53 DPT=5353 LEN=40", "connection-blocked", "root", "203.0.113.20", ""},
 		{"smbd_audit", "logger", "bob|203.0.113.17|unlinkat|ok|/srv/a", "file-deleted", "bob", "203.0.113.17", "logger"},
+		{"sysmon", "sysmon", `<Event><System><Provider Name="Linux-Sysmon"/><EventID>3</EventID></System><EventData><Data Name="User">www-data</Data><Data Name="SourceIp">203.0.113.30</Data></EventData></Event>`, "connection", "www-data", "203.0.113.30", ""},
 		{"vsftpd", "vsftpd", "something else", "", "root", "", ""},
 	} {
 		out := timeline.NewAppender(t.Context(), timeline.SinkFunc(func(context.Context, *timeline.Batch) error { return nil }), &timeline.Source{}, "test", 1)

@@ -25,8 +25,8 @@ import (
 //
 // The host name in a line is the sender's word. Messages of login,
 // privilege, account and service programs are read by package authmsg; those
-// of mail, FTP, DNS, web and database servers, Samba, Fail2ban, Snoopy and the
-// packet filter by the tables of serviceMessages.
+// of mail, FTP, DNS, web and database servers, Samba, Fail2ban, Snoopy, Sysmon
+// for Linux and the packet filter by the tables of serviceMessages.
 var linuxSyslog = register(analyze.Parser{
 	Name:    "linux_syslog",
 	Doc:     "lines of syslog files: RFC 3164, RFC 5424 and RFC 3339 forms",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,9 @@ func lineWitness(r row) error {
 	if !bytes.Contains(lines[0], []byte(r.ev.TSRaw)) {
 		return fmt.Errorf("its first line has no time %q", r.ev.TSRaw)
 	}
+	if r.ev.DataType == "syslog:sysmon" && r.ev.EventCode != "" {
+		return r.sysmon(lines[0])
+	}
 	message := plain(r.ev, r.ev.Message)
 	if len(message) < cutMessage {
 		for i, want := range bytes.Split(message, []byte("\n")) {
@@ -147,6 +151,20 @@ func lineWitness(r row) error {
 		texts = append(texts, strconv.FormatInt(r.ev.PID, 10))
 	}
 	return r.holds(texts...)
+}
+
+// sysmon asks for the number and the values of an event of Sysmon, whose
+// message is made of them, in the XML of its line.
+func (r row) sysmon(line []byte) error {
+	text := []byte(html.UnescapeString(string(line)))
+	record, _ := r.ev.Attr("event_record_id")
+	want := []string{"<EventID>" + r.ev.EventCode + "</EventID>", "<EventRecordID>" + record + "</EventRecordID>", r.ev.Exe, r.ev.Cmdline, r.ev.File, r.ev.DstIP}
+	for _, s := range want {
+		if !bytes.Contains(text, plain(r.ev, s)) {
+			return fmt.Errorf("%q is not there", s)
+		}
+	}
+	return nil
 }
 
 // squeeze writes runs of blanks as one: messages are trimmed.
