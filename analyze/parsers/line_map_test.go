@@ -107,6 +107,20 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"linux/fail2ban/fail2ban/wuftpd", linuxSyslog, 3, 1, 3, 3},
 		{"linux/fail2ban/fail2ban/named-refused", linuxSyslog, 15, 0, 15, 9}, // six lines are not of syslog
 		{"linux/fail2ban/fail2ban/haproxy-http-auth", linuxSyslog, 4, 1, 3, 3},
+		{"web/atlassian/plaso/atlassian-bitbucket.log", javaLog, 6, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-confluence.log", javaLog, 4, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-bitbucket-access.log", bitbucketAccess, 8, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-bitbucket-audit.log", bitbucketAudit, 5, 0, 0, 0},
+		{"web/atlassian/plaso/confluence_access.log", confluenceAccess, 3, 0, 0, 0},
+		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", javaLog, 1000, 0, 0, 0},
+		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", javaLog, 1000, 0, 0, 0},
+		{"linux/hub_linux/hub/openvpn.log", openvpnLog, 24, 0, 0, 0},
+		{"web/hub_web/hub/nextcloud-logs.log", nextcloudLog, 5, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/openvpn", linuxSyslog, 20, 1, 8, 8},
+		{"linux/fail2ban/fail2ban/webmin-auth", linuxSyslog, 3, 1, 3, 3},
+		{"linux/fail2ban/fail2ban/roundcube-auth", linuxSyslog, 10, 2, 10, 2}, // the others imitate an address or are of another log
+		{"linux/hub_linux/hub/pf-logs.log", linuxSyslog, 9, 0, 0, 0},
+		{"linux/hub_linux/hub/proxmox-logs.log", linuxSyslog, 21, 1, 0, 0},
 		{"linux/postgresql/plaso/postgresql.log", postgresqlLog, 20, 0, 0, 0},
 		{"linux/hub_linux/hub/pgsql-logs.log", postgresqlLog, 6, 0, 0, 0},
 		{"linux/hub_linux/hub/mongodb-logs.log", mongodbLog, 2, 0, 0, 0},
@@ -136,7 +150,7 @@ func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/my
 
 // Patterns are compiled when they are first needed; here all of them are.
 func TestPatternsOfEveryMapAreGood(t *testing.T) {
-	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap} {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, javaMap, confluenceAccessMap, openvpnMap} {
 		m.prepare()
 		if len(m.ready) == 0 {
 			t.Errorf("%s has no forms", m.dataType)
@@ -167,3 +181,19 @@ func TestCloudInit(t *testing.T) { parsertest.Run(t, cloudInit, "testdata/cloud_
 func TestSambaLog(t *testing.T) { parsertest.Run(t, sambaLog, "testdata/samba_log") }
 
 func TestNamedLog(t *testing.T) { parsertest.Run(t, namedLog, "testdata/named_log") }
+
+func TestJavaLog(t *testing.T) { parsertest.Run(t, javaLog, "testdata/java_log") }
+
+func TestBitbucketAccess(t *testing.T) {
+	parsertest.Run(t, bitbucketAccess, "testdata/bitbucket_access")
+}
+
+func TestBitbucketAudit(t *testing.T) { parsertest.Run(t, bitbucketAudit, "testdata/bitbucket_audit") }
+
+func TestConfluenceAccess(t *testing.T) {
+	parsertest.Run(t, confluenceAccess, "testdata/confluence_access")
+}
+
+func TestOpenVPNLog(t *testing.T) { parsertest.Run(t, openvpnLog, "testdata/openvpn_log") }
+
+func TestNextcloudLog(t *testing.T) { parsertest.Run(t, nextcloudLog, "testdata/nextcloud_log") }

@@ -34,11 +34,14 @@ const (
 	sambaMessage    = "syslog:samba"
 	fail2banMessage = "syslog:fail2ban"
 	snoopyMessage   = "syslog:snoopy"
+	vpnMessage      = "syslog:vpn"
+	firewallMessage = "syslog:firewall"
 	kernelMessage   = "syslog:kernel" // of package authmsg, too
 )
 
 var serviceTypes = []string{
 	mailMessage, ftpMessage, dnsMessage, webMessage, databaseMessage, sambaMessage, fail2banMessage, snoopyMessage, sysmonMessage,
+	vpnMessage, firewallMessage,
 }
 
 // servicesByProgram has every service under the names of its programs, without
@@ -49,6 +52,7 @@ var servicesByProgram = func() map[string]*serviceMessages {
 		postfixMessages, dovecotMessages, sendmailMessages, eximMessages, cyrusMessages, courierMessages,
 		proftpdMessages, pureftpdMessages, vsftpdMessages, wuftpdMessages,
 		namedMessages, haproxyMessages, mysqlMessages, sambaMessages, fail2banMessages, snoopyMessages, netfilterMessages, sysmonMessages,
+		openvpnMessages, filterlogMessages, webLoginMessages,
 	} {
 		for _, program := range m.programs {
 			by[program] = m
@@ -62,6 +66,9 @@ var servicesByProgram = func() map[string]*serviceMessages {
 func serviceOf(program []byte) *serviceMessages {
 	if bytes.HasPrefix(program, []byte("postfix")) && bytes.IndexByte(program, '/') > 0 {
 		return postfixMessages
+	}
+	if bytes.HasPrefix(program, []byte("ovpn-")) {
+		return openvpnMessages // ovpn-INSTANCE, as Debian's service names it
 	}
 	if i := bytes.LastIndexByte(program, '/'); i >= 0 {
 		program = program[i+1:]
@@ -191,4 +198,39 @@ var sambaMessages = messages(sambaMessage, []string{"smbd_audit", "smbd"}, []lin
 	{in: "operation", pattern: "{_:=pwrite|pwrite_send|pwrite_recv|write}", action: "file-written"},
 	{in: "operation", pattern: "{_:=connect}", action: "share-connected", category: "network"},
 	{in: "operation", pattern: "{_:=disconnect}", action: "share-disconnected", category: "network"},
+})
+
+// openvpnMessages are those of OpenVPN in syslog.
+var openvpnMessages = messages(vpnMessage, []string{"openvpn"}, openvpnRules)
+
+// filterlogMessages are the packets that pfSense and OPNsense log.
+//
+// Format: Netgate documentation, "Raw Filter Log Format".
+var filterlogMessages = messages(firewallMessage, []string{"filterlog"}, []lineRule{
+	{pattern: filterlogHead + ",4,{_},{_},{_},{_},{_},{_},{_},{protocol:=tcp|udp},{_},{src_ip},{dst_ip},{src_port:int},{dst_port:int},{_}"},
+	{pattern: filterlogHead + ",4,{_},{_},{_},{_},{_},{_},{_},{protocol},{_},{src_ip},{dst_ip},{_}"},
+	{pattern: filterlogHead + ",6,{_},{_},{_},{protocol:=tcp|udp|TCP|UDP},{_},{_},{src_ip},{dst_ip},{src_port:int},{dst_port:int},{_}"},
+	{pattern: filterlogHead + ",6,{_},{_},{_},{protocol},{_},{_},{src_ip},{dst_ip},{_}"},
+}, []lineRule{
+	{in: "verdict", pattern: "{_:=block|reject}", action: "connection-blocked", category: "network", outcome: "failure"},
+	{in: "verdict", pattern: "pass", action: "connection-allowed", category: "network", outcome: "success"},
+	{in: "verdict", pattern: "{_}", action: "packet-logged", category: "network"},
+})
+
+const filterlogHead = "{rule},{_},{_},{tracker},{in_interface},{reason},{verdict},{direction:=in|out}"
+
+// webLoginMessages are the logins to web applications for administration and
+// mail: Proxmox, Webmin, Roundcube.
+//
+// Format: Proxmox VE, PVE/API2/AccessControl.pm; Webmin, miniserv.pl;
+// Roundcube, rcube_imap.php, which writes the client's word for the account in
+// front of the address: where " from " stands twice, the address is not taken.
+var webLoginMessages = messages(webMessage, []string{"pvedaemon", "pveproxy", "webmin", "roundcube"}, []lineRule{
+	{pattern: "authentication failure; rhost={src_ip} user={user} msg={reason}", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "<{_}> successful auth for user '{user:last}'", action: "user-login", category: "authentication", outcome: "success"},
+	{pattern: "Invalid login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "Non-existent login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "Successful login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "success"},
+	{pattern: "IMAP Error: Login failed for {user} from {src_ip}. {reason}", action: "user-login", category: "authentication", outcome: "failure", once: " from "},
+	{pattern: "IMAP Error: Login failed for {user} from {src_ip:addr}", action: "user-login", category: "authentication", outcome: "failure", once: " from "},
 })

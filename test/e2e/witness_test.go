@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,60 +22,66 @@ type witness func(row) error
 
 // witnesses has one for every parser of the shelf.
 var witnesses = map[string]witness{
-	"aws_cloudtrail":   jsonWitness,
-	"azure_activity":   jsonWitness,
-	"azure_gateway":    jsonWitness,
-	"gcp_log":          jsonWitness,
-	"m365_audit":       jsonWitness,
-	"kubernetes_audit": jsonWitness,
-	"suricata_eve":     jsonWitness,
-	"docker_log":       jsonWitness,
-	"falco":            jsonWitness,
-	"osquery_results":  jsonWitness,
-	"caddy_access":     jsonWitness,
-	"apt_history":      packageWitness,
-	"bash_history":     historyWitness,
-	"dpkg_log":         packageWitness,
-	"fs_records":       fileRecordWitness,
-	"linux_audit":      auditWitness,
-	"linux_journal":    journalWitness,
-	"linux_lastlog":    lastlogWitness,
-	"linux_syslog":     lineWitness,
-	"linux_utmp":       utmpWitness,
-	"live_modules":     moduleWitness,
-	"live_mounts":      mountWitness,
-	"live_processes":   processWitness,
-	"live_sockets":     socketWitness,
-	"net_pcap":         packetWitness,
-	"aws_elb":          lineWitness,
-	"aws_s3_access":    lineWitness,
-	"aws_vpc_flow":     lineWitness,
-	"squid_access":     lineWitness,
-	"w3c_log":          lineWitness,
-	"apache_error":     lineWitness,
-	"nginx_error":      lineWitness,
-	"tomcat_log":       lineWitness,
-	"postgresql_log":   lineWitness,
-	"postgresql_csv":   valueWitness,
-	"postgresql_json":  jsonWitness,
-	"mysql_error":      lineWitness,
-	"mysql_general":    lineWitness,
-	"mysql_slow":       lineWitness,
-	"redis_log":        lineWitness,
-	"mongodb_log":      jsonWitness,
-	"vsftpd_log":       lineWitness,
-	"xferlog":          lineWitness,
-	"exim_log":         lineWitness,
-	"fail2ban_log":     lineWitness,
-	"cloud_init":       lineWitness,
-	"samba_log":        lineWitness,
-	"named_log":        lineWitness,
-	"text_timestamped": lineWitness,
-	"web_access":       lineWitness,
-	"windows_evtx":     evtxWitness,
-	"zeek_json":        jsonWitness,
-	"zeek_tsv":         tabWitness,
-	"zsh_history":      zshWitness,
+	"aws_cloudtrail":    jsonWitness,
+	"azure_activity":    jsonWitness,
+	"azure_gateway":     jsonWitness,
+	"gcp_log":           jsonWitness,
+	"m365_audit":        jsonWitness,
+	"kubernetes_audit":  jsonWitness,
+	"suricata_eve":      jsonWitness,
+	"docker_log":        jsonWitness,
+	"falco":             jsonWitness,
+	"osquery_results":   jsonWitness,
+	"caddy_access":      jsonWitness,
+	"apt_history":       packageWitness,
+	"bash_history":      historyWitness,
+	"dpkg_log":          packageWitness,
+	"fs_records":        fileRecordWitness,
+	"linux_audit":       auditWitness,
+	"linux_journal":     journalWitness,
+	"linux_lastlog":     lastlogWitness,
+	"linux_syslog":      lineWitness,
+	"linux_utmp":        utmpWitness,
+	"live_modules":      moduleWitness,
+	"live_mounts":       mountWitness,
+	"live_processes":    processWitness,
+	"live_sockets":      socketWitness,
+	"net_pcap":          packetWitness,
+	"aws_elb":           lineWitness,
+	"aws_s3_access":     lineWitness,
+	"aws_vpc_flow":      lineWitness,
+	"squid_access":      lineWitness,
+	"w3c_log":           lineWitness,
+	"apache_error":      lineWitness,
+	"nginx_error":       lineWitness,
+	"tomcat_log":        lineWitness,
+	"postgresql_log":    lineWitness,
+	"postgresql_csv":    valueWitness,
+	"postgresql_json":   jsonWitness,
+	"mysql_error":       lineWitness,
+	"mysql_general":     lineWitness,
+	"mysql_slow":        lineWitness,
+	"redis_log":         lineWitness,
+	"mongodb_log":       jsonWitness,
+	"vsftpd_log":        lineWitness,
+	"xferlog":           lineWitness,
+	"exim_log":          lineWitness,
+	"fail2ban_log":      lineWitness,
+	"cloud_init":        lineWitness,
+	"samba_log":         lineWitness,
+	"named_log":         lineWitness,
+	"java_log":          lineWitness,
+	"bitbucket_access":  lineWitness,
+	"bitbucket_audit":   lineWitness,
+	"confluence_access": lineWitness,
+	"openvpn_log":       lineWitness,
+	"nextcloud_log":     jsonWitness,
+	"text_timestamped":  lineWitness,
+	"web_access":        lineWitness,
+	"windows_evtx":      evtxWitness,
+	"zeek_json":         jsonWitness,
+	"zeek_tsv":          tabWitness,
+	"zsh_history":       zshWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.
@@ -146,11 +154,26 @@ func lineWitness(r row) error {
 			}
 		}
 	}
-	texts := []string{r.ev.SrcIP}
+	var texts []string
+	if !r.hasAddress(r.ev.SrcIP) {
+		return fmt.Errorf("the address %q is not there", r.ev.SrcIP)
+	}
 	if r.ev.DataType != "text:line" && r.ev.PID != timeline.None {
 		texts = append(texts, strconv.FormatInt(r.ev.PID, 10))
 	}
 	return r.holds(texts...)
+}
+
+// hasAddress reports whether an address stands in the record, in the form of
+// the row or in a longer one.
+func (r row) hasAddress(want string) bool {
+	if want == "" || bytes.Contains(r.rec, []byte(want)) {
+		return true
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(string(r.rec), func(c rune) bool { return strings.ContainsRune(" |,[]()\"'\n", c) }), func(word string) bool {
+		a, err := netip.ParseAddr(word)
+		return err == nil && a.Unmap().String() == want
+	})
 }
 
 // sysmon asks for the number and the values of an event of Sysmon, whose

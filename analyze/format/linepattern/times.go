@@ -20,6 +20,8 @@ var timeForms = map[string]timeForm{
 	"day":   dayTime,   // [Thu, ]14 Oct 2021 15:24:12.023984[ UTC| +0200] (Redis, RFC 5322)
 	"noon":  noonTime,  // May 14, 2024 9:30:00 AM (java.util.logging)
 	"month": monthTime, // 1231 23:59:59.000001: mmdd, no year (glog)
+	"iso":   isoTime,   // 2022-07-12 01:08:59,489: what of logtime's forms has the year first
+	"milli": milliTime, // 1400681361906: milliseconds since 1970 UTC
 	"epoch": epochTime, // 1286536309.450: seconds since 1970 UTC, with a fraction or not
 }
 
@@ -31,6 +33,26 @@ func ctime(b []byte, t *logtime.Stamp) int {
 		return n
 	}
 	return 0
+}
+
+func isoTime(b []byte, t *logtime.Stamp) int {
+	if len(b) < 5 || b[4] != '-' {
+		return 0
+	}
+	return logtime.Parse(b, t)
+}
+
+// milliTime takes 13 digits: from 2001 to 2286.
+func milliTime(b []byte, t *logtime.Stamp) int {
+	s := scanner{b: b, ok: true}
+	s.digits(13, 14)
+	if !s.ok || s.at != 13 || epochTime(b[:10], t) != 10 {
+		return 0
+	}
+	s.at = 10
+	s.b = b[:13]
+	s.fraction(t)
+	return 13
 }
 
 // scanner reads the parts of a time.
