@@ -33,14 +33,14 @@ import (
 // _SYSTEMD_UNIT, _AUDIT_SESSION, _TRANSPORT and MESSAGE_ID go to their
 // columns; _SOURCE_REALTIME_TIMESTAMP to attr source_realtime, the monotonic
 // clock (µs) to attr monotonic; every other field to an attribute of its own
-// name, repeated fields repeatedly. Messages of login, privilege, account and
-// service programs are read by package authmsg. The sender chooses
+// name, repeated fields repeatedly. Messages are read as those of linux_syslog
+// are. The sender chooses
 // SYSLOG_IDENTIFIER: where the kernel's _COMM names another program, attr
 // identifier_not_confirmed says so, unless the unit confirms it.
 var linuxJournal = register(analyze.Parser{
 	Name:    "linux_journal",
 	Doc:     "journal files of systemd-journald, unlinked entries included",
-	Version: 1,
+	Version: 2,
 	Family:  "journal",
 	Types:   []string{"systemd:journal"},
 	Match:   func(_ *evidence.Item, head []byte) bool { return journal.IsJournal(head) },
@@ -63,7 +63,7 @@ func parseJournal(_ context.Context, src *analyze.Source, out *timeline.Appender
 	if err != nil {
 		return err
 	}
-	j := journalEvents{out: out, host: src.Host, users: map[string]string{}}
+	j := journalEvents{out: out, host: src.Host, users: map[string]string{}, values: newLineValues(out)}
 	for {
 		e, err := r.Next()
 		j.damage(r.Damage())
@@ -85,6 +85,7 @@ type journalEvents struct {
 	// Of the entry at hand.
 	message, program, comm, unit []byte
 	said                         authmsg.Fields
+	values                       lineValues
 	boot                         [32]byte
 	scratch                      []byte
 }
@@ -281,10 +282,11 @@ func (j *journalEvents) interpret(ev *timeline.Event) {
 	if len(j.message) == 0 || len(program) == 0 {
 		return
 	}
-	if !authmsg.Parse(program, cutText(j.message), &j.said) {
+	if authmsg.Parse(program, cutText(j.message), &j.said) {
+		applyMessage(ev, j.out, &j.said)
+	} else if m := serviceOf(program); m == nil || !m.read(ev, &j.values, cutText(j.message)) {
 		return
 	}
-	applyMessage(ev, j.out, &j.said)
 	// A short-lived child (cron's shell) may have another name by the time
 	// journald looks; its service is then the witness.
 	if j.comm != nil && !sameProgram(program, j.comm) && !sameProgram(program, []byte(strings.TrimSuffix(service, ".service"))) {

@@ -35,6 +35,11 @@ type jsonMap struct {
 	columns []jsonColumn
 	rules   []jsonRule // every one that fits applies, in this order
 	message []string   // paths whose values, in this order, make the message
+
+	// local: times without a zone, and with an abbreviation that has more than
+	// one meaning, are in the host's zone, not UTC.
+	local   bool
+	meaning *ruleSet // reads the message
 }
 
 // jsonTime is a time and its form: "" for text, else the unit since 1970. desc
@@ -98,6 +103,9 @@ func (m *jsonMap) matches(_ *evidence.Item, head []byte) bool {
 
 func (m *jsonMap) parse(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
 	e := jsonEvents{jsonMap: m, out: out, host: src.Host, at: map[string]int{}}
+	if m.meaning != nil {
+		e.lines = newLineValues(out)
+	}
 	r := jsonl.NewRecords(src, m.records, jsonRecordMax)
 	for {
 		rec, off, err := r.Next()
@@ -134,6 +142,7 @@ type jsonEvents struct {
 	paths   []byte
 	more    bool // the record has more members than are read
 	message []byte
+	lines   lineValues
 }
 
 func (e *jsonEvents) event(rec []byte, off int64) {
@@ -178,6 +187,9 @@ func (e *jsonEvents) event(rec []byte, off int64) {
 		e.apply(ev, &r)
 	}
 	ev.Message = e.text()
+	if e.meaning != nil {
+		e.lines.apply(ev, e.meaning.rules(), bytes.TrimRight(e.message, "\r\n"))
+	}
 }
 
 // flatten reads one value, whose path is prefix.
@@ -314,14 +326,29 @@ func (e *jsonEvents) instant(ev *timeline.Event, t jsonTime, v []byte) (ns int64
 		return ns, prec, ok
 	}
 	var s logtime.Stamp
-	if n := logtime.Parse(v, &s); n == 0 || s.Year == 0 {
+	n := logtime.Parse(v, &s)
+	if n == 0 || s.Year == 0 {
 		return 0, "", false
+	}
+	if e.local {
+		applyZone(ev, &s, bytes.TrimSpace(v[n:]), e.host.Zone)
 	}
 	sec, ok := s.Wall(s.Year)
 	if !ok || sec > math.MaxInt64/1_000_000_001 || sec < math.MinInt64/1_000_000_001 {
 		return 0, "", false
 	}
 	ev.TZSrc = timeline.ZoneFormat
+	if e.local && !s.Zoned {
+		in := logtime.NewClock(e.host.Zone).Instant(sec)
+		ev.TZSrc, ev.TZOff = e.host.ZoneSrc, in.Offset/60
+		if in.Last != in.Unix {
+			ev.TSLo, ev.TSHi = in.Unix*1e9+int64(s.Nanos), in.Last*1e9+int64(s.Nanos)
+		}
+		if in.Last != in.Unix || in.Gap || e.host.ZoneSrc == timeline.ZoneAssumed {
+			ev.Flags |= timeline.InferredTime
+		}
+		return in.Unix*1e9 + int64(s.Nanos), precisionOf(s.Digits), true
+	}
 	if s.Zoned {
 		ev.TZSrc, ev.TZOff = timeline.ZoneInRecord, int64(s.Offset/60)
 		sec -= int64(s.Offset)

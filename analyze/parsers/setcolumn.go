@@ -50,12 +50,22 @@ func setColumn(ev *timeline.Event, out *timeline.Appender, column string, v []by
 // setAddress reads an address, with or without a port.
 func setAddress(out *timeline.Appender, ip *string, port *int64, v []byte) {
 	s := strings.TrimPrefix(string(v), `\\`)
-	if a, err := netip.ParseAddr(s); err == nil {
-		*ip = out.Str(a.Unmap().WithZone("").String())
+	if a := canonicalAddress([]byte(s)); a != "" {
+		*ip = out.Str(a)
 	} else if ap, err := netip.ParseAddrPort(s); err == nil {
 		*ip = out.Str(ap.Addr().Unmap().WithZone("").String())
 		*port = int64(ap.Port())
 	}
+}
+
+// canonicalAddress returns an address in the form in which columns have it,
+// "" where v is none.
+func canonicalAddress(v []byte) string {
+	a, err := netip.ParseAddr(string(v))
+	if err != nil {
+		return ""
+	}
+	return a.Unmap().WithZone("").String()
 }
 
 // digestOf returns a SHA-256 in lower case: alone, or after its name in

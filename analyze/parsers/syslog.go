@@ -24,16 +24,18 @@ import (
 //	          host's), severity, facility, msgid, structured_data, repeated
 //
 // The host name in a line is the sender's word. Messages of login,
-// privilege, account and service programs are read by package authmsg.
+// privilege, account and service programs are read by package authmsg; those
+// of mail, FTP, DNS, web and database servers, Samba, Fail2ban, Snoopy, Sysmon
+// for Linux and the packet filter by the tables of serviceMessages.
 var linuxSyslog = register(analyze.Parser{
 	Name:    "linux_syslog",
 	Doc:     "lines of syslog files: RFC 3164, RFC 5424 and RFC 3339 forms",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
-	Types: []string{
+	Types: append([]string{
 		authmsg.Line, authmsg.Sshd, authmsg.Sudo, authmsg.Su, authmsg.Cron,
 		authmsg.Account, authmsg.Systemd, authmsg.Kernel, authmsg.Login,
-	},
+	}, serviceTypes...),
 	Match: matchSyslog,
 	Parse: parseSyslog,
 })
@@ -68,6 +70,10 @@ func isSyslog(r *syslog.Record) bool {
 		return true
 	case syslog.LastRepeated(r.Message) > 0, bytes.HasPrefix(r.Message, []byte("-- MARK --")):
 		return true
+	case bytes.IndexByte(r.Program, '@') >= 0 && bytes.Contains(r.Program, []byte(":[")):
+		return false // PostgreSQL's "HOST(PORT):USER@DATABASE:[PID]:LEVEL:"
+	case bytes.HasPrefix(r.Program, []byte("[")):
+		return false // PostgreSQL's "[PID]: [LINE-1]"
 	case r.Program == nil:
 		return r.Priority != syslog.None
 	}
@@ -95,7 +101,7 @@ func parseSyslog(_ context.Context, src *analyze.Source, out *timeline.Appender)
 	if err != nil {
 		return err
 	}
-	p := syslogEvents{out: out, host: src.Host, times: times, records: newTextRecords(out)}
+	p := syslogEvents{out: out, host: src.Host, times: times, records: newTextRecords(out), values: newLineValues(out)}
 	lines := textline.NewReader(content)
 	for lines.Next() {
 		p.records.damage(lines)
@@ -124,6 +130,7 @@ type syslogEvents struct {
 	records textRecords
 	rec     syslog.Record
 	said    authmsg.Fields
+	values  lineValues
 }
 
 func (p *syslogEvents) event(l *textline.Reader) {
@@ -177,6 +184,10 @@ func (p *syslogEvents) interpret(ev *timeline.Event) {
 	known := authmsg.Parse(p.rec.Program, msg, &p.said)
 	ev.DataType = p.said.DataType
 	if !known {
+		if m := serviceOf(p.rec.Program); m != nil {
+			ev.DataType = m.dataType
+			m.read(ev, &p.values, msg)
+		}
 		return
 	}
 	applyMessage(ev, out, &p.said)

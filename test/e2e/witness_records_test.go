@@ -209,3 +209,20 @@ func snapWitness(r row) error {
 	}
 	return r.holds(r.ev.Unit)
 }
+
+// valueWitness is that of logs whose messages are values in quotes, which are
+// doubled there.
+func valueWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	if r.ev.TSRaw == "" || !bytes.HasPrefix(r.rec, []byte(r.ev.TSRaw)) {
+		return fmt.Errorf("it does not begin with the time %q", r.ev.TSRaw)
+	}
+	undoubled := bytes.ReplaceAll(r.rec, []byte(`""`), []byte(`"`))
+	message := bytes.ReplaceAll(plain(r.ev, r.ev.Message), []byte(`""`), []byte(`"`))
+	if len(message) < cutMessage && !bytes.Contains(undoubled, message) {
+		return fmt.Errorf("%q is not there", message)
+	}
+	return r.holds(r.ev.SrcIP, r.ev.User)
+}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,58 +22,87 @@ type witness func(row) error
 
 // witnesses has one for every parser of the shelf.
 var witnesses = map[string]witness{
-	"aws_cloudtrail":   jsonWitness,
-	"azure_activity":   jsonWitness,
-	"azure_gateway":    jsonWitness,
-	"gcp_log":          jsonWitness,
-	"m365_audit":       jsonWitness,
+	"aws_cloudtrail": jsonWitness,
+	"azure_activity": jsonWitness,
+	"azure_gateway": jsonWitness,
+	"gcp_log": jsonWitness,
+	"m365_audit": jsonWitness,
 	"kubernetes_audit": jsonWitness,
-	"sqlite_wal":       logWitness,
-	"suricata_eve":     jsonWitness,
-	"docker_config":    jsonWitness,
-	"docker_log":       jsonWitness,
-	"falco":            jsonWitness,
-	"osquery_results":  jsonWitness,
-	"caddy_access":     jsonWitness,
-	"apt_history":      packageWitness,
-	"at_job":           stateWitness,
-	"bash_history":     historyWitness,
-	"cri_log":          criWitness,
-	"cron_table":       stateWitness,
-	"dnf_history":      dnfWitness,
-	"dnf_log":          lineWitness,
-	"dpkg_log":         packageWitness,
-	"fish_history":     fishWitness,
-	"fs_records":       fileRecordWitness,
-	"less_history":     promptWitness,
-	"linux_audit":      auditWitness,
-	"linux_journal":    journalWitness,
-	"linux_lastlog":    lastlogWitness,
-	"linux_lastlog2":   cellWitness(1e9),
-	"linux_startup":    stateWitness,
-	"linux_syslog":     lineWitness,
-	"linux_utmp":       utmpWitness,
-	"linux_wtmpdb":     cellWitness(1e3),
-	"live_modules":     moduleWitness,
-	"live_mounts":      mountWitness,
-	"live_processes":   processWitness,
-	"live_sockets":     socketWitness,
-	"net_pcap":         packetWitness,
-	"pacman_log":       lineWitness,
-	"podman_events":    jsonWitness,
-	"program_history":  promptWitness,
-	"snap_state":       snapWitness,
-	"systemd_unit":     stateWitness,
+	"sqlite_wal": logWitness,
+	"suricata_eve": jsonWitness,
+	"docker_config": jsonWitness,
+	"docker_log": jsonWitness,
+	"falco": jsonWitness,
+	"osquery_results": jsonWitness,
+	"caddy_access": jsonWitness,
+	"apt_history": packageWitness,
+	"at_job": stateWitness,
+	"bash_history": historyWitness,
+	"cri_log": criWitness,
+	"cron_table": stateWitness,
+	"dnf_history": dnfWitness,
+	"dnf_log": lineWitness,
+	"dpkg_log": packageWitness,
+	"fish_history": fishWitness,
+	"fs_records": fileRecordWitness,
+	"less_history": promptWitness,
+	"linux_audit": auditWitness,
+	"linux_journal": journalWitness,
+	"linux_lastlog": lastlogWitness,
+	"linux_lastlog2": cellWitness(1e9),
+	"linux_startup": stateWitness,
+	"linux_syslog": lineWitness,
+	"linux_utmp": utmpWitness,
+	"linux_wtmpdb": cellWitness(1e3),
+	"live_modules": moduleWitness,
+	"live_mounts": mountWitness,
+	"live_processes": processWitness,
+	"live_sockets": socketWitness,
+	"net_pcap": packetWitness,
+	"pacman_log": lineWitness,
+	"podman_events": jsonWitness,
+	"program_history": promptWitness,
+	"snap_state": snapWitness,
+	"systemd_unit": stateWitness,
 	"text_timestamped": lineWitness,
-	"viminfo":          promptWitness,
-	"web_access":       lineWitness,
-	"windows_evtx":     evtxWitness,
-	"yum_history":      dnfWitness,
-	"yum_log":          lineWitness,
-	"zeek_json":        jsonWitness,
-	"zeek_tsv":         tabWitness,
-	"zsh_history":      zshWitness,
-	"zypper_history":   lineWitness,
+	"viminfo": promptWitness,
+	"web_access": lineWitness,
+	"windows_evtx": evtxWitness,
+	"yum_history": dnfWitness,
+	"yum_log": lineWitness,
+	"zeek_json": jsonWitness,
+	"zeek_tsv": tabWitness,
+	"zsh_history": zshWitness,
+	"zypper_history": lineWitness,
+	"aws_elb": lineWitness,
+	"aws_s3_access": lineWitness,
+	"aws_vpc_flow": lineWitness,
+	"squid_access": lineWitness,
+	"w3c_log": lineWitness,
+	"apache_error": lineWitness,
+	"nginx_error": lineWitness,
+	"tomcat_log": lineWitness,
+	"postgresql_log": lineWitness,
+	"postgresql_csv": valueWitness,
+	"postgresql_json": jsonWitness,
+	"mysql_error": lineWitness,
+	"mysql_general": lineWitness,
+	"mysql_slow": lineWitness,
+	"redis_log": lineWitness,
+	"mongodb_log": jsonWitness,
+	"vsftpd_log": lineWitness,
+	"xferlog": lineWitness,
+	"exim_log": lineWitness,
+	"fail2ban_log": lineWitness,
+	"cloud_init": lineWitness,
+	"samba_log": lineWitness,
+	"named_log": lineWitness,
+	"java_log": lineWitness,
+	"bitbucket_access": lineWitness,
+	"bitbucket_audit": lineWitness,
+	"confluence_access": lineWitness,
+	"openvpn_log": lineWitness,
+	"nextcloud_log": jsonWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.
@@ -132,6 +164,9 @@ func lineWitness(r row) error {
 	if !bytes.Contains(lines[0], []byte(r.ev.TSRaw)) {
 		return fmt.Errorf("its first line has no time %q", r.ev.TSRaw)
 	}
+	if r.ev.DataType == "syslog:sysmon" && r.ev.EventCode != "" {
+		return r.sysmon(lines[0])
+	}
 	message := plain(r.ev, r.ev.Message)
 	if len(message) < cutMessage {
 		for i, want := range bytes.Split(message, []byte("\n")) {
@@ -140,7 +175,10 @@ func lineWitness(r row) error {
 			}
 		}
 	}
-	texts := []string{r.ev.SrcIP}
+	var texts []string
+	if !r.hasAddress(r.ev.SrcIP) {
+		return fmt.Errorf("the address %q is not there", r.ev.SrcIP)
+	}
 	if r.ev.DataType != "text:line" && r.ev.PID != timeline.None {
 		texts = append(texts, strconv.FormatInt(r.ev.PID, 10))
 	}
@@ -169,6 +207,30 @@ func criWitness(r row) error {
 	}
 	if len(text) > 0 && len(text) < cutMessage && !bytes.Equal(text, plain(r.ev, r.ev.Message)) {
 		return fmt.Errorf("the text is %q", text)
+}
+
+// hasAddress reports whether an address stands in the record, in the form of
+// the row or in a longer one.
+func (r row) hasAddress(want string) bool {
+	if want == "" || bytes.Contains(r.rec, []byte(want)) {
+		return true
+	}
+	return slices.ContainsFunc(strings.FieldsFunc(string(r.rec), func(c rune) bool { return strings.ContainsRune(" |,[]()\"'\n", c) }), func(word string) bool {
+		a, err := netip.ParseAddr(word)
+		return err == nil && a.Unmap().String() == want
+	})
+}
+
+// sysmon asks for the number and the values of an event of Sysmon, whose
+// message is made of them, in the XML of its line.
+func (r row) sysmon(line []byte) error {
+	text := []byte(html.UnescapeString(string(line)))
+	record, _ := r.ev.Attr("event_record_id")
+	want := []string{"<EventID>" + r.ev.EventCode + "</EventID>", "<EventRecordID>" + record + "</EventRecordID>", r.ev.Exe, r.ev.Cmdline, r.ev.File, r.ev.DstIP}
+	for _, s := range want {
+		if !bytes.Contains(text, plain(r.ev, s)) {
+			return fmt.Errorf("%q is not there", s)
+		}
 	}
 	return nil
 }
