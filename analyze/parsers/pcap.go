@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,17 +12,24 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/communityid"
 	"github.com/exhibit-dfir/exhibit/analyze/format/pcap"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
+// netPcap reads packet captures. A flow points at its first packet, the
+// attributes first_packet and last_packet hold file offsets, and community_id
+// is its Community ID (version 1, seed 0), under which Zeek and Suricata know
+// it. Messages of ICMP that answer each other are one flow. Tunnels (GRE,
+// VXLAN, MPLS, PPPoE) count as flows of their outer addresses.
+//
+// Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, Community ID
+// specification 1.
 var netPcap = register(analyze.Parser{
-	Name: "net_pcap",
-	Doc: "packet captures (pcap, pcapng): flows as spans, DNS messages, TLS server names, HTTP requests; " +
-		"a flow points at its first packet, the attributes first_packet and last_packet hold file offsets; " +
-		"tunnels (GRE, VXLAN, MPLS, PPPoE) count as flows of their outer addresses",
-	Version: 1,
+	Name:    "net_pcap",
+	Doc:     "packet captures (pcap, pcapng): flows as spans, DNS messages, TLS server names, HTTP requests",
+	Version: 2,
 	Family:  "net",
 	Types:   []string{typeFlow, typeDNS, typeTLS, typeHTTP},
 	Match:   func(_ *evidence.Item, head []byte) bool { return pcap.IsCapture(head) },
@@ -134,6 +142,8 @@ type segment struct {
 	syn, ack, fin, rst bool
 	seq                uint32
 	fragment           bool
+	ported             bool // the header with the ports was there
+	oneWay             bool // ICMP that nothing answers
 	payload            []byte
 	wire               int64 // bytes of the IP packet on the wire
 }
@@ -143,6 +153,7 @@ type linkDecoder struct {
 	parser  *gopacket.DecodingLayerParser
 	parser6 *gopacket.DecodingLayerParser // for link types that begin with IP of either version
 	decoded []gopacket.LayerType
+	ppp     bool
 	eth     layers.Ethernet
 	vlan    layers.Dot1Q
 	sll     layers.LinuxSLL
@@ -153,12 +164,14 @@ type linkDecoder struct {
 	ext     layers.IPv6ExtensionSkipper
 	tcp     layers.TCP
 	udp     layers.UDP
+	sctp    layers.SCTP
 	icmp4   layers.ICMPv4
 	icmp6   layers.ICMPv6
 }
 
 // LINKTYPE_ values, https://www.tcpdump.org/linktypes.html.
 const (
+	linkPPP                                                  = 9
 	linkNull, linkEthernet, linkRaw, linkRawBSD, linkRawOpen = 0, 1, 101, 12, 14
 	linkLoop, linkSLL, linkIPv4, linkIPv6, linkSLL2          = 108, 113, 228, 229, 276
 )
@@ -176,7 +189,8 @@ func newLinkDecoder(link uint16) *linkDecoder {
 		first = layers.LayerTypeLinuxSLL2
 	case linkNull, linkLoop:
 		first = layers.LayerTypeLoopback
-	case linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
+	case linkPPP, linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
+		d.ppp = link == linkPPP
 		first, d.parser6 = layers.LayerTypeIPv4, d.chain(layers.LayerTypeIPv6)
 	default:
 		return nil
@@ -187,7 +201,7 @@ func newLinkDecoder(link uint16) *linkDecoder {
 
 func (d *linkDecoder) chain(first gopacket.LayerType) *gopacket.DecodingLayerParser {
 	p := gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.sll2, &d.loop,
-		&d.ip4, &d.ip6, &d.ext, &d.tcp, &d.udp, &d.icmp4, &d.icmp6)
+		&d.ip4, &d.ip6, &d.ext, &d.tcp, &d.udp, &d.sctp, &d.icmp4, &d.icmp6)
 	p.IgnoreUnsupported = true
 	return p
 }
@@ -195,6 +209,9 @@ func (d *linkDecoder) chain(first gopacket.LayerType) *gopacket.DecodingLayerPar
 // decode fills seg from a packet; false means that it carries no IP. What the
 // decoder could not finish keeps the layers before.
 func (d *linkDecoder) decode(data []byte, seg *segment) bool {
+	if d.ppp {
+		data = afterPPP(data)
+	}
 	parser := d.parser
 	if d.parser6 != nil && len(data) > 0 && data[0]>>4 == 6 {
 		parser = d.parser6
@@ -216,21 +233,43 @@ func (d *linkDecoder) decode(data []byte, seg *segment) bool {
 			}
 			found = d.network(seg, d.ip6.SrcIP, d.ip6.DstIP, d.ip6.NextHeader, int64(d.ip6.Length)+40)
 		case layers.LayerTypeTCP:
-			seg.tcp, seg.proto = true, layers.IPProtocolTCP
+			seg.tcp, seg.ported, seg.proto = true, true, layers.IPProtocolTCP
 			seg.srcPort, seg.dstPort = uint16(d.tcp.SrcPort), uint16(d.tcp.DstPort)
 			seg.syn, seg.ack, seg.fin, seg.rst = d.tcp.SYN, d.tcp.ACK, d.tcp.FIN, d.tcp.RST
 			seg.seq, seg.payload = d.tcp.Seq, d.tcp.Payload
 		case layers.LayerTypeUDP:
-			seg.proto = layers.IPProtocolUDP
+			seg.proto, seg.ported = layers.IPProtocolUDP, true
 			seg.srcPort, seg.dstPort = uint16(d.udp.SrcPort), uint16(d.udp.DstPort)
 			seg.payload = d.udp.Payload
+		case layers.LayerTypeSCTP:
+			seg.proto, seg.ported = layers.IPProtocolSCTP, true
+			seg.srcPort, seg.dstPort = uint16(d.sctp.SrcPort), uint16(d.sctp.DstPort)
 		case layers.LayerTypeICMPv4:
 			seg.proto = layers.IPProtocolICMPv4
+			seg.icmp(d.icmp4.TypeCode.Type(), d.icmp4.TypeCode.Code())
 		case layers.LayerTypeICMPv6:
 			seg.proto = layers.IPProtocolICMPv6
+			seg.icmp(d.icmp6.TypeCode.Type(), d.icmp6.TypeCode.Code())
 		}
 	}
 	return found
+}
+
+// icmp tells flows of ICMP apart by what stands for ports in Community ID.
+func (s *segment) icmp(kind, code uint8) {
+	s.srcPort, s.dstPort, s.oneWay = communityid.ICMP(s.proto == layers.IPProtocolICMPv6, kind, code)
+	s.ported = true
+}
+
+// afterPPP returns the IP packet of a PPP frame, nothing where it carries
+// another protocol: RFC 1661 and 1662, address and control before the protocol
+// may be left out.
+func afterPPP(b []byte) []byte {
+	b = bytes.TrimPrefix(b, []byte{0xff, 0x03})
+	if len(b) < 2 || b[0] != 0 || b[1] != 0x21 && b[1] != 0x57 {
+		return nil
+	}
+	return b[2:]
 }
 
 func (d *linkDecoder) network(seg *segment, src, dst []byte, proto layers.IPProtocol, wire int64) bool {
@@ -252,10 +291,8 @@ func (p *capture) text(a netip.Addr) string {
 // endpoints fills the columns of who talked to whom.
 func (p *capture) endpoints(ev *timeline.Event, f *flow) {
 	ev.SrcIP, ev.DstIP = p.text(f.addr[0]), p.text(f.addr[1])
-	if f.proto == layers.IPProtocolTCP || f.proto == layers.IPProtocolUDP {
-		if !f.fragments || f.port[0] != 0 || f.port[1] != 0 {
-			ev.SrcPort, ev.DstPort = int64(f.port[0]), int64(f.port[1])
-		}
+	if f.ported && !f.icmp() {
+		ev.SrcPort, ev.DstPort = int64(f.port[0]), int64(f.port[1])
 	}
 	ev.Channel = protocolName(f.proto)
 	ev.Category, ev.SourceShort, ev.SourceLong = "network", "PCAP", "packet capture"
