@@ -31,17 +31,18 @@ var netPcap = register(analyze.Parser{
 	Doc:     "packet captures (pcap, pcapng): flows as spans, DNS messages, TLS server names, HTTP requests",
 	Version: 2,
 	Family:  "net",
-	Types:   []string{typeFlow, typeDNS, typeTLS, typeHTTP},
+	Types:   []string{typeFlow, typeDNS, typeTLS, typeCertificate, typeHTTP},
 	Match:   func(_ *evidence.Item, head []byte) bool { return pcap.IsCapture(head) },
 	Parse:   parsePcap,
 })
 
 // Data types of packet captures.
 const (
-	typeFlow = "net:flow"
-	typeDNS  = "net:dns"
-	typeTLS  = "net:tls"
-	typeHTTP = "net:http"
+	typeFlow        = "net:flow"
+	typeDNS         = "net:dns"
+	typeTLS         = "net:tls"
+	typeCertificate = "net:certificate"
+	typeHTTP        = "net:http"
 )
 
 func parsePcap(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
@@ -85,6 +86,10 @@ type capture struct {
 	decoders map[uint16]*linkDecoder
 	addr     []byte // scratch
 	dns      layers.DNS
+
+	newest, oldest *conversation // flows that are followed, by their last packet
+	held           int           // bytes they hold
+	letGo          int64         // flows that were let go for want of room
 }
 
 // sweepEvery is after how many packets idle flows are closed.
@@ -106,7 +111,10 @@ func (p *capture) packet(pkt *pcap.Packet) {
 	if !d.decode(pkt.Data, &seg) {
 		return
 	}
-	seg.pkt = pkt
+	seg.pkt, seg.length = pkt, len(seg.payload)
+	if pkt.Original > int64(len(pkt.Data)) {
+		seg.length += max(seg.missing, 0)
+	}
 	f, dir := p.flow(&seg)
 	f.count(dir, &seg)
 	p.application(f, dir, &seg)
@@ -130,6 +138,7 @@ func (p *capture) finish() {
 	for _, f := range p.flows.all() {
 		p.emitFlow(f)
 	}
+	p.reportLetGo()
 }
 
 // segment is what of one packet matters here.
@@ -145,6 +154,8 @@ type segment struct {
 	ported             bool // the header with the ports was there
 	oneWay             bool // ICMP that nothing answers
 	payload            []byte
+	missing            int   // bytes of the IP packet that were not captured
+	length             int   // of the payload on the wire
 	wire               int64 // bytes of the IP packet on the wire
 }
 
@@ -226,12 +237,14 @@ func (d *linkDecoder) decode(data []byte, seg *segment) bool {
 				return true // what a tunnel carries is not taken apart
 			}
 			found = d.network(seg, d.ip4.SrcIP, d.ip4.DstIP, d.ip4.Protocol, int64(d.ip4.Length))
+			seg.missing = int(d.ip4.Length) - int(d.ip4.IHL)*4 - len(d.ip4.Payload)
 			seg.fragment = d.ip4.FragOffset != 0 || d.ip4.Flags&layers.IPv4MoreFragments != 0
 		case layers.LayerTypeIPv6:
 			if found {
 				return true
 			}
 			found = d.network(seg, d.ip6.SrcIP, d.ip6.DstIP, d.ip6.NextHeader, int64(d.ip6.Length)+40)
+			seg.missing = int(d.ip6.Length) - len(d.ip6.Payload)
 		case layers.LayerTypeTCP:
 			seg.tcp, seg.ported, seg.proto = true, true, layers.IPProtocolTCP
 			seg.srcPort, seg.dstPort = uint16(d.tcp.SrcPort), uint16(d.tcp.DstPort)

@@ -47,7 +47,10 @@ type flow struct {
 	fin         [2]bool
 	rst         [2]bool
 	payload     [2]bool
-	app         [2]stream
+	next        [2]uint32     // sequence numbers behind what was seen while it is not followed
+	begun       [2]bool       // that next is known
+	conv        *conversation // what is read of it, nil for most
+	opaque      bool          // looked at: it is of no protocol that is read
 }
 
 type flowTable struct {
@@ -197,8 +200,8 @@ func (f *flow) state() (state, outcome string) {
 }
 
 func (p *capture) emitFlow(f *flow) {
-	for i := range f.app {
-		p.unfinished(f, &f.app[i])
+	if f.conv != nil {
+		p.leave(f.conv)
 	}
 	ev := p.out.Event(f.firstOff, f.firstLen)
 	ev.DataType, ev.TSDesc, ev.Action = typeFlow, "Flow Start", "connection"

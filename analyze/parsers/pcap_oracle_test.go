@@ -123,10 +123,13 @@ func TestCommunityIDsAgreeWithWireshark(t *testing.T) {
 		}
 	}
 	for _, ev := range res.Events {
-		if id, ok := ev.Attr("community_id"); ok && ev.DataType == typeFlow && !outer[ev.SrcIP] && !outer[ev.DstIP] {
-			got[id] = 1
-		} else if ok {
+		id, ok := ev.Attr("community_id")
+		switch {
+		case !ok || ev.DataType != typeFlow:
+		case outer[ev.SrcIP] || outer[ev.DstIP]:
 			delete(want, id)
+		default:
+			got[id] = 1
 		}
 	}
 	missed, extra := difference(want, got)
@@ -134,4 +137,74 @@ func TestCommunityIDsAgreeWithWireshark(t *testing.T) {
 	if len(got) < 600 || len(missed) > 0 || len(extra) > 1 { // one has a header of IPv6 that is not passed over
 		t.Errorf("%d flows, missed %v, only here %v", len(got), missed, extra)
 	}
+}
+
+// counted compares how often two sides see something.
+func counted(t *testing.T, want, got map[string]int, atLeast, mayMiss, mayAdd int) {
+	t.Helper()
+	agreed := 0
+	for k, n := range want {
+		agreed += min(n, got[k])
+	}
+	missed, extra := difference(want, got)
+	t.Logf("%d agree; only Wireshark: %q; only here: %q", agreed, missed, extra)
+	if agreed < atLeast || len(missed) > mayMiss || len(extra) > mayAdd {
+		t.Errorf("%d agree, at least %d should; %d and %d are on one side only", agreed, atLeast, len(missed), len(extra))
+	}
+}
+
+// attrCounts counts the values of attributes of rows of a type.
+func attrCounts(res parsertest.Result, dataType string, attrs ...string) map[string]int {
+	m := map[string]int{}
+	for _, ev := range res.Events {
+		if ev.DataType != dataType {
+			continue
+		}
+		for _, key := range attrs {
+			if v, ok := ev.Attr(key); ok {
+				m[key+" "+v]++
+			}
+		}
+	}
+	return m
+}
+
+// TestFingerprintsAgreeWithWireshark compares JA3 and JA3S. Wireshark alone
+// sees a hello within a flow that had one; it does not look for TLS on ports
+// 853 over QUIC and 6667, and takes a connection that is in two captures for
+// one.
+func TestFingerprintsAgreeWithWireshark(t *testing.T) {
+	path, res := mergeCaptures(t)
+	want := map[string]int{}
+	for _, row := range tshark(t, path, "tls.handshake", "frame.protocols", "tls.handshake.ja3", "tls.handshake.ja3s") {
+		if inTunnel.MatchString(row[0]) || strings.Contains(row[0], "dtls") {
+			continue
+		}
+		for i, key := range []string{"ja3", "ja3s"} {
+			for v := range strings.SplitSeq(row[1+i], ",") {
+				if v != "" {
+					want[key+" "+v]++
+				}
+			}
+		}
+	}
+	counted(t, want, attrCounts(res, typeTLS, "ja3", "ja3s"), 88, 1, 7)
+}
+
+// TestResponsesAgreeWithWireshark compares the codes of HTTP responses; one
+// is on port 22, where Wireshark looks for SSH.
+func TestResponsesAgreeWithWireshark(t *testing.T) {
+	path, res := mergeCaptures(t)
+	want := map[string]int{}
+	for _, row := range tshark(t, path, "http.response.code && !ssdp", "frame.protocols", "http.response.code") {
+		if inTunnel.MatchString(row[0]) {
+			continue
+		}
+		for code := range strings.SplitSeq(row[1], ",") {
+			if code[0] != '1' || code == "101" {
+				want["status "+code]++
+			}
+		}
+	}
+	counted(t, want, attrCounts(res, typeHTTP, "status"), 64, 0, 1)
 }
