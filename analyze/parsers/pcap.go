@@ -24,14 +24,29 @@ import (
 // it. Messages of ICMP that answer each other are one flow. Tunnels (GRE,
 // VXLAN, MPLS, PPPoE) count as flows of their outer addresses.
 //
+// Of what flows say, the clear part is read: DNS, TLS handshakes over TCP and
+// QUIC with their certificates, HTTP/1.x, SSH banners and algorithms, SMB 2,
+// connection requests of RDP, Kerberos, DHCP, FTP and SMTP. Protocols show by
+// their first bytes, whatever the port, except DNS, Kerberos and DHCP. A row
+// that rests on several packets lists them in spans; an answer that has its
+// own place is in answer_packet, response_packet or server_packet. Streams are
+// put in order within bounds: up to 96 KiB that nothing has taken and 128 KiB
+// behind a gap of each direction, 64 MiB of all flows; flows silent longest
+// are let go first, which a problem record says. A record whose end is
+// missing is flagged truncated and has no fingerprint. Passwords, cookies and
+// tokens stay in the capture. Nothing is checked that a certificate claims.
+//
 // Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, Community ID
-// specification 1.
+// specification 1, RFC 1035 (DNS), RFC 8446 and 5246 (TLS), JA3, JA3S and JA4
+// (BSD), RFC 9000, 9001 and 9369 (QUIC), RFC 9112 (HTTP), RFC 4253 (SSH),
+// HASSH, MS-SMB2, MS-NLMP, MS-RDPBCGR, RFC 4120 (Kerberos), RFC 2131 (DHCP),
+// RFC 959 (FTP), RFC 5321 and 4954 (SMTP).
 var netPcap = register(analyze.Parser{
 	Name:    "net_pcap",
-	Doc:     "packet captures (pcap, pcapng): flows as spans, DNS messages, TLS server names, HTTP requests",
+	Doc:     "packet captures (pcap, pcapng): flows as spans, and what DNS, TLS, QUIC, HTTP, SSH, SMB, RDP, Kerberos, DHCP, FTP and SMTP say in clear",
 	Version: 2,
 	Family:  "net",
-	Types:   []string{typeFlow, typeDNS, typeTLS, typeCertificate, typeHTTP},
+	Types:   []string{typeFlow, typeDNS, typeTLS, typeCertificate, typeHTTP, typeSSH, typeSMB, typeRDP, typeKerberos, typeDHCP, typeFTP, typeSMTP},
 	Match:   func(_ *evidence.Item, head []byte) bool { return pcap.IsCapture(head) },
 	Parse:   parsePcap,
 })
@@ -43,40 +58,17 @@ const (
 	typeTLS         = "net:tls"
 	typeCertificate = "net:certificate"
 	typeHTTP        = "net:http"
+	typeSSH         = "net:ssh"
+	typeSMB         = "net:smb"
+	typeRDP         = "net:rdp"
+	typeKerberos    = "net:kerberos"
+	typeDHCP        = "net:dhcp"
+	typeFTP         = "net:ftp"
+	typeSMTP        = "net:smtp"
 )
 
 func parsePcap(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
-	onGap := func(g pcap.Gap) {
-		code := evidence.Corrupt
-		if g.Truncated {
-			code = evidence.Truncated
-		}
-		out.Problem(code, g.Offset, g.Length, g.Detail)
-	}
-	onDrops := func(d pcap.Drops) {
-		if d.Dropped > 0 {
-			out.Problem(evidence.Dropped, d.Offset, -1,
-				fmt.Sprintf("interface %d lost %d of %d packets while capturing", d.Interface, d.Dropped, d.Received))
-		}
-	}
-	r, err := pcap.NewReader(src, onGap, onDrops)
-	if err != nil {
-		return err
-	}
-	p := &capture{out: out, flows: newFlowTable(), decoders: map[uint16]*linkDecoder{}}
-	for out.Err() == nil {
-		pkt, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			p.finish()
-			return err
-		}
-		p.packet(pkt)
-	}
-	p.finish()
-	return nil
+	return newCapture(out).read(src)
 }
 
 // capture is one run over one file.
@@ -88,8 +80,46 @@ type capture struct {
 	dns      layers.DNS
 
 	newest, oldest *conversation // flows that are followed, by their last packet
-	held           int           // bytes they hold
+	held, most     int           // bytes they hold, and held at most
+	limit          int           // of these
 	letGo          int64         // flows that were let go for want of room
+}
+
+func newCapture(out *timeline.Appender) *capture {
+	return &capture{out: out, flows: newFlowTable(), decoders: map[uint16]*linkDecoder{}, limit: maxHeld}
+}
+
+// read reports what the file holds.
+func (p *capture) read(src io.Reader) error {
+	onGap := func(g pcap.Gap) {
+		code := evidence.Corrupt
+		if g.Truncated {
+			code = evidence.Truncated
+		}
+		p.out.Problem(code, g.Offset, g.Length, g.Detail)
+	}
+	onDrops := func(d pcap.Drops) {
+		if d.Dropped > 0 {
+			p.out.Problem(evidence.Dropped, d.Offset, -1,
+				fmt.Sprintf("interface %d lost %d of %d packets while capturing", d.Interface, d.Dropped, d.Received))
+		}
+	}
+	r, err := pcap.NewReader(src, onGap, onDrops)
+	if err != nil {
+		return err
+	}
+	defer p.finish()
+	for p.out.Err() == nil {
+		pkt, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		p.packet(pkt)
+	}
+	return nil
 }
 
 // sweepEvery is after how many packets idle flows are closed.

@@ -5,7 +5,10 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/exhibit-dfir/exhibit/analyze/format/dhcp"
+	"github.com/exhibit-dfir/exhibit/analyze/format/kerberos"
 	"github.com/exhibit-dfir/exhibit/analyze/format/quic"
+	"github.com/exhibit-dfir/exhibit/analyze/format/smb"
 	"github.com/exhibit-dfir/exhibit/analyze/format/tlswire"
 )
 
@@ -28,6 +31,16 @@ func (p *capture) datagram(f *flow, dir int, s *segment) {
 	case portDNS(s.srcPort) || portDNS(s.dstPort) || s.srcPort == 5353:
 		from := [1]mark{markOf(s)}
 		p.dnsMessage(f, dir, from[:], s.payload)
+	case s.srcPort == 88 || s.dstPort == 88:
+		if kerberos.Looks(s.payload) {
+			from := [1]mark{markOf(s)}
+			p.kerberosMessage(f, dir, from[:], s.payload)
+		}
+	case s.srcPort == 67 || s.dstPort == 67:
+		if dhcp.Looks(s.payload) {
+			from := [1]mark{markOf(s)}
+			p.dhcpMessage(f, dir, from[:], s.payload)
+		}
 	case s.payload[0]&0xc0 == 0xc0 && !f.opaque && quic.IsInitial(s.payload):
 		p.quicDatagram(f, dir, s)
 	}
@@ -47,8 +60,16 @@ func identify(f *flow, dir int, b []byte) dissector {
 		return &httpTalk{client: dir}
 	case looksHTTPResponse(b):
 		return &httpTalk{client: 1 - dir}
+	case looksSSH(b):
+		return &sshTalk{client: sshClient(f)}
+	case smb.Looks(b):
+		return newSMB()
+	case looksRDP(b):
+		return &rdpTalk{client: dir}
+	case (f.port[0] == 88 || f.port[1] == 88) && looksKerberosStream(b):
+		return kerberosTalk{}
 	}
-	return nil
+	return identifyLines(f, dir, b)
 }
 
 // opens reports whether a segment within something unknown begins a protocol:
@@ -60,6 +81,8 @@ func opens(b []byte) bool {
 	switch b[0] {
 	case tlswire.RecordHandshake:
 		return looksTLS(b)
+	case 0:
+		return smb.Looks(b)
 	case 'H':
 		return looksHTTP(b) || looksHTTPResponse(b)
 	case 'G', 'P', 'D', 'O', 'C', 'T', 'M':

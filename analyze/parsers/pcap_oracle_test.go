@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,33 +13,31 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
+	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
 // merged is every capture of the corpus of up to 128 KiB, one behind the
-// other in one pcapng file, and what is read of it here.
+// other in one pcapng file, what is read of it here, and what Wireshark says of
+// its packets.
 var merged struct {
 	sync.Once
-	path string
+	done bool
 	res  parsertest.Result
+	rows []map[string]string
 }
 
-// mergeCaptures needs a folder that outlives the test that calls it first.
-var mergeDir string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "captures")
-	if err != nil {
-		panic(err)
-	}
-	mergeDir = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+// wiresharkFields are asked for in one go: tshark takes most of its time to
+// begin.
+var wiresharkFields = []string{
+	"frame.protocols", "communityid", "ip.src", "ipv6.src", "tls.handshake.ja3", "tls.handshake.ja3s", "http.response.code",
+	"ssh.protocol", "kerberos.msg_type", "kerberos.CNameString", "kerberos.realm", "kerberos.error_code",
+	"smb2.cmd", "smb2.flags.response", "smb2.filename", "smb2.tree", "ntlmssp.auth.username", "ntlmssp.auth.domain",
+	"dhcp.option.hostname", "dhcp.ip.your", "rdp.rt_cookie", "ftp.request.command", "ftp.request.arg", "smtp.req.command", "smtp.req.parameter",
 }
 
-func mergeCaptures(t *testing.T) (path string, res parsertest.Result) {
+func mergeCaptures(t *testing.T) (rows []map[string]string, res parsertest.Result) {
 	t.Helper()
-	dir, tool := testenv.Corpus(t), testenv.Tool(t, "mergecap")
+	dir, merge, shark := testenv.Corpus(t), testenv.Tool(t, "mergecap"), testenv.Tool(t, "tshark")
 	merged.Do(func() {
 		var files []string
 		for _, set := range []string{"pcap_zeek/zeek", "pcap_suricata/suricata-verify"} {
@@ -48,38 +47,36 @@ func mergeCaptures(t *testing.T) (path string, res parsertest.Result) {
 			}
 			files = append(files, more...)
 		}
-		path := filepath.Join(mergeDir, "merged.pcapng")
-		if out, err := exec.Command(tool, append([]string{"-a", "-w", path}, files...)...).CombinedOutput(); err != nil {
+		path := filepath.Join(t.TempDir(), "merged.pcapng")
+		if out, err := exec.Command(merge, append([]string{"-a", "-w", path}, files...)...).CombinedOutput(); err != nil {
 			t.Fatalf("mergecap: %v: %s", err, out)
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		merged.path, merged.res = path, parsertest.Parse(t, netPcap, parsertest.Sample{Name: "merged.pcapng", Data: data})
+		args := []string{"-n", "-r", path, "--enable-protocol", "communityid", "-T", "fields", "-E", "separator=/t"}
+		for _, f := range wiresharkFields {
+			args = append(args, "-e", f)
+		}
+		out, err := exec.Command(shark, args...).Output()
+		if err != nil {
+			t.Fatalf("tshark: %v", err)
+		}
+		for line := range strings.Lines(string(out)) {
+			row := map[string]string{}
+			for i, cell := range strings.Split(strings.TrimSuffix(line, "\n"), "\t") {
+				row[wiresharkFields[i]] = cell
+			}
+			merged.rows = append(merged.rows, row)
+		}
+		merged.res = parsertest.Parse(t, netPcap, parsertest.Sample{Name: "merged.pcapng", Data: data})
+		merged.done = true
 	})
-	if merged.path == "" {
+	if !merged.done {
 		t.Fatal("the captures could not be merged: see the test that failed first")
 	}
-	return merged.path, merged.res
-}
-
-// tshark returns the fields of the packets that a display filter lets through.
-func tshark(t *testing.T, path, filter string, fields ...string) [][]string {
-	t.Helper()
-	args := []string{"-n", "-r", path, "--enable-protocol", "communityid", "-Y", filter, "-T", "fields", "-E", "separator=/t"}
-	for _, f := range fields {
-		args = append(args, "-e", f)
-	}
-	out, err := exec.Command(testenv.Tool(t, "tshark"), args...).Output()
-	if err != nil {
-		t.Fatalf("tshark: %v", err)
-	}
-	var rows [][]string
-	for line := range strings.Lines(string(out)) {
-		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	return rows
+	return merged.rows, merged.res
 }
 
 // difference lists what is on one side only.
@@ -109,17 +106,19 @@ var inTunnel = regexp.MustCompile(tunnelled.String() + `|teredo|:ip(v6)?:ip(v6)?
 // TestCommunityIDsAgreeWithWireshark compares the hashes of all flows that are
 // in no tunnel; flows of tunnels have those of their outer addresses here.
 func TestCommunityIDsAgreeWithWireshark(t *testing.T) {
-	path, res := mergeCaptures(t)
+	rows, res := mergeCaptures(t)
 	want, got, outer := map[string]int{}, map[string]int{}, map[string]bool{}
-	for _, row := range tshark(t, path, "communityid", "communityid", "frame.protocols", "ip.src", "ipv6.src") {
+	for _, row := range rows {
+		protocols, id := row["frame.protocols"], row["communityid"]
 		switch {
-		case inTunnel.MatchString(row[1]):
-			for _, cell := range row[2:] {
-				addr, _, _ := strings.Cut(cell, ",")
+		case id == "":
+		case inTunnel.MatchString(protocols):
+			for _, column := range []string{"ip.src", "ipv6.src"} {
+				addr, _, _ := strings.Cut(row[column], ",")
 				outer[addr] = true
 			}
-		case !wrapped.MatchString(row[1]):
-			want[row[0]] = 1
+		case !wrapped.MatchString(protocols):
+			want[id] = 1
 		}
 	}
 	for _, ev := range res.Events {
@@ -169,42 +168,164 @@ func attrCounts(res parsertest.Result, dataType string, attrs ...string) map[str
 	return m
 }
 
+// wiresharkSees counts the values of fields outside tunnels under the names
+// they have here.
+func wiresharkSees(rows []map[string]string, names map[string]string) map[string]int {
+	m := map[string]int{}
+	for _, row := range rows {
+		if p := row["frame.protocols"]; inTunnel.MatchString(p) || wrapped.MatchString(p) || strings.Contains(p, "dtls") || strings.Contains(p, "ssdp") {
+			continue
+		}
+		for field, name := range names {
+			for v := range strings.SplitSeq(row[field], ",") {
+				if v != "" {
+					m[name+" "+v]++
+				}
+			}
+		}
+	}
+	return m
+}
+
 // TestFingerprintsAgreeWithWireshark compares JA3 and JA3S. Wireshark alone
 // sees a hello within a flow that had one; it does not look for TLS on ports
 // 853 over QUIC and 6667, and takes a connection that is in two captures for
 // one.
 func TestFingerprintsAgreeWithWireshark(t *testing.T) {
-	path, res := mergeCaptures(t)
-	want := map[string]int{}
-	for _, row := range tshark(t, path, "tls.handshake", "frame.protocols", "tls.handshake.ja3", "tls.handshake.ja3s") {
-		if inTunnel.MatchString(row[0]) || strings.Contains(row[0], "dtls") {
-			continue
-		}
-		for i, key := range []string{"ja3", "ja3s"} {
-			for v := range strings.SplitSeq(row[1+i], ",") {
-				if v != "" {
-					want[key+" "+v]++
-				}
-			}
-		}
-	}
+	rows, res := mergeCaptures(t)
+	want := wiresharkSees(rows, map[string]string{"tls.handshake.ja3": "ja3", "tls.handshake.ja3s": "ja3s"})
 	counted(t, want, attrCounts(res, typeTLS, "ja3", "ja3s"), 88, 1, 7)
 }
 
 // TestResponsesAgreeWithWireshark compares the codes of HTTP responses; one
 // is on port 22, where Wireshark looks for SSH.
 func TestResponsesAgreeWithWireshark(t *testing.T) {
-	path, res := mergeCaptures(t)
-	want := map[string]int{}
-	for _, row := range tshark(t, path, "http.response.code && !ssdp", "frame.protocols", "http.response.code") {
-		if inTunnel.MatchString(row[0]) {
-			continue
-		}
-		for code := range strings.SplitSeq(row[1], ",") {
-			if code[0] != '1' || code == "101" {
-				want["status "+code]++
+	rows, res := mergeCaptures(t)
+	want := wiresharkSees(rows, map[string]string{"http.response.code": "status"})
+	delete(want, "status 100") // interim
+	counted(t, want, attrCounts(res, typeHTTP, "status"), 63, 0, 1)
+}
+
+// sender is an address in the parameter of MAIL.
+var sender = regexp.MustCompile(`[^<> :]+@[^<> ]+`)
+
+// columnCounts counts the values, with commas between, of rows that fit.
+func columnCounts(res parsertest.Result, fits func(ev *timeline.Event) bool, value func(ev *timeline.Event) string) map[string]int {
+	m := map[string]int{}
+	for _, ev := range res.Events {
+		if fits(ev) {
+			for v := range strings.SplitSeq(value(ev), ",") {
+				if v != "" {
+					m[v]++
+				}
 			}
 		}
 	}
-	counted(t, want, attrCounts(res, typeHTTP, "status"), 64, 0, 1)
+	return m
+}
+
+// TestApplicationsAgreeWithWireshark compares who logged on, what was opened,
+// and who said what. Connections that are in two captures count once with
+// Wireshark, which does not look for SSH on port 443 nor for RDP on 502; it
+// lists a mail that was refused, and the banner of a server of SSH that was
+// asked for a page.
+func TestApplicationsAgreeWithWireshark(t *testing.T) {
+	rows, res := mergeCaptures(t)
+	sees := func(value func(row map[string]string) string) map[string]int {
+		m := map[string]int{}
+		for _, row := range rows {
+			if p := row["frame.protocols"]; inTunnel.MatchString(p) || wrapped.MatchString(p) {
+				continue
+			}
+			for v := range strings.SplitSeq(value(row), ",") {
+				if v != "" {
+					m[v]++
+				}
+			}
+		}
+		return m
+	}
+	request := func(row map[string]string, command string) bool {
+		first, _, _ := strings.Cut(row["smb2.cmd"], ",")
+		return first == command && strings.HasPrefix(row["smb2.flags.response"], "0")
+	}
+	is := func(dataType, action string) func(*timeline.Event) bool {
+		return func(ev *timeline.Event) bool {
+			return ev.DataType == dataType && (action == "" || strings.HasPrefix(ev.Action, action))
+		}
+	}
+	attr := func(key string) func(*timeline.Event) string {
+		return func(ev *timeline.Event) string { v, _ := ev.Attr(key); return v }
+	}
+	field := func(name string) func(map[string]string) string {
+		return func(row map[string]string) string { return row[name] }
+	}
+	for _, c := range []struct {
+		name string
+		want map[string]int
+		got  map[string]int
+		agree,
+		miss, add int
+	}{
+		{
+			"SMB files", sees(func(row map[string]string) string {
+				if request(row, "5") {
+					return row["smb2.filename"]
+				}
+				return ""
+			}),
+			columnCounts(res, is(typeSMB, "smb-create"), func(ev *timeline.Event) string {
+				share, _ := ev.Attr("share")
+				return strings.TrimPrefix(strings.TrimPrefix(ev.File, share), `\`)
+			}), 40, 0, 6,
+		},
+		{"SMB shares", sees(func(row map[string]string) string {
+			if request(row, "3") {
+				return row["smb2.tree"]
+			}
+			return ""
+		}), columnCounts(res, is(typeSMB, "smb-tree"), func(ev *timeline.Event) string { return ev.File }), 13, 0, 2},
+		{"NTLM users", sees(func(row map[string]string) string {
+			if row["smb2.cmd"] == "" || row["ntlmssp.auth.username"] == "NULL" {
+				return ""
+			}
+			return row["ntlmssp.auth.username"]
+		}), columnCounts(res, is(typeSMB, "login"), func(ev *timeline.Event) string { return ev.User }), 5, 0, 0},
+		{"SSH banners", sees(func(row map[string]string) string {
+			return strings.TrimRight(row["ssh.protocol"], " ")
+		}), columnCounts(res, is(typeSSH, ""), func(ev *timeline.Event) string {
+			return strings.TrimRight(attr("client")(ev), " ") + "," + strings.TrimRight(attr("server")(ev), " ")
+		}), 8, 1, 2},
+		{"Kerberos messages", sees(func(row map[string]string) string {
+			if !strings.HasSuffix(row["frame.protocols"], "kerberos") {
+				return "" // inside others
+			}
+			kind, _, _ := strings.Cut(row["kerberos.msg_type"], ",")
+			return map[string]string{"10": "AS-REQ", "11": "AS-REP", "12": "TGS-REQ", "13": "TGS-REP", "30": "KRB-ERROR"}[kind]
+		}), columnCounts(res, is(typeKerberos, ""), attr("type")), 23, 0, 2},
+		{"Kerberos clients", sees(func(row map[string]string) string {
+			return row["kerberos.CNameString"]
+		}), columnCounts(res, is(typeKerberos, ""), attr("client")), 14, 0, 0},
+		{"DHCP names", sees(field("dhcp.option.hostname")), columnCounts(res, is(typeDHCP, ""), attr("hostname")), 9, 0, 0},
+		{"DHCP addresses", sees(func(row map[string]string) string {
+			return strings.ReplaceAll(row["dhcp.ip.your"], "0.0.0.0", "")
+		}), columnCounts(res, is(typeDHCP, ""), attr("assigned")), 3, 0, 0},
+		{"RDP cookies", sees(field("rdp.rt_cookie")), columnCounts(res, is(typeRDP, ""), func(ev *timeline.Event) string { return "Cookie: mstshash=" + ev.User }), 2, 0, 1},
+		{"FTP files", sees(func(row map[string]string) string {
+			if slices.Contains([]string{"RETR", "STOR", "APPE", "DELE", "MKD", "RMD"}, row["ftp.request.command"]) {
+				return fmt.Sprintf("%.40s", row["ftp.request.command"]+" "+row["ftp.request.arg"])
+			}
+			return ""
+		}), columnCounts(res, is(typeFTP, "ftp-"), func(ev *timeline.Event) string {
+			return fmt.Sprintf("%.40s", attr("command")(ev)+" "+attr("argument")(ev))
+		}), 19, 0, 5},
+		{"SMTP senders", sees(func(row map[string]string) string {
+			if row["smtp.req.command"] == "MAIL" {
+				return sender.FindString(row["smtp.req.parameter"])
+			}
+			return ""
+		}), columnCounts(res, is(typeSMTP, "mail"), attr("mail_from")), 10, 1, 5},
+	} {
+		t.Run(c.name, func(t *testing.T) { counted(t, c.want, c.got, c.agree, c.miss, c.add) })
+	}
 }

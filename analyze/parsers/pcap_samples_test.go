@@ -138,6 +138,12 @@ func sampleApplications(t testing.TB) *talk {
 	k := &talk{t: t, at: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 	k.tlsSamples(t)
 	k.httpSamples()
+	k.smbSamples()
+	k.sshSamples()
+	k.rdpSamples()
+	k.kerberosSamples()
+	k.dhcpSamples()
+	k.lineSamples()
 	return k
 }
 

@@ -183,10 +183,11 @@ func (p *capture) weigh(c *conversation) {
 	}
 	p.held += n - c.held
 	c.held = n
-	for p.held > maxHeld && p.oldest != nil && p.oldest != c {
+	for p.held > p.limit && p.oldest != nil && p.oldest != c {
 		p.letGo++
 		p.leave(p.oldest)
 	}
+	p.most = max(p.most, p.held)
 }
 
 // leave ends a conversation: what is unfinished is reported as it is.
@@ -440,12 +441,16 @@ func (p *capture) row(f *flow, dir int, from []mark, dataType string) *timeline.
 // is of one only. Those of an answer may be in a list of their own.
 func (p *capture) link(f *flow, lists ...[]mark) {
 	var b []byte
-	n := 0
+	n, last := 0, int64(-1)
 	for _, from := range lists {
 		for _, m := range from {
+			if m.off == last {
+				continue
+			}
 			if n++; n > shownPackets {
 				break
 			}
+			last = m.off
 			if n > 1 {
 				b = append(b, ',')
 			}

@@ -114,3 +114,51 @@ func TestJA4OfSuricata(t *testing.T) {
 		t.Errorf("%d of 11 clients: %v", n, attrCounts(res, typeTLS, "ja4"))
 	}
 }
+
+// TestHASSHOfSuricata is its check of both sides of SSH.
+func TestHASSHOfSuricata(t *testing.T) {
+	for path, want := range map[string][2]string{
+		"ssh-hassh__input.pcap":            {"2dd6531c7e89d3c925db9214711be76a", "6832f1ce43d4397c2c0a3e2f8c94334e"},
+		"ssh-hassh-only__input.pcap":       {"2dd6531c7e89d3c925db9214711be76a", "6832f1ce43d4397c2c0a3e2f8c94334e"},
+		"ssh-hassh-incomplete__input.pcap": {"46c5bd9748882f1a5d75753fb7d47a61", ""},
+	} {
+		res := readCapture(t, "pcap/pcap_suricata/suricata-verify/"+path)
+		got := attrCounts(res, typeSSH, "hassh", "hassh_server")
+		if got["hassh "+want[0]] == 0 || want[1] != "" && got["hassh_server "+want[1]] == 0 {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+// TestSSHBannersAgreeWithSuricata compares the software of both sides.
+func TestSSHBannersAgreeWithSuricata(t *testing.T) {
+	agreed := 0
+	eachSuricata(t, "ssh", func(path string, want []eveEvent, got parsertest.Result) {
+		have := attrCounts(got, typeSSH, "client", "server")
+		for _, e := range want {
+			client := "client SSH-" + e.SSH.Client.Proto + "-" + e.SSH.Client.Software
+			server := "server SSH-" + e.SSH.Server.Proto + "-" + e.SSH.Server.Software
+			if strings.Contains(path, "gre") {
+				continue // tunnels are not looked into
+			}
+			if found(have, client) && found(have, server) {
+				agreed++
+			} else {
+				t.Errorf("%s: %q and %q are not among %v", path, client, server, have)
+			}
+		}
+	})
+	if agreed < 7 {
+		t.Errorf("only %d connections", agreed)
+	}
+}
+
+// found looks for a key that begins so: Suricata leaves comments out.
+func found(have map[string]int, prefix string) bool {
+	for key := range have {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -220,6 +220,31 @@ func packetWitness(r row) error {
 		if !bytes.Contains(bytes.ToLower(data), []byte(strings.ToLower(r.ev.Domain))) {
 			return fmt.Errorf("no name %q", r.ev.Domain)
 		}
+	case "net:ssh", "net:ftp", "net:rdp", "net:kerberos", "net:dhcp":
+		for _, key := range []string{"client", "server", "argument", "cookie", "hostname"} {
+			if v, ok := r.ev.Attr(key); ok && (key != "server" || r.ev.DataType == "net:ssh") && !bytes.Contains(data, plain(r.ev, v)) {
+				return fmt.Errorf("no %s %q", key, v)
+			}
+		}
+		if r.ev.Action == "login" && !bytes.Contains(data, []byte(r.ev.User)) {
+			return fmt.Errorf("no user %q", r.ev.User)
+		}
+	case "net:smtp":
+		if v, _ := r.ev.Attr("mail_from"); r.ev.Action == "mail" && !bytes.Contains(data, []byte("MAIL FROM:<"+v+">")) {
+			return fmt.Errorf("no sender %q", v)
+		}
+	case "net:smb":
+		name := r.ev.File[strings.LastIndex(r.ev.File, `\`)+1:]
+		if r.ev.Action == "login" {
+			name = r.ev.User
+		}
+		var wide []byte
+		for _, u := range utf16.Encode([]rune(name)) {
+			wide = little.AppendUint16(wide, u)
+		}
+		if !bytes.Contains(data, wide) || !bytes.Contains(data, []byte("\xfeSMB")) {
+			return fmt.Errorf("no name %q", name)
+		}
 	case "net:certificate":
 		if !bytes.Contains(data, []byte{0x06, 0x03, 0x55, 0x04, 0x03}) { // the attribute commonName
 			return errors.New("no certificate")
