@@ -6,6 +6,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/exhibit-dfir/exhibit/analyze/format/communityid"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
@@ -40,11 +41,16 @@ type flow struct {
 	firstLen    int64
 	lastOff     int64
 	fragments   bool
+	ported      bool
+	oneWay      bool
 	syn, synAck bool
 	fin         [2]bool
 	rst         [2]bool
 	payload     [2]bool
-	app         [2]stream
+	next        [2]uint32     // sequence numbers behind what was seen while it is not followed
+	begun       [2]bool       // that next is known
+	conv        *conversation // what is read of it, nil for most
+	opaque      bool          // looked at: it is of no protocol that is read
 }
 
 type flowTable struct {
@@ -89,6 +95,7 @@ func (t *flowTable) begin(key flowKey, s *segment) *flow {
 	t.order++
 	f := &flow{
 		key: key, order: t.order, proto: s.proto, addr: [2]netip.Addr{s.src, s.dst}, port: [2]uint16{s.srcPort, s.dstPort},
+		ported: s.ported, oneWay: s.oneWay,
 		start: s.pkt.Time, end: s.pkt.Time, timed: s.pkt.HasTime, firstOff: s.pkt.Offset, firstLen: s.pkt.Length,
 	}
 	if s.tcp && s.syn && s.ack { // the answer came first into view
@@ -193,8 +200,8 @@ func (f *flow) state() (state, outcome string) {
 }
 
 func (p *capture) emitFlow(f *flow) {
-	for i := range f.app {
-		p.unfinished(f, &f.app[i])
+	if f.conv != nil {
+		p.leave(f.conv)
 	}
 	ev := p.out.Event(f.firstOff, f.firstLen)
 	ev.DataType, ev.TSDesc, ev.Action = typeFlow, "Flow Start", "connection"
@@ -217,9 +224,36 @@ func (p *capture) emitFlow(f *flow) {
 	p.out.AttrInt("bytes_in", f.bytes[1])
 	p.out.AttrInt("first_packet", f.firstOff)
 	p.out.AttrInt("last_packet", f.lastOff)
+	if id := p.communityID(f); len(id) > 0 {
+		p.out.Attr("community_id", id)
+	}
+	if f.icmp() && f.ported {
+		p.out.AttrInt("icmp_type", int64(f.port[0]))
+		if f.oneWay {
+			p.out.AttrInt("icmp_code", int64(f.port[1]))
+		}
+	}
 	if f.fragments {
 		p.out.AttrStr("fragments", "yes")
 	}
+}
+
+func (f *flow) icmp() bool {
+	return f.proto == layers.IPProtocolICMPv4 || f.proto == layers.IPProtocolICMPv6
+}
+
+// communityID is good until the next call; it is empty where the packets do
+// not show the ports that belong into it.
+func (p *capture) communityID(f *flow) []byte {
+	switch f.proto {
+	case layers.IPProtocolTCP, layers.IPProtocolUDP, layers.IPProtocolSCTP, layers.IPProtocolICMPv4, layers.IPProtocolICMPv6:
+		if !f.ported {
+			return nil
+		}
+	}
+	id := communityid.Flow{Src: f.addr[0], Dst: f.addr[1], Proto: uint8(f.proto), SrcPort: f.port[0], DstPort: f.port[1], OneWay: f.oneWay}
+	p.addr = id.Append(p.addr[:0], 0)
+	return p.addr
 }
 
 func (p *capture) end(ip string, port int64, ports bool) string {

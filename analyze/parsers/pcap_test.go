@@ -135,35 +135,51 @@ func TestPcapSamplesAreMade(t *testing.T) {
 	if !*makeSamples {
 		t.Skip("skipped: runs with -samples only")
 	}
-	k := sampleTalk(t)
-	var classic, ng bytes.Buffer
-	w := pcapgo.NewWriterNanos(&classic)
-	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
-		t.Fatal(err)
-	}
-	n, err := pcapgo.NewNgWriter(&ng, layers.LinkTypeEthernet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, p := range k.packets {
-		ci := gopacket.CaptureInfo{Timestamp: k.times[i], CaptureLength: len(p), Length: len(p)}
-		if err := w.WritePacket(ci, p); err != nil {
-			t.Fatal(err)
-		}
-		if err := n.WritePacket(ci, p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := n.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	damaged := bytes.Clone(classic.Bytes())
-	binary.LittleEndian.PutUint32(damaged[24+16+len(k.packets[0])+8:], 1<<31)
-	for name, b := range map[string][]byte{"talk.pcap": classic.Bytes(), "talk.pcapng": ng.Bytes(), "damaged.pcap": damaged} {
+	talk, apps := sampleTalk(t), sampleApplications(t)
+	damaged := talk.classic()
+	binary.LittleEndian.PutUint32(damaged[24+16+len(talk.packets[0])+8:], 1<<31)
+	for name, b := range map[string][]byte{
+		"talk.pcap": talk.classic(), "talk.pcapng": talk.ng(), "damaged.pcap": damaged, "applications.pcap": apps.classic(),
+	} {
 		if err := os.WriteFile(filepath.Join("testdata", "net_pcap", name), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// classic returns the packets as a pcap file with nanoseconds.
+func (k *talk) classic() []byte {
+	k.t.Helper()
+	var b bytes.Buffer
+	w := pcapgo.NewWriterNanos(&b)
+	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
+		k.t.Fatal(err)
+	}
+	for i, p := range k.packets {
+		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: k.times[i], CaptureLength: len(p), Length: len(p)}, p); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+// ng returns the packets as a pcapng file.
+func (k *talk) ng() []byte {
+	k.t.Helper()
+	var b bytes.Buffer
+	w, err := pcapgo.NewNgWriter(&b, layers.LinkTypeEthernet)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for i, p := range k.packets {
+		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: k.times[i], CaptureLength: len(p), Length: len(p)}, p); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		k.t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // tunnelled are packets inside others, which the parser reports as flows of
@@ -181,7 +197,7 @@ func wiresharkCounts(e *testenv.ExpectedRows) map[string]int {
 		if method := e.Get(i, "http.request.method"); method != "" && strings.Contains(protocols, ":tcp:http") {
 			m["http "+method+" "+e.Get(i, "http.request.uri")]++
 		}
-		if name := e.Get(i, "tls.sni"); name != "" && strings.Contains(protocols, ":tcp:tls") {
+		if name := e.Get(i, "tls.sni"); name != "" && (strings.Contains(protocols, ":tcp:tls") || strings.Contains(protocols, ":quic:tls")) {
 			m["tls "+strings.ToLower(name)]++
 		}
 		port53 := e.Get(i, "udp.srcport") == "53" || e.Get(i, "udp.dstport") == "53"
@@ -197,7 +213,10 @@ func ourCounts(events []*timeline.Event) map[string]int {
 	for _, ev := range events {
 		switch ev.DataType {
 		case typeHTTP:
-			method, _ := ev.Attr("method")
+			method, ok := ev.Attr("method")
+			if !ok {
+				continue // a response whose request is not there
+			}
 			target := ev.URL
 			if rest, ok := strings.CutPrefix(target, "http://"); ok && ev.Domain != "" {
 				_, path, _ := strings.Cut(rest, "/")
@@ -251,23 +270,46 @@ func TestPcapCorpusAgreesWithWireshark(t *testing.T) {
 }
 
 func BenchmarkNetPcap(b *testing.B) {
-	k := sampleTalk(b)
+	data, packets := repeated(b, sampleTalk(b), 2000)
+	meter := parsertest.Bench(b, netPcap, parsertest.Sample{Name: "bench.pcap", Data: data})
+	meter.Report(b, float64(packets)*float64(b.N), "packets")
+}
+
+// repeated is a capture of the same packets between other networks, rounds
+// times.
+func repeated(b *testing.B, k *talk, rounds int) (capture []byte, packets int) {
+	b.Helper()
 	var data bytes.Buffer
 	w := pcapgo.NewWriterNanos(&data)
 	if err := w.WriteFileHeader(65535, layers.LinkTypeEthernet); err != nil {
 		b.Fatal(err)
 	}
-	packets := 0
-	for round := range 2000 {
+	for round := range rounds {
 		for i, p := range k.packets {
 			p = bytes.Clone(p)
-			binary.BigEndian.PutUint16(p[28:], uint16(round)) // other networks, other flows
+			binary.BigEndian.PutUint16(p[28:], uint16(round))
 			if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: k.times[i].Add(time.Duration(round) * time.Second), CaptureLength: len(p), Length: len(p)}, p); err != nil {
 				b.Fatal(err)
 			}
 			packets++
 		}
 	}
-	meter := parsertest.Bench(b, netPcap, parsertest.Sample{Name: "bench.pcap", Data: data.Bytes()})
+	return data.Bytes(), packets
+}
+
+// BenchmarkNetPcapPlain reads TCP flows of 20 packets that carry nothing which
+// is taken apart.
+func BenchmarkNetPcapPlain(b *testing.B) {
+	k := &talk{t: b, at: time.Date(2026, 11, 23, 9, 8, 0, 0, time.UTC)}
+	const here, there = "10.66.0.1", "203.0.113.45"
+	k.tcp(here, 51200, there, 8443, 100, "S", "")
+	k.tcp(there, 8443, here, 51200, 500, "SA", "")
+	for i := range uint32(16) {
+		k.tcp(here, 51200, there, 8443, 101+600*i, "A", strings.Repeat("\x17\x99\x01 no protocol", 40))
+	}
+	k.tcp(here, 51200, there, 8443, 10000, "FA", "")
+	k.tcp(there, 8443, here, 51200, 501, "FA", "")
+	data, packets := repeated(b, k, 5000)
+	meter := parsertest.Bench(b, netPcap, parsertest.Sample{Name: "bench.pcap", Data: data})
 	meter.Report(b, float64(packets)*float64(b.N), "packets")
 }

@@ -191,6 +191,18 @@ func packetWitness(r row) error {
 			return errors.New("its ports are others")
 		}
 	}
+	data = payloadOf(data)
+	for i, rec := range r.more {
+		_, more, err := packetAt(rec)
+		if err != nil {
+			return err
+		}
+		if more = payloadOf(more); i == 0 && !bytes.Equal(more, data) {
+			return errors.New("its first span is another packet")
+		} else if i > 0 {
+			data = append(data, more...)
+		}
+	}
 	switch r.ev.DataType {
 	case "net:dns":
 		for label := range strings.SplitSeq(r.ev.Domain, ".") {
@@ -199,16 +211,77 @@ func packetWitness(r row) error {
 			}
 		}
 	case "net:tls":
+		if how, _ := r.ev.Attr("transport"); how == "quic" {
+			if !bytes.Contains(data, []byte{0, 0, 0, 1}) {
+				return errors.New("no version 1 of QUIC")
+			}
+			return nil // the name is encrypted
+		}
 		if !bytes.Contains(bytes.ToLower(data), []byte(strings.ToLower(r.ev.Domain))) {
 			return fmt.Errorf("no name %q", r.ev.Domain)
 		}
+	case "net:ssh", "net:ftp", "net:rdp", "net:kerberos", "net:dhcp":
+		for _, key := range []string{"client", "server", "argument", "cookie", "hostname"} {
+			if v, ok := r.ev.Attr(key); ok && (key != "server" || r.ev.DataType == "net:ssh") && !bytes.Contains(data, plain(r.ev, v)) {
+				return fmt.Errorf("no %s %q", key, v)
+			}
+		}
+		if r.ev.Action == "login" && !bytes.Contains(data, []byte(r.ev.User)) {
+			return fmt.Errorf("no user %q", r.ev.User)
+		}
+	case "net:smtp":
+		if v, _ := r.ev.Attr("mail_from"); r.ev.Action == "mail" && !bytes.Contains(data, []byte("MAIL FROM:<"+v+">")) {
+			return fmt.Errorf("no sender %q", v)
+		}
+	case "net:smb":
+		name := r.ev.File[strings.LastIndex(r.ev.File, `\`)+1:]
+		if r.ev.Action == "login" {
+			name = r.ev.User
+		}
+		var wide []byte
+		for _, u := range utf16.Encode([]rune(name)) {
+			wide = little.AppendUint16(wide, u)
+		}
+		if !bytes.Contains(data, wide) || !bytes.Contains(data, []byte("\xfeSMB")) {
+			return fmt.Errorf("no name %q", name)
+		}
+	case "net:certificate":
+		if !bytes.Contains(data, []byte{0x06, 0x03, 0x55, 0x04, 0x03}) { // the attribute commonName
+			return errors.New("no certificate")
+		}
 	case "net:http":
+		if r.ev.Action == "http-response" {
+			if !bytes.Contains(data, []byte("HTTP/1.1 "+r.ev.EventCode)) {
+				return fmt.Errorf("no response %s", r.ev.EventCode)
+			}
+			return nil
+		}
+		if r.ev.Action == "http-request" && strings.HasPrefix(r.ev.Message, "CONNECT ") {
+			if !bytes.Contains(data, []byte("CONNECT "+r.ev.URL)) {
+				return errors.New("no CONNECT")
+			}
+			return nil
+		}
 		_, path, _ := strings.Cut(strings.TrimPrefix(r.ev.URL, "http://"), "/")
 		if !bytes.Contains(data, []byte("/"+path)) || !bytes.Contains(data, []byte(" HTTP/1.")) {
 			return fmt.Errorf("no request of %q", r.ev.URL)
 		}
 	}
 	return nil
+}
+
+// payloadOf takes Ethernet, IPv4 and TCP off a packet, so that what is cut
+// into several can be joined. Others stay as they are.
+func payloadOf(b []byte) []byte {
+	if len(b) < 54 || b[12] != 8 || b[13] != 0 || b[23] != 6 {
+		return bytes.Clone(b)
+	}
+	total, tcp := 14+int(big.Uint16(b[16:])), 14+int(b[14]&15)*4
+	if tcp+13 > len(b) {
+		return bytes.Clone(b)
+	}
+	from := tcp + int(b[tcp+12]>>4)*4
+	return bytes.Clone(b[min(from, len(b)):max(min(total, len(b)), min(from, len(b)))])
 }
 
 // packetAt reads a record of a pcap file or a packet block of a pcapng file.
