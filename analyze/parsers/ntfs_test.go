@@ -69,6 +69,7 @@ func TestNTFSSamplesAreMade(t *testing.T) {
 	b[5] = 9       // the version of the first record
 	b[2*72+1] ^= 8 // the length of the third
 	write("windows_usnjrnl", "damaged-UsnJrnl.bin", b)
+	makeMFTSamples(write)
 }
 
 // The corpus' journals, as M. Suhanov's dfir_ntfs reads them.

@@ -54,3 +54,33 @@ func usnWitness(r row) error {
 	}
 	return nil
 }
+
+// mftWitness knows the file record: its mark, its number at 44 or that of its
+// base record at 32, and the update sequence array that keeps the last two
+// bytes of every sector. The time of the row and, of a $FILE_NAME, the name
+// stand in it.
+func mftWitness(r row) error {
+	n := len(r.rec)
+	if n < 1024 || string(r.rec[:4]) != "FILE" && string(r.rec[:4]) != "BAAD" {
+		return errors.New("it is no file record")
+	}
+	number := int64(little.Uint32(r.rec[44:]))
+	if base := int64(little.Uint64(r.rec[32:]) & (1<<48 - 1)); number != r.ev.RecNo && base != r.ev.RecNo {
+		return fmt.Errorf("it is record %d, of %d", number, base)
+	}
+	rec := bytes.Clone(r.rec)
+	array := rec[little.Uint16(rec[4:]):]
+	for i := 1; i <= n/512; i++ {
+		if end := rec[512*i-2 : 512*i]; bytes.Equal(end, array[:2]) {
+			copy(end, array[2*i:2*i+2])
+		}
+	}
+	if r.ev.TSState == timeline.TimeOK && !bytes.Contains(rec, little.AppendUint64(nil, filetime(r.ev.TS))) {
+		return errors.New("it does not have that time")
+	}
+	name := r.ev.File[strings.LastIndexByte(r.ev.File, '/')+1:]
+	if kind, _ := r.ev.Attr("attribute"); kind == "$FILE_NAME" && !strings.Contains(name, `\u`) && !bytes.Contains(rec, utf16Bytes(name)) {
+		return fmt.Errorf("it has no name %q", name)
+	}
+	return nil
+}

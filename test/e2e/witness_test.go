@@ -47,6 +47,7 @@ var witnesses = map[string]witness{
 	"text_timestamped": lineWitness,
 	"web_access":       lineWitness,
 	"windows_evtx":     evtxWitness,
+	"windows_mft":      mftWitness,
 	"windows_usnjrnl":  usnWitness,
 	"zeek_json":        jsonWitness,
 	"zeek_tsv":         tabWitness,

@@ -186,7 +186,7 @@ const usnWindow = 512 << 10
 // NewUSNReader returns a reader of the size bytes of r. The holes need not be
 // sorted nor complete.
 func NewUSNReader(r io.ReaderAt, size int64, holes []Hole) *USNReader {
-	u := &USNReader{r: r, size: size, buf: make([]byte, usnWindow), holes: slices.Clone(holes)}
+	u := &USNReader{r: r, size: size, buf: make([]byte, max(2*usnPage, min(size, usnWindow))), holes: slices.Clone(holes)}
 	slices.SortFunc(u.holes, func(a, b Hole) int { return int(max(-1, min(1, a.Offset-b.Offset))) })
 	return u
 }
