@@ -194,3 +194,34 @@ func tabWitness(r row) error {
 	}
 	return nil
 }
+
+// bodyWitness knows the eleven columns of a body file: the time is one of the
+// last four, and the name stands behind the first.
+func bodyWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	name, ok := r.ev.Attr("name_raw")
+	if !ok {
+		name = r.ev.File
+	}
+	if err := r.holds("|" + name); err != nil {
+		return err
+	}
+	columns := strings.Split(strings.TrimRight(string(r.rec), "\r\n"), "|")
+	if len(columns) < 11 {
+		return fmt.Errorf("it has %d columns", len(columns))
+	}
+	for _, c := range columns[len(columns)-4:] {
+		whole, fraction, _ := strings.Cut(c, ".")
+		sec, err := strconv.ParseInt(whole, 10, 64)
+		ns, err2 := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+		if whole != "" && whole[0] == '-' {
+			ns = -ns
+		}
+		if err == nil && err2 == nil && (r.ev.TSState != timeline.TimeOK || sec*1e9+ns == r.ev.TS) {
+			return nil
+		}
+	}
+	return errors.New("it does not have that time")
+}

@@ -30,6 +30,7 @@ var witnesses = map[string]witness{
 	"falco":            jsonWitness,
 	"osquery_results":  jsonWitness,
 	"caddy_access":     jsonWitness,
+	"bodyfile":         bodyWitness,
 	"apt_history":      packageWitness,
 	"bash_history":     historyWitness,
 	"dpkg_log":         packageWitness,
