@@ -268,7 +268,7 @@ rm -r m/gone; rm m/Users/Anna/Documents/file-77.txt`, dir).CombinedOutput()
 		when, _ := ev.Time()
 		for _, letter := range strings.ReplaceAll(macb, ".", "") {
 			ours[fmt.Sprint(ev.RecNo, attribute, string(letter), when.Unix())] = true
-			ours[fmt.Sprint(ev.RecNo, attribute, string(letter), when.Unix(), ev.File)] = true
+			ours[fmt.Sprint(ev.RecNo, attribute, ev.File)] = true
 		}
 		if _, ok := ev.Attr("deleted"); ok {
 			deleted[ev.File] = true
@@ -288,11 +288,11 @@ rm -r m/gone; rm m/Users/Anna/Documents/file-77.txt`, dir).CombinedOutput()
 		record, _, _ := strings.Cut(f[2], "-")
 		for i, letter := range []string{"a", "m", "c", "b"} {
 			rows++
-			key := fmt.Sprint(record, attribute, letter, f[7+i])
-			if attribute == "$FILE_NAME" {
-				key += name
+			// Of a file with several names fls shows the times of one beside another.
+			if key := fmt.Sprint(record, attribute, letter, f[7+i]); !ours[key] {
+				t.Errorf("fls has %s, we do not: %s", key, line)
 			}
-			if !ours[key] {
+			if key := fmt.Sprint(record, attribute, name); attribute == "$FILE_NAME" && !ours[key] {
 				t.Errorf("fls has %s, we do not: %s", key, line)
 			}
 		}

@@ -52,6 +52,16 @@ var witnesses = map[string]witness{
 	"windows_usnjrnl":  usnWitness,
 	"zeek_json":        jsonWitness,
 	"zeek_tsv":         tabWitness,
+	"plaso_csv":        tableWitness,
+	"l2tcsv":           tableWitness,
+	"plaso_jsonl":      jsonWitness,
+	"crowdstrike_fdr":  jsonWitness,
+	"elastic_ecs":      jsonWitness,
+	"timesketch":       recordOrRowWitness,
+	"hayabusa":         recordOrRowWitness,
+	"chainsaw":         recordOrRowWitness,
+	"volatility":       recordOrRowWitness,
+	"defender_hunting": recordOrRowWitness,
 	"zsh_history":      zshWitness,
 }
 
