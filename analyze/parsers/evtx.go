@@ -183,6 +183,11 @@ func (e *evtxEvents) time(ev *timeline.Event, rec *evtx.Record) {
 			e.out.AttrRaw("written", e.out.Str(time.Unix(0, ns).UTC().Format(time.RFC3339Nano)), 't')
 		}
 	}
+	setFiletime(ev, filetime)
+}
+
+// setFiletime sets the time of an event from a FILETIME, 100 ns since 1601 UTC.
+func setFiletime(ev *timeline.Event, filetime uint64) {
 	switch ns, ok := evtx.Nanos(filetime); {
 	case ok:
 		ev.SetNanos(ns)

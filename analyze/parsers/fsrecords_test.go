@@ -17,6 +17,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
+	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
 func TestFSRecords(t *testing.T) { parsertest.Run(t, fsRecords, "testdata/fs_records") }
@@ -110,34 +111,48 @@ func TestFSRecordsGiveTheRowsOfMactime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "body")
-	if err := os.WriteFile(path, body.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(tool, "-b", path, "-d", "-y", "-z", "UTC")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want, got []string
-	for _, row := range rows[1:] {
-		want = append(want, row[0]+" "+row[2]+" "+row[7])
-	}
+	want := mactimeRows(t, tool, body.Bytes())
 	res := parsertest.Parse(t, fsRecords, parsertest.Sample{Name: "walk", Data: walk.Bytes(), Facts: walkFacts})
-	for _, ev := range res.Events {
-		when, _ := ev.Time()
-		macb, _ := ev.Attr("macb")
-		got = append(got, when.Format(time.RFC3339)+" "+macb+" "+ev.File)
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if len(want) < 4000 || !slices.Equal(got, want) {
+	if got := rowsLikeMactime(res.Events); len(want) < 4000 || !slices.Equal(got, want) {
 		t.Errorf("%d events, mactime has %d rows; first %q and %q", len(got), len(want), got[0], want[0])
 	}
+	res = parsertest.Parse(t, bodyFile, parsertest.Sample{Name: "body", Data: body.Bytes()})
+	if got := rowsLikeMactime(res.Events); !slices.Equal(got, want) {
+		t.Errorf("of the body file: %d events, mactime has %d rows; first %q and %q", len(got), len(want), got[0], want[0])
+	}
+}
+
+// mactimeRows are time, letters and name of the rows that mactime makes of a
+// body file, sorted.
+func mactimeRows(t *testing.T, tool string, body []byte) (rows []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, "-b", path, "-d", "-y", "-z", "UTC").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range table[1:] {
+		rows = append(rows, row[0]+" "+row[2]+" "+row[7])
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+func rowsLikeMactime(events []*timeline.Event) (rows []string) {
+	for _, ev := range events {
+		when, _ := ev.Time()
+		macb, _ := ev.Attr("macb")
+		rows = append(rows, when.Format(time.RFC3339)+" "+macb+" "+ev.File)
+	}
+	slices.Sort(rows)
+	return rows
 }
 
 func TestTimesOfTheManifestEqualThoseOfTheTimePackage(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/analyze/format/evtx"
 	"github.com/exhibit-dfir/exhibit/analyze/format/jsonl"
 	"github.com/exhibit-dfir/exhibit/analyze/format/logtime"
 	"github.com/exhibit-dfir/exhibit/evidence"
@@ -40,11 +41,19 @@ type jsonMap struct {
 	// one meaning, are in the host's zone, not UTC.
 	local   bool
 	meaning *ruleSet // reads the message
+	foreign bool     // the records are about other hosts than that which has the file; "-" says nothing
+	descOf  string   // path whose value says what the time means
+	each    bool     // every one of the times gives an event
+	after   func(*jsonEvents, *timeline.Event)
 }
 
-// jsonTime is a time and its form: "" for text, else the unit since 1970. desc
-// goes before that of the map.
+// jsonTime is a time and its form: "" for text, "l2t" for a date before members
+// "time" and "timezone", "filetime" for 100 ns since 1601, else the unit since
+// 1970. desc goes before that of the map.
 type jsonTime struct{ path, unit, desc string }
+
+// noTime reports whether the text of a time says that there is none.
+func noTime(v []byte) bool { return len(v) == 0 || string(v) == "0" || string(v) == "-" }
 
 // jsonColumn gives a column the first of the paths that has a value.
 type jsonColumn struct {
@@ -102,11 +111,15 @@ func (m *jsonMap) matches(_ *evidence.Item, head []byte) bool {
 }
 
 func (m *jsonMap) parse(_ context.Context, src *analyze.Source, out *timeline.Appender) error {
-	e := jsonEvents{jsonMap: m, out: out, host: src.Host, at: map[string]int{}}
+	return m.parseRecords(src, src.Host, out)
+}
+
+func (m *jsonMap) parseRecords(content io.Reader, host *analyze.Host, out *timeline.Appender) error {
+	e := jsonEvents{jsonMap: m, out: out, host: host, at: map[string]int{}}
 	if m.meaning != nil {
 		e.lines = newLineValues(out)
 	}
-	r := jsonl.NewRecords(src, m.records, jsonRecordMax)
+	r := jsonl.NewRecords(content, m.records, jsonRecordMax)
 	for {
 		rec, off, err := r.Next()
 		switch {
@@ -156,14 +169,40 @@ func (e *jsonEvents) event(rec []byte, off int64) {
 			return
 		}
 	}
+	e.make(off, int64(len(rec)), func(ev *timeline.Event) {
+		if e.scan.Err() != nil {
+			ev.Flags |= timeline.CorruptRec
+		}
+	})
+}
+
+// make appends the event of the values at hand, or one for each of their times.
+// finish is called with each.
+func (e *jsonEvents) make(off, length int64, finish func(*timeline.Event)) {
+	made := false
+	if e.each {
+		for i := range e.jsonMap.times {
+			if t := &e.jsonMap.times[i]; !noTime(e.get(t.path)) {
+				finish(e.one(off, length, e.jsonMap.times[i:i+1]))
+				made = true
+			}
+		}
+	}
+	if !made {
+		finish(e.one(off, length, e.jsonMap.times))
+	}
+}
+
+// one appends an event that one of the times dates.
+func (e *jsonEvents) one(off, length int64, times []jsonTime) *timeline.Event {
 	out := e.out
-	ev := out.Event(off, int64(len(rec)))
-	if e.scan.Err() != nil {
-		ev.Flags |= timeline.CorruptRec
+	ev := out.Event(off, length)
+	if e.foreign {
+		ev.Host, ev.HostID = "", ""
 	}
 	ev.DataType, ev.SourceShort, ev.SourceLong = e.dataType, e.short, e.source
 	ev.TSDesc, ev.TSKind = e.desc, e.kind
-	e.time(ev)
+	e.time(ev, times)
 	for i := range e.values {
 		v := &e.values[i]
 		out.AttrRaw(out.Intern(v.path), out.Text(cutText(v.text)), v.kind)
@@ -173,22 +212,36 @@ func (e *jsonEvents) event(rec []byte, off int64) {
 	}
 	if e.more {
 		out.AttrStr("cut", "members beyond a limit")
-		out.Problem(evidence.TooBig, off, int64(len(rec)), "a record has more members than are read")
+		out.Problem(evidence.TooBig, off, length, "a record has more members than are read")
 	}
-	for _, c := range e.columns {
-		for _, path := range c.paths {
-			if v := e.get(path); len(v) > 0 {
-				setColumn(ev, out, c.column, v)
-				break
-			}
-		}
-	}
+	e.setColumns(ev, e.columns)
 	for _, r := range e.rules {
 		e.apply(ev, &r)
+	}
+	if e.descOf != "" {
+		if v := e.get(e.descOf); len(v) > 0 {
+			ev.TSDesc = out.Intern(cutText(v))
+		}
 	}
 	ev.Message = e.text()
 	if e.meaning != nil {
 		e.lines.apply(ev, e.meaning.rules(), bytes.TrimRight(e.message, "\r\n"))
+	}
+	if e.after != nil {
+		e.after(e, ev)
+	}
+	return ev
+}
+
+// setColumns gives each column the first of its paths that has a value.
+func (e *jsonEvents) setColumns(ev *timeline.Event, columns []jsonColumn) {
+	for _, c := range columns {
+		for _, path := range c.paths {
+			if v := e.get(path); len(v) > 0 && !(e.foreign && string(v) == "-") {
+				setColumn(ev, e.out, c.column, v)
+				break
+			}
+		}
 	}
 }
 
@@ -293,10 +346,10 @@ func (e *jsonEvents) text() string {
 }
 
 // time dates the event by the first time that is there.
-func (e *jsonEvents) time(ev *timeline.Event) {
-	for _, t := range e.times {
+func (e *jsonEvents) time(ev *timeline.Event, times []jsonTime) {
+	for _, t := range times {
 		v := e.get(t.path)
-		if len(v) == 0 {
+		if len(v) == 0 || e.foreign && noTime(v) {
 			continue
 		}
 		ns, prec, ok := e.instant(ev, t, v)
@@ -320,7 +373,16 @@ func (e *jsonEvents) time(ev *timeline.Event) {
 
 // instant reads one time. Text without a zone is UTC in all of these formats.
 func (e *jsonEvents) instant(ev *timeline.Event, t jsonTime, v []byte) (ns int64, prec string, ok bool) {
-	if t.unit != "" {
+	switch t.unit {
+	case "":
+	case "l2t":
+		return e.zoned(ev, v)
+	case "filetime":
+		filetime, err := strconv.ParseUint(string(v), 10, 64)
+		ns, ok = evtx.Nanos(filetime)
+		ev.TZSrc = timeline.ZoneFormat
+		return ns, timeline.HundredNano, ok && err == nil
+	default:
 		ns, prec, ok = epochTime(v, t.unit)
 		ev.TZSrc = timeline.ZoneFormat
 		return ns, prec, ok

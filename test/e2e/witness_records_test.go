@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -225,4 +226,74 @@ func valueWitness(r row) error {
 		return fmt.Errorf("%q is not there", message)
 	}
 	return r.holds(r.ev.SrcIP, r.ev.User)
+}
+
+// bodyWitness knows the eleven columns of a body file: the time is one of the
+// last four, and the name stands behind the first.
+func bodyWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	name, ok := r.ev.Attr("name_raw")
+	if !ok {
+		name = r.ev.File
+	}
+	if err := r.holds("|" + name); err != nil {
+		return err
+	}
+	columns := strings.Split(strings.TrimRight(string(r.rec), "\r\n"), "|")
+	if len(columns) < 11 {
+		return fmt.Errorf("it has %d columns", len(columns))
+	}
+	for _, c := range columns[len(columns)-4:] {
+		whole, fraction, _ := strings.Cut(c, ".")
+		sec, err := strconv.ParseInt(whole, 10, 64)
+		ns, err2 := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+		if whole != "" && whole[0] == '-' {
+			ns = -ns
+		}
+		if err == nil && err2 == nil && (r.ev.TSState != timeline.TimeOK || sec*1e9+ns == r.ev.TS) {
+			return nil
+		}
+	}
+	return errors.New("it does not have that time")
+}
+
+// tableWitness is that of CSV: one row has the time as written and every
+// attribute as a field.
+func tableWitness(r row) error {
+	if r.off > 0 && r.data[r.off-1] != '\n' {
+		return errors.New("the row does not begin a line")
+	}
+	if r.ev.Flags&timeline.CorruptRec != 0 {
+		texts := []string{r.ev.TSRaw}
+		for _, a := range r.ev.Attrs {
+			if !strings.Contains(a.Value, `"`) {
+				texts = append(texts, a.Value)
+			}
+		}
+		return r.holds(texts...)
+	}
+	table := csv.NewReader(bytes.NewReader(r.rec))
+	rows, err := table.ReadAll()
+	if err != nil || len(rows) != 1 {
+		return fmt.Errorf("it has %d rows: %w", len(rows), err)
+	}
+	if r.ev.TSRaw != "" && !slices.Contains(rows[0], r.ev.TSRaw) {
+		return fmt.Errorf("the time %q is not there", r.ev.TSRaw)
+	}
+	for _, a := range r.ev.Attrs {
+		if !slices.Contains(rows[0], string(plain(r.ev, a.Value))) {
+			return fmt.Errorf("%s %q is not there", a.Key, a.Value)
+		}
+	}
+	return nil
+}
+
+// recordOrRowWitness is that of what comes as JSON and as CSV.
+func recordOrRowWitness(r row) error {
+	if r.rec[0] == '{' {
+		return jsonWitness(r)
+	}
+	return tableWitness(r)
 }

@@ -103,6 +103,19 @@ var witnesses = map[string]witness{
 	"confluence_access": lineWitness,
 	"openvpn_log":       lineWitness,
 	"nextcloud_log":     jsonWitness,
+	"bodyfile":          bodyWitness,
+	"windows_mft":       mftWitness,
+	"windows_usnjrnl":   usnWitness,
+	"plaso_csv":         tableWitness,
+	"l2tcsv":            tableWitness,
+	"plaso_jsonl":       jsonWitness,
+	"crowdstrike_fdr":   jsonWitness,
+	"elastic_ecs":       jsonWitness,
+	"timesketch":        recordOrRowWitness,
+	"hayabusa":          recordOrRowWitness,
+	"chainsaw":          recordOrRowWitness,
+	"volatility":        recordOrRowWitness,
+	"defender_hunting":  recordOrRowWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.

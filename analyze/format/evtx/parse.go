@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"unicode/utf8"
+
+	"github.com/exhibit-dfir/exhibit/analyze/format/utf16le"
 )
 
 // Limits of one piece of binary XML.
@@ -112,7 +114,7 @@ func (p *parse) name() (string, error) {
 	}
 	k := &p.c.compiler
 	var lone bool
-	k.scratch, lone = appendUTF16(k.scratch[:0], text)
+	k.scratch, lone = utf16le.Append(k.scratch[:0], text)
 	if lone {
 		return "", errName
 	}
@@ -394,7 +396,7 @@ func (p *parse) text() error {
 	if len(p.t.text) > math.MaxInt32-4*n {
 		return errCompile
 	}
-	p.t.text, _ = appendUTF16(p.t.text, p.c.buf[p.pos:p.pos+2*n])
+	p.t.text, _ = utf16le.Append(p.t.text, p.c.buf[p.pos:p.pos+2*n])
 	p.pos += 2 * n
 	return nil
 }
