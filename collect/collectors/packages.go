@@ -25,7 +25,7 @@ const linuxPackagesName = "linux_packages"
 // to be what the distribution shipped.
 var linuxPackages = register(collect.Collector{
 	Name:     linuxPackagesName,
-	Doc:      "Installed packages of dpkg, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none",
+	Doc:      "Installed packages of dpkg, rpm, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none",
 	Tier:     collect.TierPersistence,
 	Deadline: time.Hour,
 	Run:      collectPackages,
@@ -193,6 +193,9 @@ func (c *comparison) compare(ctx context.Context, name string, st *evidence.Stat
 		return nil
 	}
 	r.What, r.Have, r.SHA256 = "changed", hex.EncodeToString(have), sum.String()
+	if own.varies {
+		r.Detail = "its package says that its content may change"
+	}
 	return c.lines.Write(r)
 }
 
@@ -230,10 +233,12 @@ type linkedFile struct {
 }
 
 func (c *comparison) config(ctx context.Context, f configFile) error {
-	own := ownedFile{pkg: f.pkg, algo: f.algo, config: true}
+	own := ownedFile{pkg: f.pkg, algo: f.algo, config: true, varies: f.varies}
 	copy(own.digest[:], f.digest)
 	st, err := c.host.Stat(f.path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.optional:
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return c.lines.Write(c.about("missing", f.path, nil, &own))
 	case err != nil:
