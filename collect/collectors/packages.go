@@ -25,7 +25,7 @@ const linuxPackagesName = "linux_packages"
 // to be what the distribution shipped.
 var linuxPackages = register(collect.Collector{
 	Name:     linuxPackagesName,
-	Doc:      "Installed packages of dpkg, rpm, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none",
+	Doc:      "Installed packages of dpkg, rpm, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none; modules of PAM and NSS that configuration names, with owner and digest",
 	Tier:     collect.TierPersistence,
 	Deadline: time.Hour,
 	Run:      collectPackages,
@@ -79,7 +79,10 @@ func collectPackages(ctx context.Context, h *collect.Host, out collect.Taker) er
 	c.lines = collect.NewRecords(ctx, out, evidence.Item{Path: record.PackageFiles, Source: "file"})
 	err = c.run(ctx)
 	out.Seen("files of packages", c.files)
-	return errors.Join(err, c.lines.Close())
+	if err = errors.Join(err, c.lines.Close()); err != nil {
+		return err
+	}
+	return c.authModules(ctx)
 }
 
 func (c *comparison) run(ctx context.Context) error {
