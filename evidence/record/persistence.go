@@ -60,6 +60,6 @@ type OwnedFile struct {
 
 // BootFile is a file that the machine starts with.
 type BootFile struct {
-	Kind string `json:"kind"` // kernel, initramfs, loader
+	Kind string `json:"kind"` // by its name: kernel, initramfs, loader, other
 	OwnedFile
 }
