@@ -38,7 +38,6 @@ const (
 type accountLook struct {
 	host *collect.Host
 	out  collect.Taker
-	lost error
 }
 
 func collectAccounts(ctx context.Context, h *collect.Host, out collect.Taker) error {
