@@ -40,6 +40,11 @@ type Collector struct {
 	Live     bool          // needs a running host; left out, with a record, under --root
 	Deadline time.Duration // 0: the engine's default
 	Run      func(ctx context.Context, h *Host, out Taker) error
+	// Secret looks at the content of a small regular file (smallFile) before
+	// it is taken. leave: the file is recorded as skipped, with detail, and its
+	// content stays on the host. detail alone is recorded with the content.
+	// nil: everything is taken.
+	Secret func(content []byte) (leave bool, detail string)
 	// Expect tells, of a collector that needs a running host, what Run would
 	// take, by names and metadata alone; nil: that cannot be told.
 	Expect func(ctx context.Context, h *Host) (Expected, error)

@@ -49,18 +49,18 @@ func parseMountLine(line string) (MountPoint, bool) {
 	}
 	m := MountPoint{
 		ID: id, Parent: parent, Dev: f[2],
-		Root: unescapeOctal(f[3]), Point: unescapeOctal(f[4]), Options: f[5],
-		FSType: unescapeOctal(g[0]), Source: unescapeOctal(g[1]),
+		Root: UnescapeOctal(f[3]), Point: UnescapeOctal(f[4]), Options: f[5],
+		FSType: UnescapeOctal(g[0]), Source: UnescapeOctal(g[1]),
 	}
 	if len(g) > 2 {
-		m.SuperOpts = unescapeOctal(strings.Join(g[2:], " "))
+		m.SuperOpts = UnescapeOctal(strings.Join(g[2:], " "))
 	}
 	return m, true
 }
 
-// unescapeOctal undoes the kernel's \ooo for blanks, line ends and the
+// UnescapeOctal undoes the kernel's \ooo for blanks, line ends and the
 // backslash (mangle_path in fs/seq_file.c).
-func unescapeOctal(s string) string {
+func UnescapeOctal(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
 	}

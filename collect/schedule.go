@@ -66,7 +66,7 @@ func (r *run) collect(ctx context.Context) {
 func (r *run) runOne(ctx, asked context.Context, c Collector) CollectorResult {
 	r.number.Add(1)
 	started := time.Now()
-	t := &taker{r: r, name: c.Name}
+	t := &taker{r: r, name: c.Name, secret: c.Secret}
 	hard, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	t.hard = hard

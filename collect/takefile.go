@@ -239,6 +239,12 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 		}
 		defer smallBuffers.Put(buf)
 		t.r.host.Pace(ctx, n)
+		if leave, detail := t.isSecret((*buf)[:n]); leave {
+			it.Kind, it.Detail, it.Size, it.Holes = evidence.KindSkipped, detail, 0, nil
+			return t.put(it, Skipped)
+		} else if detail != "" {
+			it.Detail = detail
+		}
 		c := content{r: bytes.NewReader((*buf)[:n]), after: after}
 		if err != nil {
 			c.r = io.MultiReader(c.r, failing{err})
@@ -249,6 +255,13 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 	defer g.Close()
 	g.pace = t.paceFor(ctx)
 	return t.addKnown(ctx, it, content{r: g, at: g, after: after}, g)
+}
+
+func (t *taker) isSecret(content []byte) (leave bool, detail string) {
+	if t.secret == nil {
+		return false, ""
+	}
+	return t.secret(content)
 }
 
 // paceFor keeps the reading of one item to the budget, and tells the heartbeat

@@ -47,6 +47,8 @@ type taker struct {
 	name string
 	hard context.Context
 
+	secret func([]byte) (leave bool, detail string) // of the collector; nil: nothing is one
+
 	mu     sync.Mutex
 	counts map[Outcome]int64
 	rules  map[string]map[Outcome]int64 // counts by definition

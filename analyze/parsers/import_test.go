@@ -7,6 +7,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
 	"github.com/exhibit-dfir/exhibit/timeline"
+	"github.com/exhibit-dfir/exhibit/timeline/export"
 )
 
 func TestPlasoJSONL(t *testing.T) { parsertest.Run(t, plasoJSONL, "testdata/plaso_jsonl") }
@@ -50,7 +51,7 @@ func TestTimesketchReadsOurExports(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if _, err := timeline.WriteTimesketch(&b, func(yield func(*timeline.Event, error) bool) {
+	if _, err := export.Timesketch(&b, func(yield func(*timeline.Event, error) bool) {
 		for _, ev := range want {
 			if !yield(ev, nil) {
 				return

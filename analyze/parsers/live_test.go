@@ -18,6 +18,11 @@ import (
 func live() map[string]analyze.Parser {
 	return map[string]analyze.Parser{
 		record.Processes: liveProcesses, record.Sockets: liveSockets, record.Modules: liveModules, record.Mounts: liveMounts,
+		record.BPFPrograms: liveBPF, record.Probes: liveProbes, record.Ftrace: liveFtrace, record.Conntrack: liveConntrack,
+		record.NFTables: liveNFTables, record.IPTables: liveIPTables, record.Containers: stateContainers, record.ForeignMounts: liveForeignMounts,
+		record.BlockDevices: liveBlockDevices, record.Accounts: stateAccounts, record.Groups: stateGroups, record.AuthorizedKeys: stateAuthorizedKeys,
+		record.SudoRules: stateSudoRules, record.PackageFiles: statePackageFiles, record.AuthModules: stateAuthModules, record.BootFiles: stateBootFiles,
+		record.Privileged: statePrivileged,
 	}
 }
 
@@ -68,7 +73,7 @@ func sampleSockets() []any {
 func sampleModules() []any {
 	return []any{
 		record.Module{Name: "ext4", Size: 1032192, RefCount: 1, UsedBy: []string{"a", "b"}, State: "Live", Address: "0xffffffffc0", Version: "ABCDEF", InProc: true, InSysfs: true, InKsyms: true},
-		record.Module{Name: "diamorphine", Taint: "OE", InSysfs: false, InKsyms: true},
+		record.Module{Name: "diamorphine", Taint: "OE", TaintMeans: []string{"O: a module built outside the kernel's tree was loaded"}, InSysfs: false, InKsyms: true},
 	}
 }
 
@@ -95,9 +100,9 @@ func TestLiveSamplesAreMade(t *testing.T) {
 	if !*makeSamples {
 		t.Skip("skipped: runs with -samples only")
 	}
-	for name, records := range map[string][]any{
-		record.Processes: sampleProcesses(), record.Sockets: sampleSockets(), record.Modules: sampleModules(), record.Mounts: sampleMounts(),
-	} {
+	samples := stateSamples()
+	samples[record.Processes], samples[record.Sockets], samples[record.Modules], samples[record.Mounts] = sampleProcesses(), sampleSockets(), sampleModules(), sampleMounts()
+	for name, records := range samples {
 		dir := filepath.Join("testdata", live()[name].Name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -13,11 +13,12 @@ import (
 // liveModules reads the kernel modules by all views that the collector
 // compared. One event per module at the time of the look; unit is the
 // module's name, attr views the views that show it. A module that
-// /proc/modules does not show while another view does has attr hidden.
+// /proc/modules does not show while another view does has attr hidden; one that
+// not all views agree on has attr views_differ, and the message says so.
 var liveModules = register(analyze.Parser{
 	Name:    "live_modules",
 	Doc:     "kernel modules that were loaded during collection",
-	Version: 1,
+	Version: 2,
 	Family:  "live",
 	Types:   []string{"linux:module:state"},
 	Match: func(it *evidence.Item, head []byte) bool {
@@ -47,8 +48,13 @@ func moduleEvent(src *analyze.Source, out *timeline.Appender, m *record.Module, 
 		}
 	}
 	ev.Message = out.Join("kernel module ", ev.Unit, " seen in ", strings.Join(views, ", "))
+	differ := m.InProc != m.InSysfs || !m.InProc
+	if differ {
+		ev.Message = out.Join(ev.Message, " only")
+	}
 	a := attrs{out}
 	a.str("views", strings.Join(views, ","))
+	a.yes("views_differ", differ)
 	a.yes("hidden", !m.InProc)
 	a.str("state", m.State)
 	a.num("size", m.Size)
@@ -56,6 +62,9 @@ func moduleEvent(src *analyze.Source, out *timeline.Appender, m *record.Module, 
 	a.str("used_by", strings.Join(m.UsedBy, ","))
 	a.str("address", m.Address)
 	a.str("taint", m.Taint)
+	for _, means := range m.TaintMeans[:min(len(m.TaintMeans), listMax)] {
+		a.str("taint_means", means)
+	}
 	a.str("srcversion", m.Version)
 	return nil
 }

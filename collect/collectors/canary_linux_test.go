@@ -9,6 +9,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collecttest"
+	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
 // secretPaths hold what would let its holder act as somebody else.
@@ -36,13 +37,20 @@ func TestNoSecretIsInABundleUnlessOrdered(t *testing.T) {
 	}
 	key, _ := keyFile(t, "")
 	body := strings.Split(key, "\n")[3] // a line of the private part
-	for _, path := range []string{"/root/.ssh/id_x", "/etc/ssh/ssh_host_x_key", "/root/.claude/projects/a/key", "/etc/nginx/a.pem", "/root/.config/opencode/key"} {
+	for _, path := range []string{
+		"/root/.ssh/id_x", "/etc/ssh/ssh_host_x_key", "/root/.claude/projects/a/key", "/etc/nginx/a.pem", "/root/.config/opencode/key",
+		"/tmp/stolen", "/var/tmp/.x/id", "/dev/shm/k", "/var/log/app/copied.log", "/opt/tool/bin/key",
+	} {
 		write(t, h, path, key)
 	}
-	for secrets, want := range map[Secrets]bool{LeaveSecrets: false, TakeSecrets: true} {
-		got := collecttest.Collect(t.Context(), t, collect.Options{Root: h.Root, Collectors: []collect.Collector{
-			linuxLogs, Persistence(secrets), linuxPackages, Users(secrets), filesystemWalk,
-		}})
+	log := strings.Repeat("Nov 25 18:00:00 web app: what happened\n", 50)
+	write(t, h, "/var/log/app/app.log", log+"-----BEGIN FAKE PRIVATE KEY-----\nY2FuYXJ5\n-----END FAKE PRIVATE KEY-----\n")
+	for _, want := range []bool{false, true} {
+		chosen := []collect.Collector{linuxLogs, linuxPersistence, linuxPackages, linuxUsers, filesystemWalk}
+		if want {
+			chosen = WithSecrets(chosen)
+		}
+		got := collecttest.Collect(t.Context(), t, collect.Options{Root: h.Root, Collectors: chosen})
 		var all bytes.Buffer
 		for _, it := range got.Items {
 			if it.Member != "" {
@@ -60,6 +68,13 @@ func TestNoSecretIsInABundleUnlessOrdered(t *testing.T) {
 		}
 		if found := bytes.Contains(all.Bytes(), []byte(body)); found != want {
 			t.Errorf("ordered %v: a private key is in the bundle: %v", want, found)
+		}
+		// A key in a log must not keep the log out.
+		if it := got.Find("/var/log/app/app.log"); it.Member == "" || strings.Contains(it.Detail, "among other content") == want {
+			t.Errorf("ordered %v: log with a key: %+v", want, it)
+		}
+		if it := got.Find("/tmp/stolen"); it.Kind == evidence.KindSkipped == want || !want && (!strings.Contains(it.Detail, "ssh-ed25519 SHA256:") || !strings.Contains(it.Detail, evidence.Sum([]byte(key)).String())) {
+			t.Errorf("ordered %v: %+v", want, it)
 		}
 	}
 }

@@ -28,6 +28,7 @@ func Definitions(set *definitions.Set, chosen []*definitions.Definition, secrets
 		Doc:      "What imported definitions ask for: files, and metadata and hashes of paths",
 		Tier:     collect.TierUsers,
 		Deadline: 2 * time.Hour,
+		Secret:   secrets.look(),
 		Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
 			d := &definitionRun{host: h, out: out, set: set, known: knowledgeOf(h, out), secrets: secrets, matches: &collect.Spool{}, mostHeld: maxMatches}
 			d.hasher = &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now())}

@@ -15,7 +15,7 @@ import (
 // others -, live/taint.jsonl, and keeps the kernel's own files.
 var linuxKernel = register(collect.Collector{
 	Name: "linux_kernel",
-	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, what is hooked by probes and function tracing, and security state",
+	Doc:  "Kernel modules by three views, taint decoded, command line, parameters, keys, binary formats, IMA measurements, what is hooked by probes and function tracing, and security state",
 	Tier: collect.TierKernel,
 	Live: true,
 	Run:  collectKernel,
@@ -74,6 +74,25 @@ func decodeTaint(value uint64) TaintRecord {
 		r.Flags = append(r.Flags, b)
 	}
 	return r
+}
+
+// taintMeans are the letters of a module's taint in words (module_flags_taint
+// in kernel/module/main.c). A plus and a minus there say that it is being
+// loaded or unloaded.
+func taintMeans(letters string) (means []string) {
+	for _, letter := range letters {
+		if letter == '+' || letter == '-' {
+			continue
+		}
+		text := "?: not known to this program"
+		for _, b := range taintBits {
+			if b.letter == string(letter) {
+				text = b.letter + ": " + b.means
+			}
+		}
+		means = append(means, text)
+	}
+	return means
 }
 
 // parseModules reads /proc/modules:

@@ -30,6 +30,9 @@ func collectKernel(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	if err := collectBootSecurity(ctx, h, out); err != nil {
 		return err
 	}
+	if err := collectKernelSets(ctx, h, out); err != nil {
+		return err
+	}
 	if err := collectKernelLog(ctx, out); err != nil {
 		return err
 	}
@@ -66,6 +69,10 @@ func collectModules(ctx context.Context, h *collect.Host, out collect.Taker) err
 		if v, err := h.ReadFile("/sys/module/"+m.Name+"/srcversion", 4096); err == nil {
 			m.Version = strings.TrimSpace(string(v))
 		}
+		if v, err := h.ReadFile("/sys/module/"+m.Name+"/taint", 4096); err == nil && m.Taint == "" {
+			m.Taint = strings.TrimSpace(string(v))
+		}
+		m.TaintMeans = taintMeans(m.Taint)
 		if m.InProc != m.InSysfs || m.InSysfs && !m.InKsyms && len(symbols) > 0 {
 			out.Problem(evidence.Problem{
 				Code: evidence.Inconsistent, Path: "/proc/modules", Ref: evidence.Ref{Offset: -1, Length: -1},

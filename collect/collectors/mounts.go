@@ -5,10 +5,11 @@ import "github.com/exhibit-dfir/exhibit/collect"
 // linuxMounts writes live/mounts.jsonl: every mount of the collector's mount
 // namespace with the size and the free space of its file system. A file
 // system that does not answer within seconds is recorded without them, and a
-// remote one is not asked at all.
+// remote one is not asked at all. The mounts of other namespaces, block devices
+// and swap have sets of their own.
 var linuxMounts = register(collect.Collector{
 	Name: "linux_mounts",
-	Doc:  "Mounts with sizes, swap, partitions and RAID state",
+	Doc:  "Mounts with sizes, of every mount namespace; loop devices, device mapper, RAID, partitions and swap, decoded",
 	Tier: collect.TierSessions,
 	Live: true,
 	Run:  collectMounts,

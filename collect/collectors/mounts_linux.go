@@ -28,6 +28,12 @@ func collectMounts(ctx context.Context, h *collect.Host, out collect.Taker) erro
 	if err = errors.Join(err, lines.Close()); err != nil {
 		return err
 	}
+	if err = collectForeignMounts(ctx, h, out); err != nil {
+		return err
+	}
+	if err = collectBlockDevices(ctx, h, out); err != nil {
+		return err
+	}
 	return takeFiles(ctx, out, "mount files", mountFiles)
 }
 

@@ -19,13 +19,16 @@ import (
 const linuxPackagesName = "linux_packages"
 
 // linuxPackages writes packages/installed.jsonl, and in packages/mismatch.jsonl
-// what among the programs is not as a package manager left it. The databases
+// what among the programs is not as a package manager left it.
+// persistence/auth-modules.jsonl has the modules that log people in and name
+// them, persistence/boot-files.jsonl kernels, initramfs and boot loader, both
+// with their packages. The databases
 // are read as they are, and are in the bundle by linux_persistence. A database
 // on the host can be changed like any file: what agrees with it is not proven
 // to be what the distribution shipped.
 var linuxPackages = register(collect.Collector{
 	Name:     linuxPackagesName,
-	Doc:      "Installed packages of dpkg, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none",
+	Doc:      "Installed packages of dpkg, rpm, apk and pacman, and programs and configuration that differ from them, are missing, or belong to none; modules of PAM and NSS that configuration names, and what the machine boots with, with owner and digest",
 	Tier:     collect.TierPersistence,
 	Deadline: time.Hour,
 	Run:      collectPackages,
@@ -34,7 +37,7 @@ var linuxPackages = register(collect.Collector{
 // programDirs are where packages put what runs. What lies elsewhere is data,
 // configuration, or comes from no package.
 var programDirs = []string{
-	"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+	"/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
 	"/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec", "/usr/games",
 }
 
@@ -79,7 +82,13 @@ func collectPackages(ctx context.Context, h *collect.Host, out collect.Taker) er
 	c.lines = collect.NewRecords(ctx, out, evidence.Item{Path: record.PackageFiles, Source: "file"})
 	err = c.run(ctx)
 	out.Seen("files of packages", c.files)
-	return errors.Join(err, c.lines.Close())
+	if err = errors.Join(err, c.lines.Close()); err != nil {
+		return err
+	}
+	if err = c.authModules(ctx); err != nil {
+		return err
+	}
+	return c.bootFiles(ctx)
 }
 
 func (c *comparison) run(ctx context.Context) error {
@@ -193,6 +202,9 @@ func (c *comparison) compare(ctx context.Context, name string, st *evidence.Stat
 		return nil
 	}
 	r.What, r.Have, r.SHA256 = "changed", hex.EncodeToString(have), sum.String()
+	if own.varies {
+		r.Detail = "its package says that its content may change"
+	}
 	return c.lines.Write(r)
 }
 
@@ -230,10 +242,12 @@ type linkedFile struct {
 }
 
 func (c *comparison) config(ctx context.Context, f configFile) error {
-	own := ownedFile{pkg: f.pkg, algo: f.algo, config: true}
+	own := ownedFile{pkg: f.pkg, algo: f.algo, config: true, varies: f.varies}
 	copy(own.digest[:], f.digest)
 	st, err := c.host.Stat(f.path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && f.optional:
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return c.lines.Write(c.about("missing", f.path, nil, &own))
 	case err != nil:

@@ -228,11 +228,132 @@ func TestDifferencesFromApkAndPacman(t *testing.T) {
 // A database that is not read must not make everything belong to nobody.
 func TestNothingIsUnownedWhereADatabaseIsNotRead(t *testing.T) {
 	root, _ := debRoot(t)
-	program(t, root, "usr/bin/from-rpm", "x")
-	program(t, root, "var/lib/rpm/rpmdb.sqlite", "SQLite format 3\x00")
+	program(t, root, "usr/bin/from-nix", "x")
+	program(t, root, "nix/var/nix/db/db.sqlite", "SQLite format 3\x00")
 	found, out := compared(t, openHost(t, root))
 	if len(found) != 0 || len(out.problems) != 1 || out.problems[0].Code != evidence.Unsupported {
 		t.Errorf("%v, problems %+v", keysOf(found), out.problems)
+	}
+}
+
+// rpmRoot is a root into which rpm itself installed a package.
+func rpmRoot(t *testing.T) (root string, rpm func(args string) string) {
+	t.Helper()
+	tool, build := testenv.Tool(t, "rpm"), testenv.Tool(t, "rpmbuild")
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: rpm installs below another root as root only")
+	}
+	top, root := t.TempDir(), t.TempDir()
+	program(t, top, "p.spec", `Name: alpha
+Version: 1.0
+Release: 1
+Summary: t
+License: none
+BuildArch: noarch
+%description
+t
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/usr/lib %{buildroot}/etc
+for f in kept changed missing turned "sp ace" optional; do echo "$f" > "%{buildroot}/usr/bin/$f"; done
+echo library > %{buildroot}/usr/lib/libx.so.1
+ln -s kept %{buildroot}/usr/bin/link
+for f in alpha.conf same.conf loose.conf; do echo "$f" > %{buildroot}/etc/$f; done
+%files
+%defattr(755,root,root)
+/usr/bin/kept
+/usr/bin/changed
+/usr/bin/missing
+/usr/bin/turned
+"/usr/bin/sp ace"
+/usr/bin/link
+%config(missingok) /usr/bin/optional
+%ghost /usr/bin/ghost
+/usr/lib/libx.so.1
+%config(noreplace) /etc/alpha.conf
+%config /etc/same.conf
+%config %verify(not md5 size mtime) /etc/loose.conf
+`)
+	shell(t, build+" --define '_topdir "+top+"' --define '_build_id_links none' -bb "+top+"/p.spec 2>&1")
+	rpm = func(args string) string {
+		return shell(t, tool+" --root="+root+" --dbpath=/var/lib/rpm --nosignature "+args+" 2>/dev/null || true")
+	}
+	rpm("-i --nodeps " + top + "/RPMS/noarch/alpha-1.0-1.noarch.rpm")
+	for _, dir := range [][2]string{{"usr/bin", "bin"}, {"usr/lib", "lib"}} {
+		check(t, os.Symlink(dir[0], filepath.Join(root, dir[1])))
+	}
+	return root, rpm
+}
+
+func TestWhatDiffersFromRpmIsWhatRpmSays(t *testing.T) {
+	root, rpm := rpmRoot(t)
+	h := openHost(t, root)
+	if found, out := compared(t, h); len(found) != 0 || len(out.problems) != 0 || out.seen["rpm database"] != 1 {
+		t.Fatalf("untouched: %v, problems %+v, ledger %v", keysOf(found), out.problems, out.seen)
+	}
+	program(t, root, "usr/bin/changed", "by an intruder")
+	check(t, os.Remove(filepath.Join(root, "usr/bin/missing")))
+	check(t, os.Remove(filepath.Join(root, "usr/bin/optional")))
+	check(t, os.Remove(filepath.Join(root, "usr/bin/turned")))
+	check(t, os.Symlink("kept", filepath.Join(root, "usr/bin/turned")))
+	program(t, root, "usr/lib/libx.so.1", "another library")
+	program(t, root, "usr/bin/sp ace", "sp ice")
+	program(t, root, "usr/bin/ghost", "made later")
+	program(t, root, "etc/alpha.conf", "edited")
+	program(t, root, "etc/loose.conf", "edited")
+	found, _ := compared(t, h)
+	// rpm's lines: "S.5....T.  c /etc/alpha.conf", "missing     /usr/bin/missing".
+	var said []string
+	for line := range strings.Lines(rpm("-Va")) {
+		verdict, name := strings.Fields(line)[0], line[strings.IndexByte(line, '/'):len(line)-1]
+		switch {
+		case verdict == "missing":
+			said = append(said, "missing "+name)
+		case verdict[4] == 'L': // where a link is, or should be
+			said = append(said, "type "+name)
+		case verdict[2] == '5':
+			said = append(said, "changed "+name)
+		}
+	}
+	said = append(said, "changed /etc/loose.conf") // which rpm was told not to tell
+	slices.Sort(said)
+	if got := keysOf(found); !slices.Equal(got, said) || len(said) != 7 {
+		t.Errorf("ours\n%q, rpm's\n%q", got, said)
+	}
+	c := found["changed /usr/bin/changed"]
+	if c.Manager != "rpm" || string(c.Package) != "alpha" || c.Algorithm != "sha256" || c.Config || c.Want != fmt.Sprintf("%x", sha256.Sum256([]byte("changed\n"))) || c.SHA256 != c.Have {
+		t.Errorf("record %+v", c)
+	}
+	if loose := found["changed /etc/loose.conf"]; !loose.Config || !strings.Contains(loose.Detail, "may change") {
+		t.Errorf("record %+v", loose)
+	}
+}
+
+// A database that broke must not make everything belong to nobody, nor be
+// passed over in silence.
+func TestUnownedProgramsAndBrokenDatabasesOfRpm(t *testing.T) {
+	root, _ := rpmRoot(t)
+	program(t, root, "usr/bin/backdoor", "x")
+	db := filepath.Join(root, "var/lib/rpm/rpmdb.sqlite")
+	text, err := os.ReadFile(db)
+	check(t, err)
+	program(t, root, "usr/share/rpm/rpmdb.sqlite", "left behind")
+	found, out := compared(t, openHost(t, root))
+	if got := keysOf(found); !slices.Equal(got, []string{"unowned /usr/bin/backdoor"}) {
+		t.Errorf("%q", got)
+	}
+	if len(out.problems) != 1 || out.problems[0].Code != evidence.Inconsistent || out.problems[0].Path != "/usr/share/rpm/rpmdb.sqlite" {
+		t.Errorf("a second database: %+v", out.problems)
+	}
+	check(t, os.Remove(filepath.Join(root, "usr/share/rpm/rpmdb.sqlite")))
+	for i := 4096; i < 8192; i++ {
+		text[i] = 0xff // the page with the packages is one of the first
+	}
+	for i, cut := range [][]byte{text, text[:4096], []byte("no database")} {
+		check(t, os.WriteFile(db, cut, 0o644))
+		found, out := compared(t, openHost(t, root))
+		if len(found) != 0 || len(out.problems) == 0 || out.problems[0].Code != evidence.Corrupt {
+			t.Errorf("%d: %v, problems %+v", i, keysOf(found), out.problems)
+		}
 	}
 }
 

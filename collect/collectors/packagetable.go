@@ -52,6 +52,7 @@ type ownedFile struct {
 	seen      bool
 	mayBeLink bool // the digest may be that of a link's text
 	optional  bool // may be missing
+	varies    bool // its package says that its content may change
 	digest    [32]byte
 }
 
@@ -60,6 +61,8 @@ type configFile struct {
 	pkg    uint32
 	algo   pkgdb.Algo
 	digest []byte
+
+	optional, varies bool
 }
 
 // Bounds of what is kept and read of the databases.
@@ -89,7 +92,7 @@ func readPackages(ctx context.Context, h *collect.Host, out collect.Taker, insta
 	err := t.read(ctx, add, func(pkg uint32, f pkgdb.File) {
 		if f.Config && !t.program(f.Path) {
 			if f.Algo != pkgdb.NoDigest && len(t.configs) < maxPackageConfigs {
-				t.configs = append(t.configs, configFile{f.Path, pkg, f.Algo, f.Digest})
+				t.configs = append(t.configs, configFile{f.Path, pkg, f.Algo, f.Digest, f.Optional, f.Varies})
 			}
 			return
 		}
@@ -101,7 +104,7 @@ func readPackages(ctx context.Context, h *collect.Host, out collect.Taker, insta
 			return
 		}
 		m := t.packages[pkg].manager
-		own := ownedFile{key: t.hash(f.Path), pkg: pkg, algo: f.Algo, config: f.Config, mayBeLink: m == "apk", optional: f.Algo == pkgdb.NoDigest}
+		own := ownedFile{key: t.hash(f.Path), pkg: pkg, algo: f.Algo, config: f.Config, mayBeLink: m == "apk", optional: f.Optional || f.Algo == pkgdb.NoDigest, varies: f.Varies}
 		copy(own.digest[:], f.Digest)
 		t.files = append(t.files, own)
 	})
@@ -212,7 +215,7 @@ func (t *packageTable) read(ctx context.Context, add adding, own owning) error {
 	for _, db := range []struct {
 		rule string
 		read func(context.Context, adding, owning) (int, error)
-	}{{"dpkg database", t.dpkg}, {"apk database", t.apk}, {"pacman database", t.pacman}} {
+	}{{"dpkg database", t.dpkg}, {"rpm database", t.rpm}, {"apk database", t.apk}, {"pacman database", t.pacman}} {
 		n, err := db.read(ctx, add, own)
 		if cerr := ctx.Err(); cerr != nil {
 			return cerr
@@ -419,7 +422,6 @@ func (t *packageTable) pacmanPackage(dir string, add adding, own owning) error {
 // foreignDatabases are of package managers that are not read here;
 // linux_persistence takes them whole.
 var foreignDatabases = []string{
-	"/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db", "/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/Packages.db", "/usr/lib/sysimage/rpm/rpmdb.sqlite",
 	"/var/db/pkg", "/var/db/xbps/pkgdb-0.38.plist", "/nix/var/nix/db/db.sqlite", "/var/lib/pkgtools/packages", "/var/log/packages", "/usr/lib/opkg/status",
 }
 

@@ -125,7 +125,7 @@ func startedByEvents() []definition {
 		}, quiet: true},
 		{rule: "package database", patterns: []string{
 			"/var/lib/dpkg/{status,status-old,available,diversions,statoverride}", "/var/lib/dpkg/info/*.{md5sums,preinst,postinst,prerm,postrm,config,triggers}", "/var/lib/dpkg/status.d/*",
-			"/var/lib/apt/extended_states", "/var/lib/rpm/{Packages,Packages.db,rpmdb.sqlite*}", "/usr/lib/sysimage/rpm/{Packages.db,rpmdb.sqlite*}", "/lib/apk/db/installed", "/var/lib/pacman/local/*/desc", "/var/lib/snapd/state.json", "/var/lib/flatpak/{repo/config,.changed}",
+			"/var/lib/apt/extended_states", "/{var/lib,usr/lib/sysimage,usr/share}/rpm/{Packages,Packages.db,rpmdb.sqlite*}", "/lib/apk/db/installed", "/var/lib/pacman/local/*/desc", "/var/lib/snapd/state.json", "/var/lib/flatpak/{repo/config,.changed}",
 		}, max: 512 << 20, quiet: true},
 		{rule: "power, network and device hooks", patterns: []string{
 			"/etc/{acpi,pm,apm,ppp,openvpn/scripts,if-up.d,wpa_supplicant/functions.sh}/**", "/{etc,usr/lib}/networkd-dispatcher/**", "/etc/{logrotate.conf,logrotate.d/*}", "/var/lib/logrotate/*status*", "/var/lib/logrotate.status", "/etc/usb_modeswitch.d/*", "/etc/{inetd.conf,xinetd.conf,inetd.d/*,xinetd.d/*}",

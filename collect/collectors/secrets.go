@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
@@ -64,6 +66,69 @@ func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error
 	return w.note(ctx, name, rule, detail, st)
 }
 
+// maxBareKey bounds a file in a form of keys that has nothing around it.
+const maxBareKey = 64 << 10
+
+// leaveKeys is Collector.Secret of every collector that leaves secrets where
+// they are: a file that is a private key stays on the host wherever it lies,
+// with its fingerprints recorded. What holds a key among other things - a log,
+// a program - is taken: a key that somebody appends to a log must not keep the
+// log out of the evidence.
+func leaveKeys(text []byte) (leave bool, detail string) {
+	kind, public := privateKey(text)
+	if kind == "" {
+		return false, ""
+	}
+	detail = "private key (" + kind + ")"
+	if 2*keyBytes(text) < len(bytes.TrimSpace(text)) {
+		return false, "holds a " + detail + " among other content; public part: " + public
+	}
+	return true, detail + " is left out unless ordered; public part: " + public + "; SHA-256 of the file: " + evidence.Sum(text).String()
+}
+
+// keyBytes is how many bytes of a file with a private key are keys and the
+// certificates that go with them.
+func keyBytes(text []byte) (n int) {
+	if bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) || isDropbear(text) {
+		return min(len(text), maxBareKey)
+	}
+	for rest := text; ; {
+		begin := bytes.Index(rest, []byte("-----BEGIN "))
+		block, after := pem.Decode(rest)
+		if block == nil || begin < 0 {
+			return n
+		}
+		// What is before the block is none of it, unless it broke like one.
+		n += min(len(rest)-len(after)-begin, 2*len(pem.EncodeToMemory(block)))
+		rest = after
+	}
+}
+
+// look is what a collector under this policy does with the content of files.
+func (s Secrets) look() func([]byte) (leave bool, detail string) {
+	if s == TakeSecrets {
+		return nil
+	}
+	return leaveKeys
+}
+
+// WithSecrets makes collectors of the shelf take what they leave otherwise.
+func WithSecrets(all []collect.Collector) []collect.Collector {
+	ordered := map[string]func(Secrets) collect.Collector{
+		linuxPersistenceName: Persistence, linuxUsersName: Users, linuxContainersName: Containers,
+		windowsFilesName: WindowsFiles, darwinFilesName: DarwinFiles, freebsdFilesName: FreeBSDFiles,
+	}
+	out := make([]collect.Collector, len(all))
+	for i, c := range all {
+		if with := ordered[c.Name]; with != nil {
+			c = with(TakeSecrets)
+		}
+		c.Secret = nil
+		out[i] = c
+	}
+	return out
+}
+
 // head reads the beginning of a file and says whether that was all of it. The
 // text is good until the next call: a walk reads tens of thousands of heads.
 func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
@@ -91,7 +156,7 @@ func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
 // block counts only when it decodes: a mere line of text that looks like one
 // must not keep a file out of the evidence.
 func privateKey(text []byte) (kind, public string) {
-	if strings.HasPrefix(string(text), "PuTTY-User-Key-File-") {
+	if bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) {
 		return "PuTTY", puttyPublic(string(text))
 	}
 	if isDropbear(text) {

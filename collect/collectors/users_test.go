@@ -163,6 +163,10 @@ func FuzzPrivateKeyIsRecognisedWithoutPanic(f *testing.F) {
 		if (kind == "") != (public == "") {
 			t.Fatalf("kind %q, public part %q", kind, public)
 		}
+		leave, detail := leaveKeys(text)
+		if leave && kind == "" || (kind == "") != (detail == "") || keyBytes(text) < 0 {
+			t.Fatalf("kind %q, left out: %v, %q", kind, leave, detail)
+		}
 	})
 }
 

@@ -8,7 +8,7 @@ const (
 
 // Package is one installed package, as the database of its manager has it.
 type Package struct {
-	Manager string `json:"manager"` // dpkg, apk, pacman
+	Manager string `json:"manager"` // dpkg, rpm, apk, pacman
 	Name    Bytes  `json:"name"`
 	Version Bytes  `json:"version,omitempty"`
 	Arch    Bytes  `json:"arch,omitempty"`

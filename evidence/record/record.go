@@ -272,17 +272,18 @@ type Neighbour struct {
 
 // Module is one kernel module by any of the views compared.
 type Module struct {
-	Name     string   `json:"name"`
-	Size     int64    `json:"size,omitempty"`
-	RefCount int64    `json:"refcount,omitempty"`
-	UsedBy   []string `json:"used_by,omitempty"`
-	State    string   `json:"state,omitempty"`
-	Address  string   `json:"address,omitempty"`
-	Taint    string   `json:"taint,omitempty"`
-	Version  string   `json:"srcversion,omitempty"`
-	InProc   bool     `json:"in_proc"`
-	InSysfs  bool     `json:"in_sysfs"`
-	InKsyms  bool     `json:"in_kallsyms"`
+	Name       string   `json:"name"`
+	Size       int64    `json:"size,omitempty"`
+	RefCount   int64    `json:"refcount,omitempty"`
+	UsedBy     []string `json:"used_by,omitempty"`
+	State      string   `json:"state,omitempty"`
+	Address    string   `json:"address,omitempty"`
+	Taint      string   `json:"taint,omitempty"`       // letters, of /proc/modules or /sys/module/NAME/taint
+	TaintMeans []string `json:"taint_means,omitempty"` // each letter in words
+	Version    string   `json:"srcversion,omitempty"`
+	InProc     bool     `json:"in_proc"`
+	InSysfs    bool     `json:"in_sysfs"`
+	InKsyms    bool     `json:"in_kallsyms"`
 }
 
 // Mount is one line of /proc/self/mountinfo with its size.

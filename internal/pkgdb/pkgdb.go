@@ -1,5 +1,5 @@
 // Package pkgdb reads the databases in which package managers note what they
-// installed: dpkg, apk and pacman. It decodes bytes and opens nothing. The
+// installed: dpkg, rpm, apk and pacman. It decodes bytes and opens nothing. The
 // databases come from a host that is not trusted: lines and fields are
 // bounded, and what breaks the format is counted and left out.
 package pkgdb
@@ -15,6 +15,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 )
 
 // Package is one installed package.
@@ -26,6 +27,8 @@ type Package struct {
 	// Configs are the configuration files of it and the digest they were
 	// shipped with, where the database tells them by package (dpkg).
 	Configs []File
+	// Installed is when, where the database says so.
+	Installed time.Time
 }
 
 // File is one file of a package.
@@ -34,6 +37,10 @@ type File struct {
 	Algo   Algo
 	Digest []byte // of Algo's length; nil: the database has none
 	Config bool   // meant to be edited
+	// Optional: it may be missing, though its digest is known (rpm).
+	Optional bool
+	// Varies: the package says that its content may change (rpm).
+	Varies bool
 }
 
 // Algo is the hash with which a database knows its files.

@@ -166,6 +166,7 @@ func TestProcessesWhoseMemoryIsTakenStandInTheOrder(t *testing.T) {
 		{[]string{"--process-memory", "412", "--process-memory", "412"}, "all; processes 412"},
 		{[]string{"-c", "linux_kernel", "--process-memory", "finding", "--freeze"}, "linux_kernel; frozen processes finding"},
 		{[]string{"--profile", "network", "--process-memory", "sshd"}, "network; processes sshd"},
+		{[]string{"--take-secrets", "--process-memory", "sshd"}, "all; with secrets; processes sshd"},
 	} {
 		var text string
 		var names []string

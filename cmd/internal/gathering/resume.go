@@ -153,6 +153,11 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 	if err := resumeCapture(c, h.Options, name); err != nil {
 		return err
 	}
+	if strings.Contains(h.Profile+";", secretsIn+";") && !c.IsSet("take-secrets") {
+		if err := c.Set("take-secrets", "true"); err != nil {
+			return err
+		}
+	}
 	if err := resumeProcesses(c, h, name); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ const (
 	frozenIn    = "; frozen processes "
 )
 
+// secretsIn says that secrets are taken: "all; with secrets".
+const secretsIn = "; with secrets"
+
 // SelectionFlags are the flags that say what is collected, of a collection and
 // of an order for one.
 func SelectionFlags() []cli.Flag {
@@ -39,6 +42,7 @@ func SelectionFlags() []cli.Flag {
 		&cli.StringFlag{Name: "collectors", Aliases: []string{"c"}, Usage: "only these `NAMES`, comma separated; !NAME leaves one out"},
 		&cli.StringFlag{Name: "profile", Usage: "only the collectors of `PROFILE`: " + profileNames(), DefaultText: "full"},
 		&cli.StringSliceFlag{Name: "process-memory", Usage: "also take the memory of the process `PID|NAME|finding`: a number, the exact name of it or of its executable, or those with findings (repeatable)"},
+		&cli.BoolFlag{Name: "take-secrets", Usage: "also take private keys, password hashes and stored credentials; they are recorded and left out otherwise"},
 		&cli.BoolFlag{Name: "freeze", Usage: "stop each of these processes while its memory is read"},
 		&cli.StringSliceFlag{Name: "definitions", Usage: "also what the definitions in `PATH` ask for: a folder, tar or file of ForensicArtifacts, KAPE or UAC (repeatable)"},
 		&cli.StringSliceFlag{Name: "artifact", Usage: "of the definitions only this `NAME`, and what it names (repeatable, or comma separated)"},
@@ -94,7 +98,7 @@ func Select(c *cli.Context) (*Selection, error) {
 	if s.Chosen, err = s.Set.Select(names); err != nil {
 		return nil, command.Fail(command.Usage, "exhibit artifact list --definitions PATH shows the names", err)
 	}
-	s.Collectors = append(s.Collectors, collectors.Definitions(s.Set, s.Chosen, collectors.LeaveSecrets))
+	s.Collectors = append(s.Collectors, collectors.Definitions(s.Set, s.Chosen, collectors.Secrets(c.Bool("take-secrets"))))
 	return s, nil
 }
 
@@ -138,6 +142,9 @@ func chosenCollectors(c *cli.Context) ([]collect.Collector, error) {
 	chosen, err := chosenOfShelf(c)
 	if err != nil {
 		return nil, err
+	}
+	if c.Bool("take-secrets") {
+		chosen = collectors.WithSecrets(chosen)
 	}
 	if chosen, err = withMemory(c, chosen); err != nil {
 		return nil, err
@@ -195,6 +202,9 @@ func selectionText(c *cli.Context) string {
 	if (c.Bool("memory") || c.String("memory-from") != "") && !memoryNamed(c) {
 		text += "," + collectors.MemoryName
 	}
+	if c.Bool("take-secrets") {
+		text += secretsIn
+	}
 	text += processText(c)
 	if names := artifacts(c); len(names) > 0 {
 		text += artifactsIn + strings.Join(names, ",")
@@ -226,6 +236,12 @@ func (o *Order) takeSelection(c *cli.Context) error {
 	text, err := takeProcesses(c, text)
 	if err != nil {
 		return err
+	}
+	text, secrets := strings.CutSuffix(text, secretsIn)
+	if secrets && !c.IsSet("take-secrets") {
+		if err := c.Set("take-secrets", "true"); err != nil {
+			return err
+		}
 	}
 	set := func(flag, value string) error {
 		if value == "" || c.IsSet(flag) {
