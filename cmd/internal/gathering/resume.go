@@ -138,7 +138,7 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 	}
 	values := map[string]string{
 		"root": h.Options["root"], "collectors": strings.Join(names, ","), "max-file-size": h.Options["max_file_size"],
-		"deadline": h.Options["deadline"], "all-hashes": h.Options["md5_sha1"], "capture": h.Options["capture_for"],
+		"deadline": h.Options["deadline"], "all-hashes": h.Options["md5_sha1"], "no-walk-hashes": h.Options[factNoWalkHashes], "capture": h.Options["capture_for"],
 		"interface": h.Options["capture_interfaces"], "authority": h.Authority,
 		"case-number": h.Case, "exhibit": h.Exhibit, "examiner": h.Examiner,
 	}
