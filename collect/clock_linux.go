@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -55,13 +56,28 @@ func ReadClock() (record.Clock, error) {
 		c.OffsetNS, c.MaxErrNS = int64(tx.Offset)*unit, int64(tx.Maxerror)*1000
 	}
 	c.Zone = os.Getenv("TZ")
-	if target, err := os.Readlink("/etc/localtime"); err == nil && c.Zone == "" {
-		if _, zone, ok := strings.Cut(target, "zoneinfo/"); ok {
-			c.Zone = zone
-		}
+	if c.Zone == "" {
+		_, c.Zone, _ = strings.Cut(zoneLink(), "zoneinfo/")
 	}
 	return c, errors.Join(errs...)
 }
+
+// readZone reads the zone, which counts as a link of the running host.
+func (h *Host) readZone() {
+	if zoneLink() != "" {
+		h.links.Add(1)
+	}
+}
+
+// zoneLink is where /etc/localtime leads, "" where it is no link. It is read
+// once, because reading it may move its access time, which nothing prevents.
+var zoneLink = sync.OnceValue(func() string {
+	target, err := os.Readlink("/etc/localtime")
+	if err != nil || os.Getenv("TZ") != "" {
+		return ""
+	}
+	return target
+})
 
 func (f *Footprint) usage() {
 	var u unix.Rusage

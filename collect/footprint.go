@@ -30,8 +30,9 @@ type Footprint struct {
 	Version     string         `json:"version"`
 	Revision    string         `json:"revision"`
 	GoVersion   string         `json:"go_version"`
-	Written     int64          `json:"bytes_written"` // of bundle, before this record
-	FilesOpened int64          `json:"files_opened"`  // for reading
+	Written     int64          `json:"bytes_written"`     // of bundle, before this record
+	FilesOpened int64          `json:"files_opened"`      // for reading, by a path of the host; folders, too
+	ProcOpened  int64          `json:"proc_files_opened"` // besides, what the kernel makes while it is read: of processes, namespaces and tracing
 	OpenedAtime int64          `json:"opened_with_atime"`
 	LinksRead   int64          `json:"links_read"`
 	AtimePolicy string         `json:"atime_policy"`
@@ -71,6 +72,7 @@ func (r *run) footprint() Footprint {
 		f.Writing = append(f.Writing, record.Bytes(name))
 	}
 	slices.SortFunc(f.Writing, func(a, b record.Bytes) int { return strings.Compare(string(a), string(b)) })
+	f.ProcOpened = footprint.ProcFiles() - r.procFiles
 	f.Sockets = footprint.Sockets()
 	for family, n := range r.sockets {
 		if f.Sockets[family] -= n; f.Sockets[family] == 0 {

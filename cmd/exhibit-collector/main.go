@@ -87,16 +87,14 @@ var errLeft = errors.New("whoever attends ended the run")
 // in places like / where nobody looks.
 func outOf(c *cli.Context, job *gathering.Job, caseID string, to []envelope.Recipient) string {
 	out := c.String("output")
-	name := gathering.EncryptedName(gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now()), to)
-	switch {
-	case out == "" && job != nil:
-		return filepath.Join(job.Folder(), name)
-	case out == "":
-		return name
-	case strings.HasSuffix(out, "/") && !strings.HasPrefix(out, "exhibit://"):
-		return out + name
+	if out != "" && (!strings.HasSuffix(out, "/") || strings.HasPrefix(out, "exhibit://")) {
+		return out
 	}
-	return out
+	name := gathering.EncryptedName(gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now()), to)
+	if out == "" && job != nil {
+		return filepath.Join(job.Folder(), name)
+	}
+	return out + name
 }
 
 // takeJob reads the kit that the collector belongs to, where there is one, and
