@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -55,12 +56,27 @@ func ReadClock() (record.Clock, error) {
 		c.OffsetNS, c.MaxErrNS = int64(tx.Offset)*unit, int64(tx.Maxerror)*1000
 	}
 	c.Zone = os.Getenv("TZ")
-	if target, err := os.Readlink("/etc/localtime"); err == nil && c.Zone == "" {
-		if _, zone, ok := strings.Cut(target, "zoneinfo/"); ok {
-			c.Zone = zone
-		}
+	if c.Zone == "" {
+		_, c.Zone, _ = strings.Cut(zoneLink(), "zoneinfo/")
 	}
 	return c, errors.Join(errs...)
+}
+
+// zone is where /etc/localtime leads, "" where it is no link. It is read once,
+// because reading a link may move its access time.
+var zone struct {
+	once sync.Once
+	link string
+}
+
+// readZone reads it as evidence is read.
+func (h *Host) readZone() {
+	zone.once.Do(func() { zone.link, _ = h.Readlink("/etc/localtime") }) //nolint:errcheck // "" then
+}
+
+func zoneLink() string {
+	zone.once.Do(func() { zone.link, _ = os.Readlink("/etc/localtime") }) //nolint:errcheck // "" then
+	return zone.link
 }
 
 func (f *Footprint) usage() {

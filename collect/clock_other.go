@@ -17,3 +17,6 @@ func ReadClock() (record.Clock, error) {
 func (f *Footprint) usage() {}
 
 func liveFacts(*bundle.Host, func(string) string) {}
+
+// readZone reads nothing here.
+func (h *Host) readZone() {}

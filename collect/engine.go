@@ -135,6 +135,8 @@ type run struct {
 	taken       taken
 	atimes      atimes
 	sockets     map[string]int64 // of this process before the run
+	procFiles   int64            // the same
+	before      Footprint        // the same: usage of whatever this process was before
 	writingMu   sync.Mutex
 	writing     map[string]bool // names of what was open for writing
 	parts       parts
@@ -242,15 +244,18 @@ func prepare(opt Options) (*run, error) {
 	now := time.Now()
 	r := &run{
 		opt: opt, host: host, source: "file", started: now, bundleBegan: now,
-		of: len(opt.Collectors), sockets: footprint.Sockets(),
+		of: len(opt.Collectors), sockets: footprint.Sockets(), procFiles: footprint.ProcFiles(),
 	}
 	if !live {
 		r.source = "root"
+	} else {
+		host.readZone()
 	}
+	r.before.usage()
 	r.opt.Held.ready()
 	r.govern()
 	r.out = &counter{w: opt.Out}
-	handler := slog.Handler(slog.NewJSONHandler(&r.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	handler := slog.Handler(slog.NewJSONHandler(&r.logged, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: inUTC}))
 	if opt.Log != nil {
 		handler = slog.NewMultiHandler(handler, opt.Log.Handler())
 	}
@@ -259,6 +264,15 @@ func prepare(opt Options) (*run, error) {
 		r.ledger.line(LedgerLine{What: "collector", Collector: c.Name, Outcome: Skipped, Detail: "for " + c.System() + "; this host looks like " + host.System()})
 	}
 	return r, nil
+}
+
+// inUTC has the log tell times in UTC. In local time they would have the
+// runtime open /etc/localtime, which moves that file's access time.
+func inUTC(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
 }
 
 // fail notes that the sink takes no more and ends the collectors.

@@ -30,8 +30,9 @@ type Footprint struct {
 	Version     string         `json:"version"`
 	Revision    string         `json:"revision"`
 	GoVersion   string         `json:"go_version"`
-	Written     int64          `json:"bytes_written"` // of bundle, before this record
-	FilesOpened int64          `json:"files_opened"`  // for reading
+	Written     int64          `json:"bytes_written"`     // of bundle, before this record
+	FilesOpened int64          `json:"files_opened"`      // for reading, by a path of the host; folders, too
+	ProcOpened  int64          `json:"proc_files_opened"` // besides, what the kernel makes while it is read: of processes, namespaces and tracing
 	OpenedAtime int64          `json:"opened_with_atime"`
 	LinksRead   int64          `json:"links_read"`
 	AtimePolicy string         `json:"atime_policy"`
@@ -39,7 +40,7 @@ type Footprint struct {
 	PeakRSS     int64          `json:"peak_rss_bytes"`
 	UserNS      int64          `json:"user_cpu_ns"`
 	SystemNS    int64          `json:"system_cpu_ns"`
-	BlocksIn    int64          `json:"blocks_read"`    // 512-byte blocks that came from a device
+	BlocksIn    int64          `json:"blocks_read"`    // 512-byte blocks that came from a device since the run began
 	BlocksOut   int64          `json:"blocks_written"` // and that went to one
 	// Writing is what was open for writing when a collector ended or the run
 	// did, in the kernel's words: the bundle, a terminal, a pipe. Sockets are
@@ -71,6 +72,7 @@ func (r *run) footprint() Footprint {
 		f.Writing = append(f.Writing, record.Bytes(name))
 	}
 	slices.SortFunc(f.Writing, func(a, b record.Bytes) int { return strings.Compare(string(a), string(b)) })
+	f.ProcOpened = footprint.ProcFiles() - r.procFiles
 	f.Sockets = footprint.Sockets()
 	for family, n := range r.sockets {
 		if f.Sockets[family] -= n; f.Sockets[family] == 0 {
@@ -96,6 +98,9 @@ func (r *run) footprint() Footprint {
 	}
 	f.Exe, f.ExeSHA256, f.ExeSize = record.Bytes(exe), sum, size
 	f.usage()
+	// The counts of a process go on when it starts another program.
+	f.BlocksIn -= r.before.BlocksIn
+	f.BlocksOut -= r.before.BlocksOut
 	return f
 }
 

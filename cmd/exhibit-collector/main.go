@@ -87,16 +87,14 @@ var errLeft = errors.New("whoever attends ended the run")
 // in places like / where nobody looks.
 func outOf(c *cli.Context, job *gathering.Job, caseID string, to []envelope.Recipient) string {
 	out := c.String("output")
-	name := gathering.EncryptedName(gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now()), to)
-	switch {
-	case out == "" && job != nil:
-		return filepath.Join(job.Folder(), name)
-	case out == "":
-		return name
-	case strings.HasSuffix(out, "/") && !strings.HasPrefix(out, "exhibit://"):
-		return out + name
+	if out != "" && (!strings.HasSuffix(out, "/") || strings.HasPrefix(out, "exhibit://")) {
+		return out
 	}
-	return out
+	name := gathering.EncryptedName(gathering.FileName(caseID, gathering.HostName(c.String("root")), time.Now()), to)
+	if out == "" && job != nil {
+		return filepath.Join(job.Folder(), name)
+	}
+	return out + name
 }
 
 // takeJob reads the kit that the collector belongs to, where there is one, and
@@ -144,6 +142,12 @@ func resume(c *cli.Context, r *result) error {
 	resumed, err := gathering.Resume(c, list)
 	if err != nil {
 		return err
+	}
+	if err := gathering.Check(c); err != nil {
+		return err
+	}
+	if !c.Bool("quiet") {
+		fmt.Fprintln(c.App.ErrWriter, resumed.Told())
 	}
 	return collectHost(c, r, nil, resumed)
 }

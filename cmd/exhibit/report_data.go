@@ -182,8 +182,11 @@ func effects(r *bundle.Reader) []string {
 		return nil
 	}
 	files := fmt.Sprintf("%d files were opened for reading; %d of them without protection of their access time.", f.FilesOpened, f.OpenedAtime)
+	if f.ProcOpened > 0 {
+		files += fmt.Sprintf(" Besides, %d files were opened that the kernel makes while they are read, of processes, namespaces and tracing.", f.ProcOpened)
+	}
 	if f.LinksRead > 0 {
-		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
+		files += fmt.Sprintf(" %d symbolic links were read without protection of theirs.", f.LinksRead)
 	}
 	out := []string{files}
 	if n := len(f.Atimes.Files); n > 0 {

@@ -18,6 +18,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 	"github.com/exhibit-dfir/exhibit/internal/bpf"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/sys/unix"
 )
 
@@ -205,10 +206,13 @@ func (b *bpfLook) ownedBy(p *process) {
 // readPins walks the bpf file systems that the collector and process 1 see.
 func (b *bpfLook) readPins() {
 	seen := map[string]bool{}
-	for _, of := range []string{"/proc/self/mountinfo", "/proc/1/mountinfo"} {
+	for _, of := range []string{"/proc/self/mountinfo", processOne} {
 		text, err := os.ReadFile(of)
 		if err != nil {
 			continue // of process 1: not permitted
+		}
+		if of == processOne {
+			footprint.ProcFile()
 		}
 		mounts, _ := collect.ParseMountInfo(text)
 		for _, m := range mounts {

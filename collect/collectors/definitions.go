@@ -148,7 +148,7 @@ func (r *definitionRun) ask(d *definitions.Definition) {
 		case why != "":
 			not("%s: %s", s.Kind, why)
 		case wholeWalk(s):
-			not("%s of the whole file system: the collector %s records it for every name", s.Kind, filesystemWalkName)
+			not("%s of the whole file system: the collector %s records it for every name", s.Kind, WalkName)
 		default:
 			a.entries = append(a.entries, r.add(d.ID, s, not)...)
 		}

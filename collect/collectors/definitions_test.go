@@ -316,7 +316,7 @@ func TestEveryDefinitionOfOthersRunsOrSaysWhyNot(t *testing.T) {
 			wanted := d.For("linux") && slices.ContainsFunc(d.Sources, func(s definitions.Source) bool {
 				return s.For("linux") && len(s.Patterns) > 0 && s.Why == "" && !strings.HasPrefix(s.Patterns[0], "%%")
 			})
-			if wanted && line.outcome == collect.Skipped && !strings.Contains(line.detail, filesystemWalkName) {
+			if wanted && line.outcome == collect.Skipped && !strings.Contains(line.detail, WalkName) {
 				t.Errorf("%s is for Linux and was not run: %s", d.ID, line.detail)
 			}
 			if line.outcome == collect.Skipped {

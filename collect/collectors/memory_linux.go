@@ -14,6 +14,7 @@ import (
 
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"github.com/exhibit-dfir/exhibit/internal/kcore"
 )
 
@@ -150,6 +151,7 @@ func openDevice(path, number string) func(*collect.Host, []kcore.Range) (memoryI
 		if err != nil {
 			return fail(err)
 		}
+		footprint.ProcFile()
 		f := os.NewFile(uintptr(fd), path)
 		if now, err := h.StatFile(f); err != nil || now.Rdev != st.Rdev || now.Mode&unix.S_IFMT != unix.S_IFCHR {
 			f.Close()

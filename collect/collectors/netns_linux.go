@@ -15,6 +15,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,10 +73,13 @@ func namespaces(ctx context.Context, h *collect.Host) ([]*netns, error) {
 		err = nil
 	}
 	err = errors.Join(err, netnsOfProcesses(ctx, h, get))
-	for _, of := range []string{"/proc/thread-self/mountinfo", "/proc/1/mountinfo"} {
+	for _, of := range []string{"/proc/thread-self/mountinfo", processOne} {
 		text, err := os.ReadFile(of)
 		if err != nil {
 			continue // of process 1: not permitted
+		}
+		if of == processOne {
+			footprint.ProcFile()
 		}
 		mounts, _ := collect.ParseMountInfo(text)
 		for _, m := range mounts {
@@ -190,6 +194,10 @@ func (n *netns) open(h *collect.Host) (int, error) {
 	return -1, last
 }
 
+// processOne has the mounts of the first process, which may be others than
+// this program's.
+const processOne = "/proc/1/mountinfo"
+
 // openNetns opens path when it is the namespace wanted. What it is is seen
 // before it is opened: what the name means now may be a device or a pipe.
 func openNetns(path string, inode uint64) (int, error) {
@@ -209,7 +217,11 @@ func openNetns(path string, inode uint64) (int, error) {
 	if of.Type != nsfsMagic || st.Ino != inode {
 		return -1, unix.ESTALE
 	}
-	return unix.Open("/proc/self/fd/"+strconv.Itoa(at), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(at), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		footprint.ProcFile()
+	}
+	return fd, err
 }
 
 // inNetns runs look on a thread of its own that has entered the network

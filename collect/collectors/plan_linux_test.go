@@ -82,7 +82,7 @@ func TestAPlanOpensNoFileAndIsWhatTheRunTakes(t *testing.T) {
 		if p.Name != res.Name || !p.Known || p.Items != res.Items {
 			t.Errorf("planned %+v, ran %+v", p, res)
 		}
-		if p.Name != filesystemWalkName && p.Bytes != res.Bytes { // the walk's lines are longer by the hashes
+		if p.Name != WalkName && p.Bytes != res.Bytes { // the walk's lines are longer by the hashes
 			t.Errorf("%s: %d bytes planned, %d taken", p.Name, p.Bytes, res.Bytes)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,6 +73,7 @@ func listNumbers(dir int, name string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
+	footprint.ProcFile()
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	var numbers []int64
@@ -139,6 +141,7 @@ func openIn(dir int, name string) (int, error) {
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
+	footprint.ProcFile()
 	return fd, nil
 }
 

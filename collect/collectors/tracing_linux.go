@@ -13,6 +13,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/evidence/record"
+	"github.com/exhibit-dfir/exhibit/internal/footprint"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,6 +89,7 @@ func readTracing(h *collect.Host, fd int, name string) ([]byte, error) {
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
+		footprint.ProcFile()
 		f := os.NewFile(uintptr(file), name)
 		defer f.Close()
 		text, err := io.ReadAll(io.LimitReader(f, maxTracing+1))

@@ -16,25 +16,37 @@ import (
 	"github.com/exhibit-dfir/exhibit/evidence/record"
 )
 
-const filesystemWalkName = "filesystem_walk"
+// WalkName is the name of the collector that Walk makes.
+const WalkName = "filesystem_walk"
 
-var filesystemWalk = register(collect.Collector{
-	Name:     filesystemWalkName,
-	Doc:      "Metadata and extended attributes of every name on every local file system, SHA-256 by policy, and what is setuid, has capabilities or is immutable",
-	Tier:     collect.TierFiles,
-	Deadline: 6 * time.Hour,
-	Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-		w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), privileged: newSets(record.Privileged)}
-		it := evidence.Item{
-			Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
-			Collector: filesystemWalkName, Rule: "file system walk",
-		}
-		err := streamTo(ctx, out, it, func(to io.Writer) error { return w.run(ctx, to) })
-		out.Seen(it.Rule, w.names)
-		// Of a walk that was cut short too.
-		return errors.Join(err, w.privileged.write(context.WithoutCancel(ctx), out, "file"))
-	},
-})
+// WalkOptions says how the walk goes about it.
+type WalkOptions struct {
+	NoHashes bool // no file is opened: metadata alone
+}
+
+var filesystemWalk = register(Walk(WalkOptions{}))
+
+// Walk lists every local file system. The shelf has it with the defaults.
+func Walk(opt WalkOptions) collect.Collector {
+	return collect.Collector{
+		Name:     WalkName,
+		Doc:      "Metadata and extended attributes of every name on every local file system, SHA-256 by policy, and what is setuid, has capabilities or is immutable",
+		Tier:     collect.TierFiles,
+		Deadline: 6 * time.Hour,
+		Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
+			w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), privileged: newSets(record.Privileged)}
+			w.hashes.none = opt.NoHashes
+			it := evidence.Item{
+				Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
+				Collector: WalkName, Rule: "file system walk",
+			}
+			err := streamTo(ctx, out, it, func(to io.Writer) error { return w.run(ctx, to) })
+			out.Seen(it.Rule, w.names)
+			// Of a walk that was cut short too.
+			return errors.Join(err, w.privileged.write(context.WithoutCancel(ctx), out, "file"))
+		},
+	}
+}
 
 // fileWalk writes one record.File line a name.
 type fileWalk struct {
@@ -61,7 +73,7 @@ func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
 		},
 		Failed: func(path string, err error) {
 			w.out.Problem(evidence.Problem{
-				Stage: filesystemWalkName, Code: codeOf(err), Path: path,
+				Stage: WalkName, Code: codeOf(err), Path: path,
 				Ref: evidence.Ref{Offset: -1, Length: -1}, Detail: err.Error(),
 			})
 		},
@@ -69,7 +81,7 @@ func (w *fileWalk) run(ctx context.Context, to io.Writer) error {
 		LeftOut: func(path, reason string) {
 			if err := w.out.Note(ctx, evidence.Item{
 				Index: -1, Kind: evidence.KindSkipped, Source: "file", Path: path,
-				Collector: filesystemWalkName, Rule: "file system walk", Detail: reason,
+				Collector: WalkName, Rule: "file system walk", Detail: reason,
 			}); err != nil && noteErr == nil {
 				noteErr = err
 			}
@@ -159,6 +171,7 @@ func nanoseconds(t time.Time) int64 {
 // hashPolicy decides which files are worth reading whole: what can run, what
 // changed lately, and what lies where nothing of value should.
 type hashPolicy struct {
+	none       bool      // no file is
 	since      time.Time // inode changes since then count as late
 	maxProgram int64     // largest file that can run
 	maxOther   int64     // largest of the rest
@@ -167,11 +180,14 @@ type hashPolicy struct {
 }
 
 func defaultHashPolicy(now time.Time) hashPolicy {
-	return hashPolicy{since: now.AddDate(0, 0, -30), maxProgram: 512 << 20, maxOther: 64 << 20, programs: 32 << 30, others: 8 << 30}
+	return hashPolicy{since: now.UTC().AddDate(0, 0, -30), maxProgram: 512 << 20, maxOther: 64 << 20, programs: 32 << 30, others: 8 << 30}
 }
 
 // leaveOut says why a file is not hashed, "" when it is.
 func (p *hashPolicy) leaveOut(path string, st *evidence.Stat) string {
+	if p.none {
+		return "not asked for"
+	}
 	limit, left := p.maxOther, &p.others
 	switch {
 	case st.Mode&(modeExec|modeSetID) != 0:

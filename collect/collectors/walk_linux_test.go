@@ -183,6 +183,11 @@ func TestHashPolicySaysWhyThereIsNoHash(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
+	none := defaultHashPolicy(now)
+	none.none = true
+	if got := none.leaveOut("/tmp/a", &evidence.Stat{Mode: 0o104755, Changed: late}); got != "not asked for" {
+		t.Errorf("without hashes: %q", got)
+	}
 	p := defaultHashPolicy(now)
 	p.others = 10
 	late10 := evidence.Stat{Mode: 0o100644, Changed: late, Size: 8}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,7 +25,7 @@ import (
 type Collected struct {
 	Result *collect.Result
 	Items  []evidence.Item
-	reader *bundle.Reader
+	Reader *bundle.Reader
 }
 
 // Collect runs collectors into a bundle in a temporary folder and opens it.
@@ -40,11 +41,19 @@ func Collect(ctx context.Context, t testing.TB, opt collect.Options) *Collected 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := bundle.Open(out, res.Written)
+	c := Open(t, out, res.Written)
+	c.Result = res
+	return c
+}
+
+// Open opens a bundle of so many bytes. Its Result is nil.
+func Open(t testing.TB, from io.ReaderAt, size int64) *Collected {
+	t.Helper()
+	r, err := bundle.Open(from, size)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Collected{Result: res, reader: r}
+	c := &Collected{Reader: r}
 	for it, err := range r.Items() {
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +81,7 @@ func (c *Collected) Content(t testing.TB, path string) []byte {
 	if it.Member == "" {
 		t.Fatalf("no content of %q: %+v", path, it)
 	}
-	f, err := c.reader.Open(it.Member)
+	f, err := c.Reader.Open(it.Member)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,12 +5,22 @@ package footprint
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 )
 
 var (
 	mu      sync.Mutex
 	sockets = map[string]int64{}
+
+	procFiles atomic.Int64
 )
+
+// ProcFile counts a file or folder of procfs or tracefs, a namespace or a device
+// of memory that was opened for what the kernel says there.
+func ProcFile() { procFiles.Add(1) }
+
+// ProcFiles returns how many there were since the process began.
+func ProcFiles() int64 { return procFiles.Load() }
 
 // Socket counts a socket of an address family: netlink, packet, inet.
 func Socket(family string) {

@@ -106,7 +106,7 @@ func TestMeasureRecordsEveryRunAndPassesTheExitCodeOn(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	lines, err := os.ReadFile(record)
-	if err != nil || bytes.Count(lines, []byte("\n")) != 2 || len(bytes.Fields(lines)) != 8 {
+	if err != nil || bytes.Count(lines, []byte("\n")) != 2 || len(bytes.Fields(lines)) != 10 {
 		t.Errorf("%q, %v", lines, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,19 +14,20 @@ import (
 )
 
 const (
-	treeLogs    = 100
-	treeConfigs = 3000
-	treeBinary  = 2000
-	lastlogSize = 292 // of one record
-	lastlogUID  = 145_000_000
+	treeLogs     = 100
+	treeConfigs  = 3000
+	treePrograms = 90_000
+	treePackages = 2055 // folders of programs: with them a walk finds 95,163 names
+	lastlogSize  = 292  // of one record
+	lastlogUID   = 145_000_000
 )
 
-// tree makes a host's logs and configuration below dir: 100 logs of 3.5 to
-// 7 MB (about 525 MB), 3,000 small files in etc, 2,000 small programs, and a
-// lastlog whose only records are those of the users 0 and 145,000,000.
+// tree makes a host's logs, configuration and programs below dir: 100 logs of
+// 3.5 to 7 MB (about 525 MB), 3,000 small files in etc, 90,000 small programs,
+// and a lastlog whose only records are those of the users 0 and 145,000,000.
 func tree(dir string) error {
 	r := random(5)
-	for _, sub := range []string{"var/log", "etc/app", "usr/bin"} {
+	for _, sub := range []string{"var/log", "etc/app"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}
@@ -45,16 +47,29 @@ func tree(dir string) error {
 			return err
 		}
 	}
-	for i := range treeBinary {
+	if err := programs(filepath.Join(dir, "usr/lib"), r); err != nil {
+		return err
+	}
+	return lastlog(filepath.Join(dir, "var/log/lastlog"))
+}
+
+func programs(dir string, r *rand.Rand) error {
+	for i := range treePackages {
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("package%04d", i)), 0o755); err != nil {
+			return err
+		}
+	}
+	for i := range treePrograms {
 		program := append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 1000+r.IntN(7000))...)
 		for j := 64; j < len(program); j++ {
 			program[j] = byte(r.Uint32() >> 24)
 		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("usr/bin/tool%d", i)), program, 0o755); err != nil {
+		name := fmt.Sprintf("package%04d/tool%05d", i%treePackages, i)
+		if err := os.WriteFile(filepath.Join(dir, name), program, 0o755); err != nil {
 			return err
 		}
 	}
-	return lastlog(filepath.Join(dir, "var/log/lastlog"))
+	return nil
 }
 
 func lastlog(path string) error {

@@ -3,7 +3,7 @@
 // arguments give the same bytes on every machine, so that figures measured at
 // different times and places are about the same work.
 //
-//	benchdata tree DIR       logs, configuration, programs and a sparse lastlog
+//	benchdata tree DIR       logs, configuration, programs and a sparse lastlog: 95,163 names
 //	benchdata syslog N       N bytes of syslog text
 //	benchdata journal N      N entries in journald's export format, for systemd-journal-remote
 //	benchdata audit N        N lines of an auditd log
@@ -18,7 +18,8 @@
 //
 //	benchdata parse BUNDLE   reads a bundle with every parser and keeps nothing
 //	benchdata verify BUNDLE  verifies a bundle, as the programs do
-//	benchdata measure FILE COMMAND...   appends a command's "user system KiB wall" to FILE
+//	benchdata measure FILE COMMAND...   appends a command's "user system KiB wall written" to FILE
+//	benchdata same A B       whether two files, sparse ones too, have the same bytes
 //
 // What has no DIR goes to standard output.
 package main
@@ -51,7 +52,7 @@ func main() {
 // start is the first moment of all records.
 var start = time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC)
 
-var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | measure FILE COMMAND... | parse BUNDLE | verify BUNDLE")
+var errUsage = errors.New("usage: benchdata tree DIR | syslog N | journal N | audit N | wtmp N | walk N DIR | pcap N | events N DIR | bundle OUT PATH=FILE... | measure FILE COMMAND... | same A B | parse BUNDLE | verify BUNDLE")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) < 2 {
@@ -66,6 +67,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return parse(ctx, args[1], stdout)
 	case "verify":
 		return verify(ctx, args[1], stdout)
+	case "same":
+		if len(args) != 3 {
+			return errUsage
+		}
+		return same(args[1], args[2])
 	case "measure":
 		if len(args) < 3 {
 			return errUsage

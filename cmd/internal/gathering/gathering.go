@@ -44,6 +44,7 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "max-file-size", Usage: "record files over this `SIZE` as skipped, for example 256M"},
 		&cli.DurationFlag{Name: "deadline", Usage: "`TIME` for each collector", DefaultText: "15m, for logs 2h, for the walk 6h"},
 		&cli.BoolFlag{Name: "all-hashes", Usage: "MD5 and SHA-1 beside SHA-256 for every item"},
+		&cli.BoolFlag{Name: "no-walk-hashes", Usage: "the walk of the file system opens no file: metadata alone"},
 		&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
 		&cli.StringFlag{Name: "order", Usage: "collect under the signed order in `DIR`: its case, exhibit, collectors and one-time key"},
 		&cli.BoolFlag{Name: "outside-order", Usage: "collect although the run departs from its order; the verdict will say so"},
@@ -196,6 +197,13 @@ func Check(c *cli.Context) error {
 	return err
 }
 
+// factInherited lists in the options of a header the flags of the budget that
+// hold because they did in the interrupted run.
+const factInherited = "inherited"
+
+// factNoWalkHashes is in the options of a header where the walk opened no file.
+const factNoWalkHashes = "no_walk_hashes"
+
 // what says what the flags ask to be collected, and at what cost.
 func what(c *cli.Context, s *Selection) (collect.Options, error) {
 	chosen, err := withCapture(c, s.Collectors)
@@ -215,11 +223,15 @@ func what(c *cli.Context, s *Selection) (collect.Options, error) {
 		return collect.Options{}, err
 	}
 	root, err := absoluteRoot(c.String("root")) // a later resume may run elsewhere
-	return collect.Options{
+	opt := collect.Options{
 		Split: split,
 		Root:  root, Collectors: chosen, Profile: s.Text, SelectionSHA256: s.Digest(), Deadline: c.Duration("deadline"), MaxFileSize: limit, Budget: spend,
 		HashMD5SHA1: c.Bool("all-hashes"), CaptureFor: c.Duration("capture"), CaptureInterfaces: c.StringSlice("interface"), CaptureOptions: captureRecord(c),
-	}, err
+	}
+	if c.Bool("no-walk-hashes") {
+		addFacts(&opt, map[string]string{factNoWalkHashes: "true"})
+	}
+	return opt, err
 }
 
 // Run collects into path, or to standard output where it is "-". The bundle
@@ -256,6 +268,9 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt.Recipients, opt.Continues, opt.Origin, opt.Key = envelope.Texts(who.Recipients), continues, who.Origin, key
 	if r := who.Resumed; r != nil {
 		opt.Held, opt.Continues = r.Held, r.Continues
+		if len(r.Inherited) > 0 {
+			addFacts(&opt, map[string]string{factInherited: strings.Join(r.Inherited, ",")})
+		}
 		opt.OwnFiles = append(opt.OwnFiles, r.Files...)
 	}
 	begin := sync.OnceFunc(func() {

@@ -47,7 +47,7 @@ const (
 // jobRules are the flags of a collection beside a job. What a job may say is
 // all but never and what names secrets of the host.
 var jobRules = map[string]jobRule{
-	"root": settled, "memory": settled, "memory-from": settled, "process-memory": settled, "freeze": settled, "take-secrets": settled, "all-hashes": settled, "authority": settled, "continues": free,
+	"root": settled, "memory": settled, "memory-from": settled, "process-memory": settled, "freeze": settled, "take-secrets": settled, "all-hashes": settled, "no-walk-hashes": settled, "authority": settled, "continues": free,
 	"collectors": settled, "profile": settled, "definitions": settled, "artifact": settled, "split": settled,
 	"recipient": settled, "recipients-file": settled, "case-number": settled, "exhibit": settled,
 	"capture": settled, "capture-filter": settled, "capture-filter-ddd": settled, "capture-max-size": settled, "capture-rotate": settled, "interface": settled, "promiscuous": settled, "allow-evidence-volume": settled,

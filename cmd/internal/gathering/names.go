@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/exhibit-dfir/exhibit/collect"
 )
 
 // FileName returns the name of a bundle: <case>-<host>-<utc>, only letters,
@@ -31,8 +33,14 @@ func FileName(caseID, host string, at time.Time) string {
 // mounted one.
 func HostName(root string) string {
 	if root != "/" && root != "" {
-		b, err := os.ReadFile(filepath.Join(root, "etc/hostname"))
-		if err != nil || len(b) > 256 {
+		// As evidence is read: links stay inside, and its access time alone.
+		h, err := collect.OpenHost(root, false)
+		if err != nil {
+			return "mounted"
+		}
+		defer h.Close()
+		b, err := h.ReadFile("/etc/hostname", 256)
+		if err != nil {
 			return "mounted"
 		}
 		return strings.TrimSpace(string(b))

@@ -143,6 +143,9 @@ func chosenCollectors(c *cli.Context) ([]collect.Collector, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i := slices.IndexFunc(chosen, func(k collect.Collector) bool { return k.Name == collectors.WalkName }); i >= 0 {
+		chosen[i] = collectors.Walk(collectors.WalkOptions{NoHashes: c.Bool("no-walk-hashes")})
+	}
 	if c.Bool("take-secrets") {
 		chosen = collectors.WithSecrets(chosen)
 	}
