@@ -198,23 +198,6 @@ func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, te
 	r.took("engine", it)
 }
 
-// set is a record set of the engine itself.
-type set struct {
-	kind  evidence.Kind
-	path  string
-	lines *Spool
-}
-
-// sets are those that every bundle of a run has, in the order in which they
-// are written.
-func (r *run) sets() []set {
-	return []set{
-		{evidence.KindStream, ProblemSet, &r.ledger.problems},
-		{evidence.KindStream, LedgerSet, &r.ledger.lines},
-		{evidence.KindLog, RunLog, &r.logged},
-	}
-}
-
 // finish writes what the run knows about itself and seals.
 func (r *run) finish(ctx context.Context, res *Result) error {
 	w, ok := r.sink.(sealer)
@@ -231,6 +214,7 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 		text, size := set.lines.Take()
 		r.ownStream(ctx, set.kind, set.path, text, size)
 	}
+	res.pieces = r.pieces > 0
 	r.ledger.summary(res)
 	res.Items, res.Bytes = r.items.Load(), r.bytes.Load()
 	err := r.failure()
