@@ -23,8 +23,16 @@ const (
 	modeExec    = 0o111
 )
 
-// maxLinks bounds the links that wait to be followed.
-const maxLinks = 1 << 16
+const (
+	// maxLinks bounds what the links that wait to be followed take, in bytes:
+	// some 30,000 links.
+	maxLinks = 6 << 20
+	// linkCost is what one takes besides its path.
+	linkCost = 136
+	// maxLinked bounds the paths remembered because a link led there. Another
+	// is given to the Taker each time, which knows what it has.
+	maxLinked = 1 << 15
+)
 
 // maxHops bounds the links followed for one path, as the kernel does.
 const maxHops = 40
@@ -81,6 +89,7 @@ type pathWalk struct {
 	ahead    *lookAhead // in the folder the walk is in
 	headText []byte     // of the file that head read last
 	links    []followed
+	waiting  int             // bytes of links
 	linked   map[string]bool // paths taken because a link led there
 }
 
@@ -120,7 +129,9 @@ func (w *pathWalk) run(ctx context.Context) error {
 	err := w.dir(ctx, "", w.table.start(), 0)
 	for err == nil && len(w.links) > 0 {
 		next := w.links[0]
+		w.links[0] = followed{}
 		w.links = w.links[1:]
+		w.waiting -= linkCost + len(next.path)
 		err = w.followLink(ctx, next)
 	}
 	if err == nil {
@@ -309,12 +320,14 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 		// `**` does not follow links: they may lead to / and round in circles.
 		inside := at.bounded().inside()
 		onward := slices.DeleteFunc(slices.Clone(defs), func(i int) bool { return w.table.defs[i].asLinks })
-		if len(w.links) >= maxLinks && (len(onward) > 0 || len(inside) > 0) {
-			return w.note(ctx, path, "", fmt.Sprintf("not followed: more than %d links wait", maxLinks), nil)
+		if len(onward) == 0 && len(inside) == 0 {
+			return nil
 		}
-		if len(onward) > 0 || len(inside) > 0 {
-			w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
+		if w.waiting+linkCost+len(path) > maxLinks {
+			return w.note(ctx, path, "", fmt.Sprintf("not followed: %d links wait already", len(w.links)), nil)
 		}
+		w.waiting += linkCost + len(path)
+		w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
 	}
 	return nil
 }
