@@ -185,7 +185,7 @@ func (r *run) own(ctx context.Context, kind evidence.Kind, path string, text []b
 
 func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, text io.Reader, size int64) {
 	it := evidence.Item{
-		Index: -1, Kind: kind, Source: "collector", Path: path, Collector: "engine", Size: size, Started: time.Now(),
+		Index: -1, Kind: kind, Source: ownSource, Path: path, Collector: "engine", Size: size, Started: time.Now(),
 	}
 	if r.failure() != nil {
 		return

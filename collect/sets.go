@@ -35,11 +35,30 @@ const (
 	pieceTick = time.Second / 4 // how often that is looked at
 )
 
+// ownSource is the Source of what the engine itself writes.
+const ownSource = "collector"
+
 // pieceName is the path of a piece: collection/ledger.000001.jsonl. The lines
 // behind the last piece are under the name of the set itself. Pieces of all
 // sets and bundles of a run are counted together.
 func pieceName(set string, number int) string {
 	return fmt.Sprintf("%s.%06d.jsonl", strings.TrimSuffix(set, ".jsonl"), number)
+}
+
+// SetOf is the record set of the engine that an item holds, or a piece of it;
+// false where it is another item.
+func SetOf(it evidence.Item) (path string, ok bool) {
+	if it.Source != ownSource {
+		return "", false
+	}
+	for _, set := range []string{ProblemSet, LedgerSet, RunLog} {
+		number, piece := strings.CutPrefix(it.Path, strings.TrimSuffix(set, "jsonl"))
+		number, end := strings.CutSuffix(number, ".jsonl")
+		if it.Path == set || piece && end && number != "" && strings.Trim(number, "0123456789") == "" {
+			return set, true
+		}
+	}
+	return "", false
 }
 
 // writeSets writes pieces until stop is called. It has a goroutine of its own:
