@@ -14,6 +14,15 @@ func (w *Writer) Length() int64 {
 	return written + waiting + int64(len(w.buf)+len(w.batch)) + tailLeaf*w.tree.size + 8*int64(frames)
 }
 
+// Remembered returns how many bytes the Writer keeps for the records so far:
+// what has to be written at the end of a bundle, and grows until then.
+func (w *Writer) Remembered() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, _, frames := w.frames.progress()
+	return int64(len(w.leaves))*leafChunk*32 + 8*int64(len(w.names.slots)+frames) + 40*int64(len(w.rows))
+}
+
 // Room returns how many more records the bundle takes.
 func (w *Writer) Room() int64 { return max(leafLimit-leafReserve-w.Len(), 0) }
 

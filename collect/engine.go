@@ -52,6 +52,8 @@ type Options struct {
 	Sync     func() error // makes what was written durable; nil: nothing to do
 	OwnFiles []*os.File   // never collected: the bundle itself, a log
 
+	remember int64 // what a bundle may remember of its records; 0: maxRemembered
+
 	Key  *chainofcustody.RunKey                          // nil: a fresh one
 	Bind func(key ssh.PublicKey) (bundle.Mandate, error) // what ties that key of the run to people; nil: unattended
 }
@@ -113,6 +115,7 @@ type Result struct {
 	Finished     time.Time
 
 	definitions []bundle.Outcome
+	pieces      bool // of the ledger, written before its end
 }
 
 // run is one collection on its way.
@@ -133,6 +136,7 @@ type run struct {
 	sinkErr error
 
 	taken       taken
+	forgot      atomic.Bool // the ledger says that files were forgotten
 	atimes      atimes
 	sockets     map[string]int64 // of this process before the run
 	procFiles   int64            // the same
@@ -146,6 +150,7 @@ type run struct {
 	short       atomic.Bool          // something was left out for want of budget
 	squeezes    atomic.Int64         // pauses for others
 
+	pieces       int // of record sets, written so far
 	items, bytes atomic.Int64
 	spoke        atomic.Int64           // ns of the last progress
 	running      atomic.Pointer[string] // the collector that runs, but for those alongside
@@ -178,7 +183,7 @@ func Run(ctx context.Context, opt Options) (*Result, error) {
 
 // execute collects into an open bundle and seals it.
 func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
-	r.sink, r.parts.number = w, 1
+	r.sink, r.parts.number, r.parts.firsts = w, 1, []uint32{0}
 	if b, ok := w.(*bundleSink); ok {
 		r.parts.ids = []string{b.w.Header().Bundle}
 	}
@@ -190,10 +195,11 @@ func (r *run) execute(ctx context.Context, w sealer) (*Result, error) {
 		r.limit = &sizeLimit{max: limit, length: r.length}
 	}
 	r.began = r.clock(ctx, ClockStart)
-	stopWatch, stopBeat := r.watchTime(), r.beat()
+	stopWatch, stopBeat, stopSets := r.watchTime(), r.beat(), r.writeSets(ctx)
 	r.collect(running)
 	stopWatch()
 	stopBeat()
+	stopSets()
 	res := &Result{Started: r.started, Collectors: r.results}
 	switch over := r.spent.Load(); {
 	case ctx.Err() != nil:
@@ -296,9 +302,13 @@ func (r *run) failure() error {
 // took counts a record and tells the progress.
 func (r *run) took(collector string, it evidence.Item) {
 	if it.Kind == evidence.KindFile && it.Index >= 0 {
-		r.taken.add(it, r.here())
+		if n, ok := r.numberOf(it.Index); ok {
+			r.taken.add(it, n)
+		}
 	}
-	growMemory(r.items.Add(1), r.opt.Budget.MaxMemory)
+	if r.items.Add(1)%(1<<12) == 0 {
+		r.growMemory()
+	}
 	r.bytes.Add(it.Stored)
 	if r.opt.Progress == nil {
 		return

@@ -34,6 +34,7 @@ type memorySink struct {
 }
 
 func (m *memorySink) add(_ context.Context, it evidence.Item, c content) (evidence.Item, error) {
+	text, err := io.ReadAll(c.r) // without the lock, as the bundle does: it may wait for good
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
@@ -42,7 +43,6 @@ func (m *memorySink) add(_ context.Context, it evidence.Item, c content) (eviden
 	if m.sealed {
 		return it, errors.New("added after the seal")
 	}
-	text, err := io.ReadAll(c.r)
 	if err != nil {
 		it.Unread = append(it.Unread, evidence.Unread{Offset: int64(len(text)), Length: it.Size - int64(len(text)), Reason: err.Error()})
 	}
@@ -103,11 +103,23 @@ func (m *memorySink) find(path string) (evidence.Item, bool) {
 	return m.items[i], true
 }
 
+// setOf returns a record set of the engine: its pieces and what follows them.
+func (m *memorySink) setOf(path string) (text []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, it := range m.items {
+		if it.Path == path || strings.HasPrefix(it.Path, strings.TrimSuffix(path, "jsonl")) {
+			text = append(text, m.text[it.Path]...)
+		}
+	}
+	return text
+}
+
 // ledgerOf returns the ledger's lines as the sink got them.
 func (m *memorySink) ledgerOf(t *testing.T) []LedgerLine {
 	t.Helper()
 	var lines []LedgerLine
-	for line := range bytes.Lines(m.text[LedgerSet]) {
+	for line := range bytes.Lines(m.setOf(LedgerSet)) {
 		var l LedgerLine
 		if err := json.Unmarshal(line, &l); err != nil {
 			t.Fatalf("ledger line %q: %v", line, err)

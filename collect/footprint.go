@@ -190,7 +190,7 @@ func (r *run) own(ctx context.Context, kind evidence.Kind, path string, text []b
 
 func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, text io.Reader, size int64) {
 	it := evidence.Item{
-		Index: -1, Kind: kind, Source: "collector", Path: path, Collector: "engine", Size: size, Started: time.Now(),
+		Index: -1, Kind: kind, Source: ownSource, Path: path, Collector: "engine", Size: size, Started: time.Now(),
 	}
 	if r.failure() != nil {
 		return
@@ -201,23 +201,6 @@ func (r *run) ownStream(ctx context.Context, kind evidence.Kind, path string, te
 		return
 	}
 	r.took("engine", it)
-}
-
-// set is a record set of the engine itself.
-type set struct {
-	kind  evidence.Kind
-	path  string
-	lines *Spool
-}
-
-// sets are those that every bundle of a run has, in the order in which they
-// are written.
-func (r *run) sets() []set {
-	return []set{
-		{evidence.KindStream, ProblemSet, &r.ledger.problems},
-		{evidence.KindStream, LedgerSet, &r.ledger.lines},
-		{evidence.KindLog, RunLog, &r.logged},
-	}
 }
 
 // finish writes what the run knows about itself and seals.
@@ -236,6 +219,7 @@ func (r *run) finish(ctx context.Context, res *Result) error {
 		text, size := set.lines.Take()
 		r.ownStream(ctx, set.kind, set.path, text, size)
 	}
+	res.pieces = r.pieces > 0
 	r.ledger.summary(res)
 	res.Items, res.Bytes = r.items.Load(), r.bytes.Load()
 	err := r.failure()

@@ -1,12 +1,14 @@
 package collect
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 
 	"github.com/exhibit-dfir/exhibit/evidence"
 )
 
-// maxHashed bounds how many digests are remembered; one costs about 150 bytes.
+// maxHashed bounds how many digests are remembered; one costs about 90 bytes.
 const maxHashed = 100_000
 
 // hashed remembers the digests of files that one collector read, so that
@@ -17,16 +19,16 @@ type hashed struct {
 }
 
 // hashedKey tells a file and its state: the time of change moves with every
-// write and cannot be set.
-type hashedKey struct {
-	dev              string
-	inode            uint64
-	size             int64
-	modified, change int64
-}
+// write and cannot be set. It is the head of a SHA-256, which nobody can aim at.
+type hashedKey [16]byte
 
 func keyOf(st *evidence.Stat) hashedKey {
-	return hashedKey{st.Dev, st.Inode, st.Size, st.Modified.UnixNano(), st.Changed.UnixNano()}
+	b := make([]byte, 0, 64)
+	for _, n := range []int64{int64(st.Inode), st.Size, st.Modified.UnixNano(), st.Changed.UnixNano()} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	sum := sha256.Sum256(append(b, st.Dev...))
+	return hashedKey(sum[:16])
 }
 
 // RememberHash notes the digest of a file that was read whole while it had

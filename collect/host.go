@@ -63,6 +63,8 @@ type Host struct {
 	struck  atomic.Bool   // there are strikes
 	errands errands
 
+	held atomic.Int64 // bytes of the names that walks hold
+
 	effectsMu sync.Mutex
 	effects   []string
 	hashed    hashed

@@ -48,6 +48,9 @@ func (h *Host) Xattrs(string) (map[string][]byte, error) { return nil, ErrUnsupp
 // ReadDir returns ErrUnsupported.
 func (h *Host) ReadDir(string) ([]DirEntry, error) { return nil, ErrUnsupported }
 
+// ListDir returns ErrUnsupported.
+func (h *Host) ListDir(string, func([]DirEntry) error) error { return ErrUnsupported }
+
 // WalkWith returns ErrUnsupported.
 func (h *Host) WalkWith(context.Context, string, Walker) error { return ErrUnsupported }
 

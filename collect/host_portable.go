@@ -3,6 +3,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,13 @@ func (h *Host) ReadDir(path string) ([]DirEntry, error) {
 	})
 	sortEntries(entries)
 	return entries, err
+}
+
+// ListDir calls fn with the names in a folder, as ReadDir returns them, all at
+// once. An error of fn is returned as it is.
+func (h *Host) ListDir(path string, fn func([]DirEntry) error) error {
+	entries, err := h.ReadDir(path)
+	return cmp.Or(fn(entries), err)
 }
 
 // WalkWith visits path and everything below it, folders before their content,

@@ -5,6 +5,7 @@ package collect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -299,6 +300,54 @@ func TestDeepFoldersEndTheDescentNotTheWalk(t *testing.T) {
 	})
 	if err != nil || !errors.Is(failed, ErrTooBig) || visited != maxDepth+2 {
 		t.Errorf("walk: %v, failed: %v, visited %d", err, failed, visited)
+	}
+}
+
+// Names of folders above are held while those below are walked: however deep
+// and wide a tree is, together they are bounded, and no name is lost by it.
+func TestAWalkHoldsFewNames(t *testing.T) {
+	root := t.TempDir()
+	fd, err := unix.Open(root, unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const levels, each = 25, 600
+	long := strings.Repeat("n", 240)
+	for range levels {
+		for i := range each {
+			if err := unix.Mknodat(fd, fmt.Sprintf("%s%04d", long, i), unix.S_IFREG|0o644, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Mkdirat(fd, "a", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		next, err := unix.Openat(fd, "a", unix.O_DIRECTORY, 0)
+		unix.Close(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd = next
+	}
+	unix.Close(fd)
+	h := hosts(t, root)["components"]
+	seen := map[string]int{}
+	most := int64(0)
+	err = h.WalkWith(context.Background(), "/", Walker{Visit: func(path string, _ *evidence.Stat) error {
+		seen[path]++
+		most = max(most, h.held.Load())
+		return nil
+	}})
+	if err != nil || len(seen) != levels*(each+1)+1 {
+		t.Errorf("%d of %d names, %v", len(seen), levels*(each+1)+1, err)
+	}
+	for path, n := range seen {
+		if n != 1 {
+			t.Errorf("%q was visited %d times", path, n)
+		}
+	}
+	if most > maxNames+maxNames/4 || h.held.Load() != 0 {
+		t.Errorf("%d bytes of names held at once, %d for good", most, h.held.Load())
 	}
 }
 

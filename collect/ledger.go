@@ -38,16 +38,20 @@ const (
 	OverBudget Outcome = "budget"
 	// Held is what an earlier bundle has, which this one continues.
 	Held Outcome = "held"
-	// Paused is no outcome of a look: a collector was made to wait.
-	Paused Outcome = "paused"
+	// The rest are no outcomes of a look: a collector was made to wait; a bundle
+	// has more records than memory was meant for; files taken long ago are no
+	// longer remembered.
+	Paused    Outcome = "paused"
+	Grown     Outcome = "grown"
+	Forgotten Outcome = "forgotten"
 )
 
 // LedgerLine is one line of the ledger.
 type LedgerLine struct {
 	At        int64            `json:"at"`             // ns since 1970
-	What      string           `json:"what"`           // collector, definition, path, pause or stop
+	What      string           `json:"what"`           // collector, definition, path, pause, stop or memory
 	Collector string           `json:"collector"`      //
-	Rule      string           `json:"rule,omitempty"` // the definition; of a pause or stop, the reason
+	Rule      string           `json:"rule,omitempty"` // the definition; of a pause, stop or memory, the reason
 	Path      record.Bytes     `json:"path,omitempty"`
 	Outcome   Outcome          `json:"outcome"`
 	Detail    string           `json:"detail,omitempty"`      // why, for all but collected

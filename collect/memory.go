@@ -1,6 +1,10 @@
 package collect
 
-import "runtime/debug"
+import (
+	"cmp"
+	"fmt"
+	"runtime/debug"
+)
 
 // On a suspect host memory is evidence: what the collector takes may push out
 // what somebody wants to see. During a run the garbage collector works harder
@@ -11,12 +15,14 @@ const (
 	// that has to stay below 64 MiB. About 16 MiB are in use at any time; a
 	// goal close to that would cost more CPU time than the whole collection.
 	memoryGoal = 38 << 20
-	// restGoal and perRecord are the goal once what has to be remembered of
-	// each record takes most of it: leaf (32 bytes), name (10 to 15), identity
-	// of the file (28 to 37), ledger line (50).
-	restGoal  = 24 << 20
-	perRecord = 125
-	gcPercent = 40
+	// restGoal is the goal for all but what has to be remembered of each
+	// record, once that is much: leaf (32 bytes), name (10 to 15), identity of
+	// the file (23 to 31).
+	restGoal = 26 << 20
+	// maxRemembered is what a bundle may have to remember of its records before
+	// the run goes on in the next one, where it can: some 300,000 files.
+	maxRemembered = 14 << 20
+	gcPercent     = 40
 	// packers is how many goroutines compress: each has buffers and tables
 	// of its own, and the host has its own work to do.
 	packers = 1
@@ -30,10 +36,10 @@ const (
 // own pages and the ring of a packet capture.
 const outsideGo = 24 << 20
 
-// goal is of all memory that Go manages, for so many records; most bounds the
-// memory of the whole process, 0 does not.
-func goal(records, most int64) int64 {
-	g := max(memoryGoal, restGoal+perRecord*records)
+// goal is of all memory that Go manages, with so much to remember; most bounds
+// the memory of the whole process, 0 does not.
+func goal(remembered, most int64) int64 {
+	g := max(memoryGoal, restGoal+remembered)
 	if most > 0 {
 		g = min(g, most-outsideGo)
 	}
@@ -49,9 +55,38 @@ func spareMemory(most int64) (restore func()) {
 	}
 }
 
-// growMemory raises the goal now and then as records add up.
-func growMemory(records, most int64) {
-	if records%(1<<14) == 0 {
-		debug.SetMemoryLimit(goal(records, most))
+// remembered is what the present bundle keeps of its records.
+func (r *run) remembered() int64 {
+	if w, ok := r.sink.(interface{ remembered() int64 }); ok {
+		return w.remembered()
 	}
+	return 0
+}
+
+// mayRemember is what the bundle should keep of them at most.
+func (r *run) mayRemember() int64 { return cmp.Or(r.opt.remember, maxRemembered) }
+
+// growMemory raises the goal as there is more to remember, and says once what
+// that comes to. Called by who has entered the bundle.
+func (r *run) growMemory() {
+	bundle := r.remembered()
+	debug.SetMemoryLimit(goal(bundle+r.taken.bytes(), r.opt.Budget.MaxMemory))
+	if most := r.mayRemember(); bundle >= most+most/4 && r.parts.grown.CompareAndSwap(false, true) {
+		why := "the run has one bundle"
+		if r.opt.NextPart != nil {
+			why = "a stream is open, which must not be cut in two"
+		}
+		r.memoryLine("records", Grown, fmt.Sprintf(
+			"%d bytes are remembered of the records of this bundle, more than is meant: %s, so that memory grows by 32 to 50 bytes for each further record", bundle, why))
+	}
+	if r.taken.forgetful() && r.forgot.CompareAndSwap(false, true) {
+		r.memoryLine("files taken", Forgotten,
+			"there are more files than are remembered: of one that was taken long ago, and is asked for again by another name or definition, the content is stored again")
+	}
+}
+
+// memoryLine says in ledger and log that something was too much to remember.
+func (r *run) memoryLine(what string, outcome Outcome, detail string) {
+	r.ledger.line(LedgerLine{What: "memory", Rule: what, Outcome: outcome, Detail: detail})
+	r.log.Warn("memory", "what", what, "detail", detail)
 }

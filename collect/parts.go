@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
@@ -43,9 +46,11 @@ type parts struct {
 	open    int
 	number  int      // of the bundle, from 1
 	ids     []string // UUIDs of the bundles, the present one last
+	firsts  []uint32 // number in the run of the first record of each
 	records int64    // since it began
 	before  int64    // bytes of those that were sealed
 	done    []Part
+	grown   atomic.Bool // the ledger says that more is remembered than was meant
 }
 
 // enter announces something of so many bytes to be written, until leave is
@@ -76,6 +81,9 @@ func (r *run) full(size int64) bool {
 	if w, ok := r.sink.(interface{ room() int64 }); ok && w.room() < roomLeft {
 		return true
 	}
+	if r.remembered() >= r.mayRemember() {
+		return true
+	}
 	limit := r.opt.Split
 	if limit <= 0 || r.parts.records == 0 {
 		return false // an item that is longer than a bundle may be has one for itself
@@ -96,7 +104,7 @@ func (r *run) roll(ctx context.Context) error {
 	if err := r.failure(); err != nil {
 		return err
 	}
-	seal, err := w.seal(&Result{Partial: true, Reason: goesOn})
+	seal, err := w.seal(&Result{Partial: true, Reason: goesOn, pieces: r.pieces > 0})
 	if err != nil {
 		return r.fail(err)
 	}
@@ -114,6 +122,7 @@ func (r *run) roll(ctx context.Context) error {
 		}
 		r.host.Exclude(st.Dev, st.Inode)
 	}
+	first := r.after(p)
 	r.out.redirect(next.Out)
 	r.opt.Sync, r.opt.Key, r.opt.Continues = next.Sync, next.Key, seal.ID.String()
 	p.number, p.records, r.bundleBegan = p.number+1, 0, time.Now()
@@ -122,7 +131,7 @@ func (r *run) roll(ctx context.Context) error {
 		return r.fail(err)
 	}
 	r.sink = fresh
-	p.ids = append(p.ids, fresh.w.Header().Bundle)
+	p.ids, p.firsts = append(p.ids, fresh.w.Header().Bundle), append(p.firsts, first)
 	r.log.Info("bundle begins", "number", p.number, "continues", r.opt.Continues)
 	return nil
 }
@@ -135,14 +144,34 @@ func (r *run) cutRecords(ctx context.Context) {
 	}
 }
 
-// itemIn names an item of a bundle of this run by its index there.
-func (r *run) itemIn(index int64, part uint32) string {
-	if r.here() == part {
-		return "item " + strconv.FormatInt(index, 10)
+// after is the number in the run of the first record behind the present bundle.
+func (r *run) after(p *parts) uint32 {
+	n := int64(0)
+	if w, ok := r.sink.(interface{ records() int64 }); ok {
+		n = w.records()
 	}
-	return fmt.Sprintf("item %d of bundle %s", index, r.parts.ids[part])
+	return uint32(min(int64(p.firsts[len(p.firsts)-1])+n, math.MaxUint32))
 }
 
-// here is the place of the present bundle among those of the run. It is asked
-// by whoever has entered it, or knows that nothing moves.
-func (r *run) here() uint32 { return uint32(max(r.parts.number-1, 0)) }
+// numberOf is the number in the run of a record of the present bundle, false
+// where the run has had more records than can be numbered.
+func (r *run) numberOf(index int64) (uint32, bool) {
+	n := int64(r.parts.firsts[len(r.parts.firsts)-1]) + index
+	return uint32(n), n < math.MaxUint32
+}
+
+// itemIn names a record of this run, and says whether it is in the present
+// bundle.
+func (r *run) itemIn(number uint32) (name string, index int64, here bool) {
+	p := &r.parts
+	part, found := slices.BinarySearch(p.firsts, number)
+	if !found {
+		part--
+	}
+	index = int64(number - p.firsts[part])
+	name = "item " + strconv.FormatInt(index, 10)
+	if part == len(p.firsts)-1 {
+		return name, index, true
+	}
+	return name + " of bundle " + p.ids[part], index, false
+}

@@ -163,6 +163,10 @@ func (b *bundleSink) note(it evidence.Item) error {
 
 func (b *bundleSink) room() int64 { return b.w.Room() }
 
+func (b *bundleSink) records() int64 { return b.w.Len() }
+
+func (b *bundleSink) remembered() int64 { return b.w.Remembered() }
+
 func (b *bundleSink) length() int64 { return b.w.Length() }
 
 // maxText bounds what a record says in words; a stack trace can be long.
@@ -183,6 +187,9 @@ func (b *bundleSink) seal(res *Result) (bundle.Seal, error) {
 	}
 	t.Ledger = append(t.Ledger, res.definitions...)
 	t.Note = "every path: item " + LedgerSet + "; what was lost: item " + ProblemSet
+	if res.pieces {
+		t.Note += "; of both, pieces were written before, numbered"
+	}
 	return b.w.Seal(t)
 }
 

@@ -78,6 +78,10 @@ func (s *sizeLimit) stream() (goOn func(n int64) bool, done func()) {
 // notes reports whether there is room for a record without content.
 func (s *sizeLimit) notes() bool { return s == nil || s.left() > s.reserve()/2 }
 
+// wide reports whether the limit is far away: what is written before the end,
+// and waits to be compressed, takes nothing from content then.
+func (s *sizeLimit) wide() bool { return s == nil || s.left() > s.max/4+16<<20 }
+
 // exhausted reports whether nothing more may be written but the end.
 func (s *sizeLimit) exhausted() bool { return s != nil && s.left() < s.reserve()/4 }
 

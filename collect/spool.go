@@ -73,6 +73,13 @@ func (s *Spool) Held() int64 {
 	return int64(s.held + len(s.open))
 }
 
+// Size returns how many bytes of lines there are since the last Cut.
+func (s *Spool) Size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size
+}
+
 // Lost returns how many lines found no room.
 func (s *Spool) Lost() int64 {
 	s.mu.Lock()

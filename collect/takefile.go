@@ -141,10 +141,10 @@ func (t *taker) again(ctx context.Context, it evidence.Item, first takenFile, sa
 		return err
 	}
 	defer leave()
-	name := t.r.itemIn(int64(first.index), first.part)
-	if samePath && first.part == t.r.here() {
+	name, index, here := t.r.itemIn(first.number)
+	if samePath && here {
 		it.Detail = "already taken as " + name
-		it.Index, it.Size = int64(first.index), it.Stat.Size
+		it.Index, it.Size = index, it.Stat.Size
 		t.account(it, Collected)
 		return nil
 	}

@@ -10,15 +10,24 @@ import (
 )
 
 // taken remembers which files are in the bundle, so that definitions that
-// overlap and hard links do not store content twice. A file costs it about 32
+// overlap and hard links do not store content twice. A file costs it 23 to 31
 // bytes, whatever its path: in a table of fingerprints, in parts that grow one
 // at a time, so that growing never holds the whole table twice.
+//
+// A part that is full forgets the older half of its files, those not asked for
+// since: such a file is stored again when it is asked for again, which costs
+// room, and loses nothing.
 type taken struct {
-	mu   sync.Mutex
-	salt [16]byte // nobody can choose files whose fingerprints meet
-	set  bool
-	part [256]takenTable
+	mu     sync.Mutex
+	salt   [16]byte // nobody can choose files whose fingerprints meet
+	set    bool
+	forgot bool // a part was full
+	part   [256]takenTable
 }
+
+// maxTakenSlots bounds each half of a part: all together take 6.6 MB at most,
+// and remember the last 120,000 to 280,000 files.
+const maxTakenSlots = 640
 
 // dataSize is what of a file is data: holes cost nothing.
 func dataSize(st *evidence.Stat) int64 { return min(st.Size, st.Blocks*512) }
@@ -30,9 +39,8 @@ type takenKey [3]uint32
 
 // takenFile is the item that has the content.
 type takenFile struct {
-	index uint32
-	part  uint32 // the bundle among those of the run
-	name  uint32 // hash of its path: only to word the ledger, never to leave out content
+	number uint32 // of the record among all of the run: see parts
+	name   uint32 // hash of its path: only to word the ledger, never to leave out content
 }
 
 // takenSlot is a place in a takenTable, free when its key is zero.
@@ -41,44 +49,70 @@ type takenSlot struct {
 	file takenFile
 }
 
-// takenTable is a hash table with open addressing.
+// takenTable is a hash table with open addressing, in two generations: the
+// older one is only read, and dropped when the younger one is full.
 type takenTable struct {
 	slots []takenSlot
 	used  int
+	old   []takenSlot
 }
 
-// at returns the place of a key, or the free one it would take.
-func (t *takenTable) at(k takenKey) *takenSlot {
-	for i := int(k[1]) % len(t.slots); ; i = (i + 1) % len(t.slots) {
-		if s := &t.slots[i]; s.key == k || s.key == (takenKey{}) {
+// slotOf returns the place of a key, or the free one it would take.
+func slotOf(slots []takenSlot, k takenKey) *takenSlot {
+	for i := int(k[1]) % len(slots); ; i = (i + 1) % len(slots) {
+		if s := &slots[i]; s.key == k || s.key == (takenKey{}) {
 			return s
 		}
 	}
 }
 
-func (t *takenTable) get(k takenKey) (takenFile, bool) {
-	if len(t.slots) == 0 {
-		return takenFile{}, false
-	}
-	s := t.at(k)
-	return s.file, s.key == k
-}
-
-func (t *takenTable) put(k takenKey, file takenFile) {
-	if t.used >= len(t.slots)*6/7 {
-		old := t.slots
-		t.slots = make([]takenSlot, len(old)+max(len(old)/3, 8))
-		for _, s := range old {
-			if s.key != (takenKey{}) {
-				*t.at(s.key) = s
-			}
+// get returns the item of a key. forgot says that others were forgotten
+// because this one has to be kept for longer.
+func (t *takenTable) get(k takenKey) (file takenFile, ok, forgot bool) {
+	if len(t.slots) > 0 {
+		if s := slotOf(t.slots, k); s.key == k {
+			return s.file, true, false
 		}
 	}
-	s := t.at(k)
+	if len(t.old) == 0 {
+		return takenFile{}, false, false
+	}
+	s := slotOf(t.old, k)
+	if s.key != k {
+		return takenFile{}, false, false
+	}
+	file = s.file
+	return file, true, t.put(k, file)
+}
+
+// put sets the item of a key and reports whether others were forgotten.
+func (t *takenTable) put(k takenKey, file takenFile) (forgot bool) {
+	if t.used >= len(t.slots)*6/7 {
+		forgot = t.grow()
+	}
+	s := slotOf(t.slots, k)
 	if s.key != k {
 		t.used++
 	}
 	*s = takenSlot{k, file}
+	return forgot
+}
+
+// grow makes room, where need be by forgetting the older generation.
+func (t *takenTable) grow() (forgot bool) {
+	if len(t.slots) >= maxTakenSlots {
+		forgot = len(t.old) > 0
+		t.old, t.slots, t.used = t.slots, make([]takenSlot, 8), 0
+		return forgot
+	}
+	old := t.slots
+	t.slots = make([]takenSlot, min(len(old)+max(len(old)/3, 8), maxTakenSlots))
+	for _, s := range old {
+		if s.key != (takenKey{}) {
+			*slotOf(t.slots, s.key) = s
+		}
+	}
+	return false
 }
 
 // fromKernel reports whether the file is one of procfs and the like, whose
@@ -116,20 +150,43 @@ func (t *taken) find(it evidence.Item) (first takenFile, samePath, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.key(it)
-	first, ok = t.part[byte(k[0])].get(k)
+	first, ok, forgot := t.part[byte(k[0])].get(k)
+	t.forgot = t.forgot || forgot
 	return first, ok && first.name == t.nameOf(it), ok
 }
 
-// add notes an item with content; the first of a file counts, and of what the
-// kernel makes anew for each reader the last.
-func (t *taken) add(it evidence.Item, part uint32) {
+// add notes an item with content by its number in the run; the first of a file
+// counts, and of what the kernel makes anew for each reader the last.
+func (t *taken) add(it evidence.Item, number uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.key(it)
-	if _, again := t.part[byte(k[0])].get(k); again && !fromKernel(it) {
+	part := &t.part[byte(k[0])]
+	_, again, forgot := part.get(k)
+	t.forgot = t.forgot || forgot
+	if again && !fromKernel(it) {
 		return
 	}
-	t.part[byte(k[0])].put(k, takenFile{index: uint32(it.Index), part: part, name: t.nameOf(it)})
+	forgot = part.put(k, takenFile{number: number, name: t.nameOf(it)})
+	t.forgot = t.forgot || forgot
+}
+
+// forgetful reports whether files were forgotten.
+func (t *taken) forgetful() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.forgot
+}
+
+// bytes is what all of it takes.
+func (t *taken) bytes() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for i := range t.part {
+		n += len(t.part[i].slots) + len(t.part[i].old)
+	}
+	return 20 * int64(n)
 }
 
 // nameOf is a hash of the path.

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -40,6 +41,60 @@ func (h *Host) ReadDir(path string) ([]DirEntry, error) {
 		err = &fs.PathError{Op: "list folder", Path: path, Err: ErrTooBig}
 	}
 	return l.entries, err
+}
+
+// ListDir calls fn with the names in a folder but "." and "..", some thousand
+// at a time, each time sorted bytewise, so that a folder of millions takes no
+// more memory than another. An error of fn ends it and is returned as it is;
+// names that were listed before another error were given to fn.
+func (h *Host) ListDir(path string, fn func([]DirEntry) error) error {
+	type listing struct {
+		fd      int
+		dir     *dirReader
+		entries []DirEntry
+		more    bool
+	}
+	next := func(l listing, after func(listing)) (listing, error) {
+		return asking(h, "list folder", path, after, func() (listing, error) {
+			if l.dir == nil {
+				fd, err := h.openDir(path)
+				if err != nil {
+					return listing{}, &fs.PathError{Op: "open folder", Path: path, Err: err}
+				}
+				l.fd, l.dir = fd, newDirReader(fd)
+			}
+			var err error
+			if l.entries, l.more, err = l.dir.next(h.nameChunk()); err != nil {
+				err = &fs.PathError{Op: "list folder", Path: path, Err: err}
+			}
+			if !l.more { // before fn goes on below: most folders hold no descriptor
+				unix.Close(l.fd)
+			}
+			return l, err
+		})
+	}
+	// What comes back too late is of no use to anybody.
+	late := func(l listing) {
+		if l.dir != nil && l.more {
+			unix.Close(l.fd)
+		}
+	}
+	for l := (listing{}); ; {
+		var err error
+		if l, err = next(l, late); err != nil && errors.Is(err, ErrTimeout) {
+			return err
+		}
+		sortEntries(l.entries)
+		release := h.holdNames(l.entries)
+		ended := fn(l.entries)
+		release()
+		if ended != nil || err != nil || !l.more {
+			if l.dir != nil && l.more {
+				unix.Close(l.fd)
+			}
+			return cmp.Or(ended, err)
+		}
+	}
 }
 
 const folderFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK
@@ -102,7 +157,8 @@ func (d *dirReader) next(max int) (entries []DirEntry, more bool, err error) {
 // not followed. Mounts on the way are entered when their file system is local
 // and not already reached through a wider mount of the same device; pseudo
 // and remote ones are visited as a folder and left out below. Memory is
-// bounded: names of a folder are held by the chunk.
+// bounded: names of a folder are held by the chunk, and smaller chunks where many
+// folders above hold some.
 func (h *Host) WalkWith(ctx context.Context, path string, w Walker) error {
 	if w.Failed == nil {
 		w.Failed = func(string, error) {}
@@ -183,9 +239,6 @@ func (k *walk) own(path string, st *evidence.Stat) bool {
 	return false
 }
 
-// lookAhead is how many names are looked at in one errand.
-const lookAhead = 64
-
 // folder walks an open folder and closes it.
 func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
 	held := false // by a listing that does not come back: its number must not be given away
@@ -201,7 +254,7 @@ func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
 	}
 	for {
 		l, err := asking(k.h, "list folder", path+"/", nil, func() (l listing, err error) {
-			l.entries, l.more, err = dir.next(walkChunk)
+			l.entries, l.more, err = dir.next(k.h.nameChunk())
 			return l, err
 		})
 		if err != nil {
@@ -210,15 +263,21 @@ func (k *walk) folder(fd int, path string, mount uint64, depth int) error {
 			l.more = false
 		}
 		sortEntries(l.entries)
-		for some := range slices.Chunk(l.entries, lookAhead) {
-			if err := k.some(fd, path, some, mount, depth); err != nil {
-				return err
-			}
-		}
-		if !l.more {
-			return nil
+		if err := k.names(fd, path, l.entries, mount, depth); err != nil || !l.more {
+			return err
 		}
 	}
+}
+
+// names visits those names of a folder that are held at once.
+func (k *walk) names(dir int, path string, entries []DirEntry, mount uint64, depth int) error {
+	defer k.h.holdNames(entries)()
+	for some := range slices.Chunk(entries, lookAhead) {
+		if err := k.some(dir, path, some, mount, depth); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // looked is what a look at a name gave.
@@ -319,7 +378,7 @@ func (k *walk) entry(dir int, path, name string, seen looked, mount uint64, dept
 			return nil
 		}
 	}
-	if depth >= maxDepth {
+	if depth >= maxDepth || len(path) > maxWalked {
 		k.Failed(path, &fs.PathError{Op: "open folder", Path: path, Err: ErrTooBig})
 		return nil
 	}

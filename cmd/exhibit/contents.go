@@ -203,27 +203,58 @@ func runCat(c *cli.Context) error {
 	case c.Bool("json"):
 		return command.Failf(command.Usage, "exhibit ls --json BUNDLE PATH describes the item", "cat writes bytes as they are, not JSON")
 	}
-	member, err := memberOf(o.Reader, want)
+	members, err := membersOf(o.Reader, want)
 	if err != nil {
 		return err
 	}
-	content, err := o.Open(member)
-	if errors.Is(err, bundle.ErrErased) {
-		return command.Fail(command.Failure, "exhibit verify says who erased what, and why", err)
+	for i, member := range members {
+		content, err := o.Open(member)
+		if errors.Is(err, bundle.ErrErased) {
+			err = command.Fail(command.Failure, "exhibit verify says who erased what, and why", err)
+		}
+		if err == nil {
+			err = errors.Join(catContent(c, content), content.Close())
+		} else if i == 0 {
+			return err // nothing was read
+		}
+		if err != nil {
+			return errors.Join(err, o.note("read "+timeline.Printable(want))) // also where the reader had enough half-way
+		}
 	}
-	if err != nil {
-		return err
-	}
-	defer content.Close()
+	return o.note("read " + timeline.Printable(want))
+}
+
+// catContent writes content to standard output.
+func catContent(c *cli.Context, content io.Reader) error {
 	in := untilDone{c.Context, content}
 	if f, ok := c.App.Writer.(*os.File); ok && !c.Bool("raw") && term.IsTerminal(f) {
 		text := term.NewText(f)
-		_, err = io.Copy(text, in)
-		err = errors.Join(err, text.Close())
-	} else {
-		_, err = io.Copy(c.App.Writer, in)
+		_, err := io.Copy(text, in)
+		return errors.Join(err, text.Close())
 	}
-	return errors.Join(err, o.note("read "+timeline.Printable(want))) // also where the reader had enough half-way
+	_, err := io.Copy(c.App.Writer, in)
+	return err
+}
+
+// membersOf is memberOf, but of a record set that the collector wrote in pieces
+// (collection/ledger.jsonl) it returns all of them, in order: they are what is
+// meant, and of a run that was killed all that there is.
+func membersOf(r *bundle.Reader, want string) (members []string, err error) {
+	if set, ok := collect.SetOf(evidence.Item{Source: "collector", Path: want}); ok && set == want {
+		for it, err := range r.Items() {
+			if err != nil {
+				return nil, err
+			}
+			if of, ok := collect.SetOf(it); ok && of == want && it.Kind.HasContent() {
+				members = append(members, it.Member)
+			}
+		}
+	}
+	if len(members) > 0 {
+		return members, nil
+	}
+	member, err := memberOf(r, want)
+	return []string{member}, err
 }
 
 // memberOf finds an item by member name or by original path, which may be

@@ -2,7 +2,9 @@ package collectors
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,9 +159,9 @@ type countingTree struct {
 	reads map[string]int
 }
 
-func (c *countingTree) ReadDir(path string) ([]collect.DirEntry, error) {
+func (c *countingTree) ListDir(path string, fn func([]collect.DirEntry) error) error {
 	c.reads[path]++
-	return c.tree.ReadDir(path)
+	return c.tree.ListDir(path, fn)
 }
 
 // walkTable runs a table over a host and returns what was taken.
@@ -323,9 +325,66 @@ type hidingTree struct {
 	name string
 }
 
-func (h hidingTree) ReadDir(path string) ([]collect.DirEntry, error) {
-	entries, err := h.tree.ReadDir(path)
-	return slices.DeleteFunc(entries, func(e collect.DirEntry) bool { return e.Name == h.name }), err
+func (h hidingTree) ListDir(path string, fn func([]collect.DirEntry) error) error {
+	return h.tree.ListDir(path, func(entries []collect.DirEntry) error {
+		return fn(slices.DeleteFunc(entries, func(e collect.DirEntry) bool { return e.Name == h.name }))
+	})
+}
+
+// brokenTree loses the rest of a listing behind some names.
+type brokenTree struct {
+	tree
+	after int
+}
+
+func (b brokenTree) ListDir(path string, fn func([]collect.DirEntry) error) error {
+	left := b.after
+	err := b.tree.ListDir(path, func(entries []collect.DirEntry) error {
+		some := entries[:min(left, len(entries))]
+		left -= len(some)
+		return fn(some)
+	})
+	return errors.Join(err, fs.ErrPermission)
+}
+
+// A folder with more names than are held at once is taken like any other: every
+// name once, and those that a table asks for by name count as listed wherever
+// they stand. Where the listing fails on the way, what came before is taken, and
+// what is asked for by name is looked up.
+func TestAFolderOfManyNamesIsTakenByTheChunk(t *testing.T) {
+	const names = 20_000
+	files := []string{"big/zz-last", "big/a-first", "big/other"}
+	for i := range names {
+		files = append(files, fmt.Sprintf("big/n%06d", i))
+	}
+	h := plant(t, files...)
+	defs := []definition{{rule: "all", patterns: []string{"/big/n*"}}, {rule: "named", patterns: []string{"/big/zz-last", "/big/a-first"}}}
+	table, err := compile(defs)
+	check(t, err)
+	out := newMemoryTaker(h)
+	w := &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: h, table: table}
+	check(t, w.run(context.Background()))
+	got := out.paths()
+	slices.Sort(got)
+	if len(slices.Compact(slices.Clone(got))) != len(got) || len(got) != names+2 || w.matched[0] != names || w.matched[1] != 2 {
+		t.Errorf("%d taken of %d, matched %v", len(got), names+2, w.matched)
+	}
+	if len(out.problems) != 0 {
+		t.Errorf("problems: %+v", out.problems)
+	}
+
+	table, err = compile(defs)
+	check(t, err)
+	out = newMemoryTaker(h)
+	w = &pathWalk{pathRun: pathRun{collector: "test", host: h, out: out}, tree: brokenTree{h, 9000}, table: table}
+	check(t, w.run(context.Background()))
+	got = out.paths()
+	if w.matched[0] < 8900 || w.matched[0] >= names || !slices.Contains(got, "/big/zz-last") || !slices.Contains(got, "/big/a-first") {
+		t.Errorf("of a folder whose listing broke off %v matched", w.matched)
+	}
+	if !slices.ContainsFunc(out.problems, func(p evidence.Problem) bool { return p.Path == "/big" && p.Code == evidence.Denied }) {
+		t.Errorf("problems: %+v", out.problems)
+	}
 }
 
 func TestNameThatIsHiddenFromListingsIsTakenAndReported(t *testing.T) {

@@ -37,7 +37,9 @@ func (w *pathWalk) takeFrom(ctx context.Context, path string, typ uint32, defs [
 		if w.linked[path] || w.table.wants(path) {
 			return nil
 		}
-		w.linked[path] = true
+		if len(w.linked) < maxLinked {
+			w.linked[path] = true
+		}
 		if w.secret != nil && typ == modeRegular && w.secret.wants(path) {
 			w.count(defs)
 			return w.note(ctx, path, w.table.defs[defs[0]].rule, "a link led to a secret; secrets are left out unless ordered", nil)

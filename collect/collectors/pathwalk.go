@@ -23,16 +23,25 @@ const (
 	modeExec    = 0o111
 )
 
-// maxLinks bounds the links that wait to be followed.
-const maxLinks = 1 << 16
+const (
+	// maxLinks bounds what the links that wait to be followed take, in bytes:
+	// some 30,000 links.
+	maxLinks = 6 << 20
+	// linkCost is what one takes besides its path.
+	linkCost = 136
+	// maxLinked bounds the paths remembered because a link led there. Another
+	// is given to the Taker each time, which knows what it has.
+	maxLinked = 1 << 15
+)
 
 // maxHops bounds the links followed for one path, as the kernel does.
 const maxHops = 40
 
-// tree is what a path walk asks of a host. *collect.Host is one. ReadDir
-// sorts bytewise; Stat does not follow a link in the last component.
+// tree is what a path walk asks of a host. *collect.Host is one. ListDir gives
+// the names of a folder in bytewise order, those of a large one some thousand at
+// a time; Stat does not follow a link in the last component.
 type tree interface {
-	ReadDir(path string) ([]collect.DirEntry, error)
+	ListDir(path string, fn func([]collect.DirEntry) error) error
 	Stat(path string) (*evidence.Stat, error)
 	Readlink(path string) (string, error)
 }
@@ -80,6 +89,7 @@ type pathWalk struct {
 	ahead    *lookAhead // in the folder the walk is in
 	headText []byte     // of the file that head read last
 	links    []followed
+	waiting  int             // bytes of links
 	linked   map[string]bool // paths taken because a link led there
 }
 
@@ -119,7 +129,9 @@ func (w *pathWalk) run(ctx context.Context) error {
 	err := w.dir(ctx, "", w.table.start(), 0)
 	for err == nil && len(w.links) > 0 {
 		next := w.links[0]
+		w.links[0] = followed{}
 		w.links = w.links[1:]
+		w.waiting -= linkCost + len(next.path)
 		err = w.followLink(ctx, next)
 	}
 	if err == nil {
@@ -155,11 +167,27 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	var entries []collect.DirEntry
 	listed := at.needsList()
+	shown := newShown(at)
 	if listed {
-		var err error
-		if entries, err = w.tree.ReadDir(orRoot(dir)); err != nil {
+		var ended error
+		err := w.tree.ListDir(orRoot(dir), func(entries []collect.DirEntry) error {
+			ahead := &lookAhead{dir: dir, entries: entries}
+			for i, e := range entries {
+				w.ahead, ahead.at = ahead, i
+				shown.note(e.Name)
+				if next := at.step(e.Name); len(next) > 0 {
+					if ended = w.entry(ctx, dir+"/"+e.Name, e.Type, next, hops); ended != nil {
+						return ended
+					}
+				}
+			}
+			return nil
+		})
+		if ended != nil {
+			return ended
+		}
+		if err != nil {
 			w.lost(orRoot(dir), "read directory", err)
 			if err := w.refused(ctx, orRoot(dir), at, err); err != nil {
 				return err
@@ -167,36 +195,57 @@ func (w *pathWalk) dir(ctx context.Context, dir string, at state, hops int) erro
 			listed = false
 		}
 	}
-	ahead := &lookAhead{dir: dir, entries: entries}
-	for i, e := range entries {
-		w.ahead, ahead.at = ahead, i
-		if next := at.step(e.Name); len(next) > 0 {
-			if err := w.entry(ctx, dir+"/"+e.Name, e.Type, next, hops); err != nil {
-				return err
-			}
+	w.ahead = nil
+	return w.unlisted(ctx, dir, at, shown, listed, hops)
+}
+
+// shown are the names that a table asks for in a folder, and which of them its
+// listing had: exactly, and in whatever case.
+type shown struct {
+	asked         []string // sorted
+	exact, folded map[string]bool
+}
+
+func newShown(at state) *shown {
+	s := &shown{asked: at.names()}
+	if len(s.asked) == 0 {
+		return s
+	}
+	s.exact = map[string]bool{}
+	for _, name := range s.asked {
+		s.exact[name] = false
+	}
+	if slices.ContainsFunc(at, func(n *trieNode) bool { return n.fold }) {
+		s.folded = map[string]bool{}
+		for _, name := range s.asked {
+			s.folded[foldName(name)] = false
 		}
 	}
-	w.ahead = nil
-	return w.unlisted(ctx, dir, at, entries, listed, hops)
+	return s
+}
+
+// note takes a name of the listing.
+func (s *shown) note(name string) {
+	if _, asked := s.exact[name]; asked {
+		s.exact[name] = true
+	}
+	if s.folded == nil {
+		return
+	}
+	name = foldName(name)
+	if _, asked := s.folded[name]; asked {
+		s.folded[name] = true
+	}
 }
 
 // unlisted looks up the literal names that the listing did not show: there
 // was no listing, or something keeps the name out of it.
-func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, entries []collect.DirEntry, listed bool, hops int) error {
-	folded := map[string]bool{}
-	if slices.ContainsFunc(at, func(n *trieNode) bool { return n.fold }) {
-		for _, e := range entries {
-			folded[foldName(e.Name)] = true
-		}
-	}
-	for _, name := range at.names() {
-		if folded[foldName(name)] && !w.spelt(at, name) {
+func (w *pathWalk) unlisted(ctx context.Context, dir string, at state, shown *shown, listed bool, hops int) error {
+	for _, name := range shown.asked {
+		if shown.folded[foldName(name)] && !w.spelt(at, name) {
 			continue // listed, in whatever case
 		}
-		_, shown := slices.BinarySearchFunc(entries, name, func(e collect.DirEntry, name string) int {
-			return strings.Compare(e.Name, name)
-		})
-		if shown {
+		if shown.exact[name] {
 			continue
 		}
 		path := dir + "/" + name
@@ -271,12 +320,14 @@ func (w *pathWalk) entry(ctx context.Context, path string, typ uint32, at state,
 		// `**` does not follow links: they may lead to / and round in circles.
 		inside := at.bounded().inside()
 		onward := slices.DeleteFunc(slices.Clone(defs), func(i int) bool { return w.table.defs[i].asLinks })
-		if len(w.links) >= maxLinks && (len(onward) > 0 || len(inside) > 0) {
-			return w.note(ctx, path, "", fmt.Sprintf("not followed: more than %d links wait", maxLinks), nil)
+		if len(onward) == 0 && len(inside) == 0 {
+			return nil
 		}
-		if len(onward) > 0 || len(inside) > 0 {
-			w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
+		if w.waiting+linkCost+len(path) > maxLinks {
+			return w.note(ctx, path, "", fmt.Sprintf("not followed: %d links wait already", len(w.links)), nil)
 		}
+		w.waiting += linkCost + len(path)
+		w.links = append(w.links, followed{path, at.bounded(), onward, hops + 1})
 	}
 	return nil
 }

@@ -34,16 +34,16 @@ func Walk(opt WalkOptions) collect.Collector {
 		Tier:     collect.TierFiles,
 		Deadline: 6 * time.Hour,
 		Run: func(ctx context.Context, h *collect.Host, out collect.Taker) error {
-			w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now()), privileged: newSets(record.Privileged)}
+			w := &fileWalk{host: h, out: out, hashes: defaultHashPolicy(time.Now())}
 			w.hashes.none = opt.NoHashes
+			w.privileged = collect.NewRecords(context.WithoutCancel(ctx), out, evidence.Item{Index: -1, Source: "file", Path: record.Privileged})
 			it := evidence.Item{
 				Index: -1, Kind: evidence.KindStream, Source: "file", Path: record.Files, Size: -1,
 				Collector: WalkName, Rule: "file system walk",
 			}
 			err := streamTo(ctx, out, it, func(to io.Writer) error { return w.run(ctx, to) })
 			out.Seen(it.Rule, w.names)
-			// Of a walk that was cut short too.
-			return errors.Join(err, w.privileged.write(context.WithoutCancel(ctx), out, "file"))
+			return errors.Join(err, w.privileged.Close()) // of a walk that was cut short too
 		},
 	}
 }
@@ -56,7 +56,7 @@ type fileWalk struct {
 	names  int
 	// privileged are the lines of files that give rights to who runs them, or
 	// that resist being changed.
-	privileged *sets
+	privileged *collect.Records
 	line       []byte
 	reader     fileReader
 }
@@ -108,7 +108,7 @@ func (w *fileWalk) visit(ctx context.Context, lines *bufio.Writer, path string, 
 		}
 	}
 	if privileged(&f) {
-		w.privileged.put(record.Privileged, f)
+		_ = w.privileged.Write(f) //nolint:errcheck // Close says so; the walk goes on
 	}
 	w.line = appendFileLine(w.line[:0], &f)
 	_, err := lines.Write(w.line)

@@ -306,8 +306,9 @@ func BenchmarkWalk(b *testing.B) {
 	names := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		w := &fileWalk{host: h, out: out, privileged: newSets(record.Privileged), hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}}
+		w := &fileWalk{host: h, out: out, privileged: collect.NewRecords(context.Background(), out, evidence.Item{Path: record.Privileged}), hashes: hashPolicy{since: time.Now().AddDate(1, 0, 0)}}
 		check(b, w.run(context.Background(), io.Discard))
+		check(b, w.privileged.Close())
 		names += w.names
 	}
 	b.ReportMetric(float64(names)/b.Elapsed().Seconds(), "entries/s")
