@@ -28,7 +28,17 @@ func HostFacts(ev Evidence) (*Host, error) {
 		if err != nil {
 			return f.host, err
 		}
-		f.look(&it)
+		switch it.Source {
+		case evidence.SourceOriginal, evidence.SourceImport, evidence.SourceTool:
+			f.received = true
+		}
+		switch it.Source {
+		case evidence.SourceOriginal:
+		case evidence.SourceTool:
+			f.told(&it)
+		default:
+			f.look(&it)
+		}
 	}
 	f.settle()
 	return f.host, nil
@@ -42,6 +52,8 @@ type facts struct {
 	zoneName  string            // zone that the host's configuration names
 	localtime string            // member with the content of /etc/localtime
 	zones     map[string]string // zone name to member with its data
+	tool      toolFacts
+	received  bool // not collected by us: when items were read says nothing of the host
 }
 
 // look takes what one item states.
@@ -143,6 +155,7 @@ func (f *facts) settle() {
 	if h.MachineID == "" {
 		h.MachineID = f.machine
 	}
+	f.settleTool()
 	name := f.zoneName
 	var data []byte
 	switch {
@@ -159,6 +172,7 @@ func (f *facts) settle() {
 	} else if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
 		h.Zone, h.ZoneSrc = loc, timeline.ZoneHostConfig
 	}
+	f.settleBoot()
 }
 
 func firstLine(b []byte) string {

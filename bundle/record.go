@@ -233,7 +233,9 @@ func (l *lineWriter) stat(k string, s *evidence.Stat) {
 	if known(evidence.StatNlink) {
 		l.uint("nlink", uint64(s.Nlink))
 	}
-	l.int("size", s.Size)
+	if known(evidence.StatSize) {
+		l.int("size", s.Size)
+	}
 	if known(evidence.StatBlocks) {
 		l.int("blocks", s.Blocks)
 	}

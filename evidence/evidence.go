@@ -145,6 +145,7 @@ const (
 	StatInode                         // Inode
 	StatNlink                         // Nlink
 	StatBlocks                        // Blocks
+	StatSize                          // Size
 )
 
 // Ref names bytes: a range of one item of one bundle. Offset and Length are

@@ -280,7 +280,7 @@ func (f *fsEvents) stat() {
 
 // statNumbers are the numbers that a manifest leaves out where nobody stated
 // them: an archive that was received knows less of a file than its host did.
-const statNumbers = evidence.StatMode | evidence.StatIDs | evidence.StatInode | evidence.StatNlink
+const statNumbers = evidence.StatMode | evidence.StatIDs | evidence.StatInode | evidence.StatNlink | evidence.StatSize
 
 func statField(key []byte) evidence.StatFields {
 	switch string(key) {
@@ -292,6 +292,8 @@ func statField(key []byte) evidence.StatFields {
 		return evidence.StatInode
 	case "nlink":
 		return evidence.StatNlink
+	case "size":
+		return evidence.StatSize
 	}
 	return 0
 }
@@ -379,7 +381,9 @@ func (f *fsEvents) event(off, length int64, set int) *timeline.Event {
 	if file.knows(evidence.StatMode) {
 		out.AttrRaw("mode", mode, 's')
 	}
-	out.AttrInt("size", file.size)
+	if file.knows(evidence.StatSize) {
+		out.AttrInt("size", file.size)
+	}
 	if file.knows(evidence.StatInode) {
 		out.AttrInt("inode", int64(file.inode&(1<<63-1)))
 	}
