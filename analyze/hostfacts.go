@@ -60,7 +60,9 @@ type facts struct {
 func (f *facts) look(it *evidence.Item) {
 	switch it.Path {
 	case record.Self:
-		f.self(it)
+		if it.Source != evidence.SourceImport { // any file may be called so
+			f.self(it)
+		}
 	case "/etc/hostname":
 		f.name = firstLine(f.read(it))
 	case "/etc/machine-id":

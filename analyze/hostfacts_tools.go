@@ -72,6 +72,9 @@ func labelled(b []byte, take func(label, value string)) {
 	}
 }
 
+// idMax is how long an id of systemd is: 128 bits in hexadecimal digits.
+const idMax = 32
+
 // hostnamectl reads what hostnamectl(1) prints.
 func (f *facts) hostnamectl(b []byte) {
 	labelled(b, func(label, value string) {
@@ -79,9 +82,9 @@ func (f *facts) hostnamectl(b []byte) {
 		case "Static hostname":
 			f.tool.named(value, 2)
 		case "Machine ID":
-			f.tool.machineID = value
+			f.tool.machineID = value[:min(len(value), idMax)]
 		case "Boot ID":
-			f.tool.bootID = value
+			f.tool.bootID = value[:min(len(value), idMax)]
 		}
 	})
 }

@@ -182,6 +182,14 @@ func (w *walk) single(src Source) error {
 	}
 	it := evidence.Item{Kind: evidence.KindFile, Source: evidence.SourceImport, Path: path, Collector: collector}
 	e := &archive.Entry{Name: src.Name, Size: src.Size, Packed: src.Size, Offset: -1}
+	st, err := src.File.Stat()
+	if err != nil {
+		return err
+	}
+	// What was read from standard input lies in a file of ours.
+	e.Modified, e.Copied = st.ModTime().UTC(), archive.Copied(st)
+	lv := level{name: src.Name, form: FormFile}
+	it.Stat = w.stat(&lv, e, path)
 	e.Open = func() (io.Reader, error) { return io.NewSectionReader(src.File, 0, src.Size), nil }
-	return w.file(&level{form: FormFile}, e, it, "")
+	return w.file(&lv, e, it, "")
 }

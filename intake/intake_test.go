@@ -104,7 +104,7 @@ var when = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 // file is one member of an archive for a test.
 type file struct{ name, text string }
 
-func tarOf(t *testing.T, files ...file) []byte {
+func tarOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -126,7 +126,7 @@ func tarOf(t *testing.T, files ...file) []byte {
 	return b.Bytes()
 }
 
-func zipOf(t *testing.T, files ...file) []byte {
+func zipOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)

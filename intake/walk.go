@@ -253,7 +253,7 @@ func (w *walk) stat(lv *level, e *archive.Entry, path string) *evidence.Stat {
 		s.Unknown |= evidence.StatMode | evidence.StatIDs
 		s.Owner, s.Group = "", ""
 	}
-	if lv.form == FormFolder && e.Copied && !w.opt.TrustTimes {
+	if (lv.form == FormFolder || lv.form == FormFile) && e.Copied && !w.opt.TrustTimes {
 		s.Modified = time.Time{}
 	}
 	if s.Modified.IsZero() && e.Local != "" && w.opt.Zone != nil {

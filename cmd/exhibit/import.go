@@ -18,6 +18,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/frame"
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
+	"github.com/exhibit-dfir/exhibit/cmd/internal/verifying"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/intake"
 	"github.com/exhibit-dfir/exhibit/intake/archive"
@@ -46,7 +47,7 @@ func importCommand() *cli.Command {
 			&cli.StringFlag{Name: "password-file", Usage: "open an encrypted zip with the password in `FILE`", EnvVars: []string{"EXHIBIT_IMPORT_PASSWORD_FILE"}},
 			&cli.BoolFlag{Name: "locked", Usage: "without a password: take in what is not encrypted, and the archive"},
 			&cli.StringFlag{Name: "zone", Usage: "`ZONE` of times that a zip states without one (default: such times are not used)"},
-			&cli.BoolFlag{Name: "trust-times", Usage: "folder: take the times of its files for the host's, also where they look like those of a copy"},
+			&cli.BoolFlag{Name: "trust-times", Usage: "folder or file: take its times for the host's, also where they look like those of a copy"},
 			&cli.IntFlag{Name: "max-depth", Usage: "open archives in at most `N` archives", DefaultText: "3"},
 			&cli.Int64Flag{Name: "max-entries", Usage: "take at most `N` entries", DefaultText: "4194304"},
 			&cli.StringFlag{Name: "max-size", Usage: "take at most `SIZE` of content", DefaultText: "16G, or 1000 times the archive"},
@@ -150,16 +151,13 @@ func openReceived(path string) (*received, error) {
 		return nil, err
 	}
 	r.Size = r.stat.Size()
-	if envelope.Is(r.File, r.Size) || bundle.FormOf(r.File, r.Size) != "" && isBundle(r.File, r.Size) {
+	_, err = bundle.Open(r.File, r.Size)
+	damaged := err != nil && !errors.Is(err, bundle.ErrNotBundle) && strings.HasSuffix(path, verifying.BundleSuffix)
+	if err == nil || damaged || envelope.Is(r.File, r.Size) {
 		r.close()
 		return nil, command.Failf(command.Failure, "it is sealed already: exhibit custody import and receive take it into a case; timeline build takes its path", "%s is a bundle of exhibit", path)
 	}
 	return r, nil
-}
-
-func isBundle(r io.ReaderAt, size int64) bool {
-	_, err := bundle.Open(r, size)
-	return err == nil
 }
 
 func importError(c *cli.Context, err error) error {
@@ -261,7 +259,7 @@ func (im *importing) spool() (remove func(), err error) {
 		remove()
 		return nil, errors.Join(err, f.Close())
 	}
-	im.src.File = f
+	im.src.File, im.opt.TrustTimes = f, false // its times are those of our file
 	return remove, nil
 }
 

@@ -75,7 +75,7 @@ func (f *folderWalk) one(name string, depth int) bool {
 		return f.yield(nil, damage(name, -1, "%s: %v", printable(name), cause(err)))
 	}
 	e := &Entry{Name: name, Size: st.Size(), Packed: -1, Offset: -1, Modified: st.ModTime().UTC()}
-	e.Copied = copied(st)
+	e.Copied = Copied(st)
 	switch mode := st.Mode(); {
 	case mode.IsRegular():
 		e.Packed = st.Size()
