@@ -41,13 +41,19 @@ func TestHostFactsComeFromTheRecordsOfOtherTools(t *testing.T) {
 		want analyze.Host
 		zone string
 	}{
-		{"UAC", new(folder).told("uac.log", uacLog).told("live_response/network/hostname.txt", "web01\n").told("live_response/system/uptime_-s.txt", "2026-11-20 08:00:00\n").
-			told("live_response/network/hostnamectl.txt", " Static hostname: static\n      Machine ID: 0123456789abcdef0123456789abcdef\n         Boot ID: fedcba9876543210fedcba9876543210\n"),
-			analyze.Host{Name: "web01", MachineID: "0123456789abcdef0123456789abcdef", BootID: "fedcba9876543210fedcba9876543210", BootTime: at("2026-11-20T07:00:00Z"), Collected: at("2026-11-25T17:00:00Z")}, "Europe/Berlin"},
+		{
+			"UAC", new(folder).told("uac.log", uacLog).told("live_response/network/hostname.txt", "web01\n").told("live_response/system/uptime_-s.txt", "2026-11-20 08:00:00\n").
+				told("live_response/network/hostnamectl.txt", " Static hostname: static\n      Machine ID: 0123456789abcdef0123456789abcdef\n         Boot ID: fedcba9876543210fedcba9876543210\n"),
+			analyze.Host{Name: "web01", MachineID: "0123456789abcdef0123456789abcdef", BootID: "fedcba9876543210fedcba9876543210", BootTime: at("2026-11-20T07:00:00Z"), Collected: at("2026-11-25T17:00:00Z")},
+			"Europe/Berlin",
+		},
 		{"UAC's log alone, in an archive in another one", new(folder).told("u.tar.gz/uac.log", uacLog), analyze.Host{Name: "fromlog", Collected: at("2026-11-25T17:00:00Z")}, "Europe/Berlin"},
 		{"the host's files come first", new(folder).told("uac.log", uacLog).received("/etc/hostname", "real\n").received("/etc/timezone", "UTC\n"), analyze.Host{Name: "real", Collected: at("2026-11-25T17:00:00Z")}, "UTC"},
-		{"Velociraptor", new(folder).told("client_info.json", `{"hostname":"WS7","fqdn":"WS7.lan"}`).told("collection_context.json", `{"create_time":1669082757032004800,"start_time":1669082757032004800}`),
-			analyze.Host{Name: "WS7", Collected: time.Unix(0, 1669082757032004800).UTC()}, ""},
+		{
+			"Velociraptor", new(folder).told("client_info.json", `{"hostname":"WS7","fqdn":"WS7.lan"}`).told("collection_context.json", `{"create_time":1669082757032004800,"start_time":1669082757032004800}`),
+			analyze.Host{Name: "WS7", Collected: time.Unix(0, 1669082757032004800).UTC()},
+			"",
+		},
 		{"Velociraptor of a server", new(folder).told("collection_context.json", `{"context":{"create_time":1698103691753341}}`), analyze.Host{Collected: time.UnixMicro(1698103691753341).UTC()}, ""},
 		{"rows of Generic.Client.Info", new(folder).told("results/Generic.Client.Info/BasicInformation.json", `{"Name":"velociraptor","Hostname":"DESKTOP-1","Fqdn":"DESKTOP-1.lan"}`+"\n{}\n"), analyze.Host{Name: "DESKTOP-1"}, ""},
 		{"KAPE", new(folder).told("2026-11-25T18_00_00_ConsoleLog.txt", "[..] System info: Machine name: WS8, 64-bit: True\n"), analyze.Host{Name: "WS8"}, ""},

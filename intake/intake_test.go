@@ -154,51 +154,73 @@ func TestEachLayoutGivesFilesThePathOfTheirHost(t *testing.T) {
 		want   map[string]string // name → source and path
 	}{
 		{
-			"UAC", []string{"uac.log", "[root]/etc/passwd", "live_response/network/hostname.txt"}, LayoutUAC, "UAC",
+			"UAC",
+			[]string{"uac.log", "[root]/etc/passwd", "live_response/network/hostname.txt"},
+			LayoutUAC, "UAC",
 			map[string]string{"[root]/etc/passwd": "import /etc/passwd", "uac.log": "tool uac.log", "live_response/network/hostname.txt": "tool live_response/network/hostname.txt"},
 		},
 		{
-			"UAC in a folder", []string{"uac-web01-linux-1/[root]/var/log/auth.log", "uac-web01-linux-1/uac.log"}, LayoutUAC, "UAC",
+			"UAC in a folder",
+			[]string{"uac-web01-linux-1/[root]/var/log/auth.log", "uac-web01-linux-1/uac.log"},
+			LayoutUAC, "UAC",
 			map[string]string{"uac-web01-linux-1/[root]/var/log/auth.log": "import /var/log/auth.log", "uac-web01-linux-1/uac.log": "tool uac.log"},
 		},
 		{
-			"Velociraptor", []string{"uploads/auto/C%3A/Windows/a%2Bb.log", "uploads/ntfs/%5C%5C.%5CC%3A/$MFT", "uploads/ntfs/%5C%5C.%5CC%3A/$J.idx", "uploads/auto/var/log/syslog", "results/Windows.KapeFiles.Targets%2FUploads.json", "uploads/auto/C%3A/..%2F..%2Fetc"},
-			LayoutVelociraptor, "Velociraptor", map[string]string{
+			"Velociraptor",
+			[]string{"uploads/auto/C%3A/Windows/a%2Bb.log", "uploads/ntfs/%5C%5C.%5CC%3A/$MFT", "uploads/ntfs/%5C%5C.%5CC%3A/$J.idx", "uploads/auto/var/log/syslog", "results/Windows.KapeFiles.Targets%2FUploads.json", "uploads/auto/C%3A/..%2F..%2Fetc"},
+			LayoutVelociraptor, "Velociraptor",
+			map[string]string{
 				"uploads/auto/C%3A/Windows/a%2Bb.log": "import /C:/Windows/a+b.log", "uploads/ntfs/%5C%5C.%5CC%3A/$MFT": "import /C:/$MFT", "uploads/ntfs/%5C%5C.%5CC%3A/$J.idx": "tool uploads/ntfs/C:/$J.idx",
 				"uploads/auto/var/log/syslog": "import /var/log/syslog", "results/Windows.KapeFiles.Targets%2FUploads.json": "tool results/Windows.KapeFiles.Targets/Uploads.json",
 				"uploads/auto/C%3A/..%2F..%2Fetc": "tool uploads/auto/C%3A/..%2F..%2Fetc",
 			},
 		},
 		{
-			"KAPE", []string{"tout/2026-11-25T18_00_00_ConsoleLog.txt", "tout/C/Windows/System32/winevt/Logs/System.evtx", "tout/D/$MFT"}, LayoutDrives, "KAPE",
+			"KAPE",
+			[]string{"tout/2026-11-25T18_00_00_ConsoleLog.txt", "tout/C/Windows/System32/winevt/Logs/System.evtx", "tout/D/$MFT"},
+			LayoutDrives, "KAPE",
 			map[string]string{"tout/C/Windows/System32/winevt/Logs/System.evtx": "import /C:/Windows/System32/winevt/Logs/System.evtx", "tout/D/$MFT": "import /D:/$MFT", "tout/2026-11-25T18_00_00_ConsoleLog.txt": "tool 2026-11-25T18_00_00_ConsoleLog.txt"},
 		},
 		{
-			"CyLR", []string{"C/Windows/System32/config/SYSTEM", "C/$MFT"}, LayoutDrives, "",
+			"CyLR",
+			[]string{"C/Windows/System32/config/SYSTEM", "C/$MFT"},
+			LayoutDrives, "",
 			map[string]string{"C/Windows/System32/config/SYSTEM": "import /C:/Windows/System32/config/SYSTEM", "C/$MFT": "import /C:/$MFT"},
 		},
 		{
-			"acquire", []string{"fs/$rootfs$/etc/hostname", "$metadata$/command-output/x"}, LayoutAcquire, "acquire",
+			"acquire",
+			[]string{"fs/$rootfs$/etc/hostname", "$metadata$/command-output/x"},
+			LayoutAcquire, "acquire",
 			map[string]string{"fs/$rootfs$/etc/hostname": "import /etc/hostname", "$metadata$/command-output/x": "tool $metadata$/command-output/x"},
 		},
 		{
-			"acquire of Windows", []string{"fs/C:/Windows/win.ini", "fs/C:/$MFT"}, LayoutAcquire, "acquire",
+			"acquire of Windows",
+			[]string{"fs/C:/Windows/win.ini", "fs/C:/$MFT"},
+			LayoutAcquire, "acquire",
 			map[string]string{"fs/C:/Windows/win.ini": "import /C:/Windows/win.ini", "fs/C:/$MFT": "import /C:/$MFT"},
 		},
 		{
-			"root", []string{"./etc/passwd", "./var/log/auth.log"}, LayoutRoot, "",
+			"root",
+			[]string{"./etc/passwd", "./var/log/auth.log"},
+			LayoutRoot, "",
 			map[string]string{"./etc/passwd": "import /etc/passwd", "./var/log/auth.log": "import /var/log/auth.log"},
 		},
 		{
-			"root in a folder", []string{"web01/etc/passwd", "web01/var/log/auth.log"}, LayoutRoot, "",
+			"root in a folder",
+			[]string{"web01/etc/passwd", "web01/var/log/auth.log"},
+			LayoutRoot, "",
 			map[string]string{"web01/etc/passwd": "import /etc/passwd", "web01/var/log/auth.log": "import /var/log/auth.log"},
 		},
 		{
-			"part of a file system", []string{"usr/lib/a", "usr/share/b", "usr/local/bin/c"}, LayoutPlain, "",
+			"part of a file system",
+			[]string{"usr/lib/a", "usr/share/b", "usr/local/bin/c"},
+			LayoutPlain, "",
 			map[string]string{"usr/lib/a": "import usr/lib/a", "usr/local/bin/c": "import usr/local/bin/c"},
 		},
 		{
-			"plain", []string{"auth.log", "../../etc/passwd", "/etc/shadow"}, LayoutPlain, "",
+			"plain",
+			[]string{"auth.log", "../../etc/passwd", "/etc/shadow"},
+			LayoutPlain, "",
 			map[string]string{"auth.log": "import auth.log", "../../etc/passwd": "tool ../../etc/passwd", "/etc/shadow": "import /etc/shadow"},
 		},
 	} {
