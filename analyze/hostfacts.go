@@ -63,6 +63,10 @@ func (f *facts) look(it *evidence.Item) {
 		if it.Source != evidence.SourceImport { // any file may be called so
 			f.self(it)
 		}
+	case receptionPath:
+		if it.Source == receptionSource {
+			f.reception(f.read(it))
+		}
 	case "/etc/hostname":
 		f.name = firstLine(f.read(it))
 	case "/etc/machine-id":

@@ -23,6 +23,23 @@ type toolFacts struct {
 	started           time.Time
 }
 
+// Where the statement of who took evidence in lies (bundle.ReceptionPath).
+const (
+	receptionPath   = "reception.json"
+	receptionSource = "exhibit"
+)
+
+// reception takes the host that whoever took the evidence in names. It counts
+// where the evidence itself says nothing.
+func (f *facts) reception(b []byte) {
+	var r struct {
+		Host string `json:"host"`
+	}
+	if json.Unmarshal(b, &r) == nil {
+		f.tool.named(r.Host, 1)
+	}
+}
+
 // told takes what one output of a collecting program states. UAC writes what
 // commands print into live_response/<group>/<command>.txt, and uac.log;
 // Velociraptor client_info.json, collection_context.json and the rows of
@@ -34,7 +51,7 @@ func (f *facts) told(it *evidence.Item) {
 	path := it.Path
 	switch {
 	case endsAs(path, "live_response/network/hostname.txt"), endsAs(path, "live_response/network/uname_-n.txt"):
-		f.tool.named(firstLine(f.read(it)), 3)
+		f.tool.named(firstLine(f.read(it)), 4)
 	case endsAs(path, "live_response/network/hostnamectl.txt"), endsAs(path, "live_response/system/hostnamectl.txt"):
 		f.hostnamectl(f.read(it))
 	case endsAs(path, "live_response/system/timedatectl.txt"), endsAs(path, "live_response/system/timedatectl_status.txt"):
@@ -80,7 +97,7 @@ func (f *facts) hostnamectl(b []byte) {
 	labelled(b, func(label, value string) {
 		switch label {
 		case "Static hostname":
-			f.tool.named(value, 2)
+			f.tool.named(value, 3)
 		case "Machine ID":
 			f.tool.machineID = value[:min(len(value), idMax)]
 		case "Boot ID":
@@ -117,7 +134,7 @@ func (f *facts) uacLog(b []byte) {
 		_, text, _ := strings.Cut(strings.TrimSpace(string(line[len(stamp):])), " ")
 		switch label, value, _ := strings.Cut(text, ": "); label {
 		case "Hostname":
-			f.tool.named(value, 1)
+			f.tool.named(value, 2)
 		case "Time zone":
 			f.tool.zone = cmp.Or(f.tool.zone, value)
 		}
@@ -133,7 +150,7 @@ func (f *facts) velociraptorClient(b []byte) {
 		FQDN     string `json:"fqdn"`
 	}
 	if json.NewDecoder(bytes.NewReader(b)).Decode(&c) == nil {
-		f.tool.named(cmp.Or(c.Hostname, c.FQDN), 3)
+		f.tool.named(cmp.Or(c.Hostname, c.FQDN), 4)
 	}
 }
 
@@ -177,7 +194,7 @@ func (f *facts) kapeConsole(b []byte) {
 	}
 	name, _, _ := strings.Cut(firstLine(after), ",")
 	name, _, _ = strings.Cut(name, " ")
-	f.tool.named(name, 3)
+	f.tool.named(name, 4)
 }
 
 // settleTool uses what the tools say where the host's files say nothing.

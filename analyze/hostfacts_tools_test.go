@@ -26,6 +26,15 @@ func (f *folder) received(path, content string) *folder {
 	return f
 }
 
+// stated adds the statement of a reception.
+func (f *folder) stated(text string) *folder {
+	f.received("auth.log", "x")
+	f.add("exhibit/reception.json", text)
+	it := &f.items[len(f.items)-1]
+	it.Source, it.Path, it.Started = "exhibit", "reception.json", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	return f
+}
+
 func TestHostFactsComeFromTheRecordsOfOtherTools(t *testing.T) {
 	at := func(s string) time.Time {
 		v, err := time.Parse(time.RFC3339, s)
@@ -57,6 +66,9 @@ func TestHostFactsComeFromTheRecordsOfOtherTools(t *testing.T) {
 		{"Velociraptor of a server", new(folder).told("collection_context.json", `{"context":{"create_time":1698103691753341}}`), analyze.Host{Collected: time.UnixMicro(1698103691753341).UTC()}, ""},
 		{"rows of Generic.Client.Info", new(folder).told("results/Generic.Client.Info/BasicInformation.json", `{"Name":"velociraptor","Hostname":"DESKTOP-1","Fqdn":"DESKTOP-1.lan"}`+"\n{}\n"), analyze.Host{Name: "DESKTOP-1"}, ""},
 		{"KAPE", new(folder).told("2026-11-25T18_00_00_ConsoleLog.txt", "[..] System info: Machine name: WS8, 64-bit: True\n"), analyze.Host{Name: "WS8"}, ""},
+		{"the word of who took it in", new(folder).stated(`{"v":1,"host":"web09"}`), analyze.Host{Name: "web09"}, ""},
+		{"which counts last", new(folder).stated(`{"v":1,"host":"web09"}`).told("uac.log", uacLog), analyze.Host{Name: "fromlog", Collected: at("2026-11-25T17:00:00Z")}, "Europe/Berlin"},
+		{"a file that is called like the statement", new(folder).received("reception.json", `{"host":"forged"}`), analyze.Host{}, ""},
 		{"nothing", new(folder).received("auth.log", "x"), analyze.Host{}, ""},
 		{"a file that is called like our own record", new(folder).received(record.Self, `{"hostname":"forged"}`), analyze.Host{}, ""},
 		{"a tool's file that is called like one of the host", new(folder).told("/etc/hostname", "forged"), analyze.Host{}, ""},

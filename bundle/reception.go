@@ -32,6 +32,7 @@ type Reception struct {
 	Kept     bool            // it is an item of the bundle, byte for byte
 	Layout   string          // how its members are named
 	Tool     string          // program that made it, by its own account; "" when not known
+	Host     string          // of which host, by the operator's word; "" when nobody said
 	From     string          // who gave it; "" when nobody said
 	Operator string          // who took it in and signs
 	Received time.Time       // when, by the operator's clock
@@ -58,6 +59,7 @@ func (d *Reception) Encode() []byte {
 	l.int("kept", kept)
 	l.text("layout", plainText(d.Layout))
 	l.text("tool", plainText(d.Tool))
+	l.text("host", plainText(d.Host))
 	l.text("from", plainText(d.From))
 	l.text("operator", plainText(d.Operator))
 	l.time("received", d.Received)
@@ -77,7 +79,7 @@ func ParseReception(b []byte) (*Reception, error) {
 	version, kept := int64(0), int64(0)
 	texts := map[string]*string{
 		"exhibit": &d.Exhibit, "name": &d.Name, "form": &d.Form, "layout": &d.Layout, "tool": &d.Tool,
-		"from": &d.From, "operator": &d.Operator, "note": &d.Note,
+		"host": &d.Host, "from": &d.From, "operator": &d.Operator, "note": &d.Note,
 	}
 	numbers := map[string]*int64{"v": &version, "size": &d.Size, "kept": &kept, "members": &d.Members, "lost": &d.Lost}
 	s.object(maxKeys, func(key string) {

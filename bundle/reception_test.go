@@ -13,7 +13,7 @@ import (
 func testReception() *Reception {
 	return &Reception{
 		Exhibit: "EX-7", Name: "uac web01.tar.gz", Form: "tar.gz", SHA256: evidence.Sum([]byte("original")), Size: 8, Kept: true,
-		Layout: "uac", Tool: "UAC", From: "bob", Operator: "alice@lab", Received: time.Date(2026, 3, 14, 15, 9, 26, 5, time.UTC), Members: 3, Lost: 1, Note: "by e-mail",
+		Layout: "uac", Tool: "UAC", Host: "web01", From: "bob", Operator: "alice@lab", Received: time.Date(2026, 3, 14, 15, 9, 26, 5, time.UTC), Members: 3, Lost: 1, Note: "by e-mail",
 	}
 }
 

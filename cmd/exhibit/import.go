@@ -38,6 +38,7 @@ func importCommand() *cli.Command {
 			"statement says that all this was received and not collected.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "`WHO` gave it"},
+			&cli.StringFlag{Name: "host", Usage: "it is of the host `NAME`, where the evidence itself does not say"},
 			&cli.StringFlag{Name: "note", Usage: "circumstances, in one `LINE`"},
 			&cli.StringFlag{Name: "authority", Usage: "warrant, consent or policy: its `REFERENCE`"},
 			&cli.StringFlag{Name: "name", Usage: "what is read from standard input is called `NAME`", Value: "stdin"},

@@ -46,7 +46,7 @@ func (im *importing) seals(ctx context.Context, f io.Writer) (err error) {
 	defer func() { err = errors.Join(err, w.Close()) }()
 	im.reception = bundle.Reception{
 		Exhibit: im.exhibit, Name: im.src.Name, Size: im.src.Size, Operator: im.id.ID, Received: time.Now().UTC(),
-		From: timeline.Printable(im.c.String("from")), Note: timeline.Printable(im.c.String("note")),
+		Host: timeline.Printable(im.c.String("host")), From: timeline.Printable(im.c.String("from")), Note: timeline.Printable(im.c.String("note")),
 	}
 	if err := im.original(ctx, w); err != nil {
 		return err
@@ -71,13 +71,18 @@ func (im *importing) authority() string {
 // original keeps an archive as it is, and takes the digest of whatever is a
 // file.
 func (im *importing) original(ctx context.Context, w *bundle.Writer) error {
-	r := &im.reception
-	if im.src.File == nil {
-		return nil // a folder has no bytes of its own
+	r, form := &im.reception, intake.FormFolder
+	var err error
+	if im.src.File != nil {
+		if form, err = intake.FormOf(im.src.Name, im.src.File, im.src.Size); err != nil {
+			return err
+		}
 	}
-	form, err := intake.FormOf(im.src.Name, im.src.File, im.src.Size)
-	if err != nil {
-		return err
+	if form != intake.FormFile && im.c.String("as") != "" {
+		return command.Failf(command.Usage, "leave --as out: it is for a single file", "%s is of form %s: its members have names of their own", im.src.Name, form)
+	}
+	if form == intake.FormFolder {
+		return nil // it has no bytes of its own
 	}
 	r.Kept = form == intake.FormFile || !im.c.Bool("no-original")
 	if form == intake.FormFile || !r.Kept {
@@ -89,6 +94,9 @@ func (im *importing) original(ctx context.Context, w *bundle.Writer) error {
 	}, bundle.Input{R: io.NewSectionReader(im.src.File, 0, im.src.Size), At: im.src.File})
 	if err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if len(got.Unread) > 0 {
 		return command.Failf(command.Failure, "copy it from its medium with a tool that says what is lost (ddrescue), then import the copy",
@@ -187,6 +195,9 @@ func receivedWords(r *bundle.Reception) string {
 		what += fmt.Sprintf(", %d bytes, SHA-256 %s", r.Size, r.SHA256)
 	}
 	what += ") was received, not collected"
+	if r.Host != "" {
+		what += ", as evidence of the host " + r.Host
+	}
 	if r.From != "" {
 		what += ", from " + r.From
 	}
@@ -211,7 +222,7 @@ func receivedWords(r *bundle.Reception) string {
 }
 
 func (im *importing) hostWords() string {
-	if im.host.Name == "" {
+	if im.host.Name == "" || im.host.Name == im.reception.Host {
 		return ""
 	}
 	return "; it names its host " + im.host.Name

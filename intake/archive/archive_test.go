@@ -200,6 +200,23 @@ func TestBytesOfTwoZipEntriesAreReadOnce(t *testing.T) {
 	}
 }
 
+func TestAnEntryThatTwoNamesShareIsReadOnce(t *testing.T) {
+	b := sampleZip(t)
+	dir := bytes.Index(b, []byte(sigCentral))
+	second := dir + 1 + bytes.Index(b[dir+1:], []byte(sigCentral))
+	copy(b[second+42:], []byte{0, 0, 0, 0}) // the first entry's place
+	g := read(t, Zip(bytes.NewReader(b), int64(len(b)), nil))
+	if !slices.Equal(g.names, []string{"a.log", "d.log"}) || len(g.damage) != 1 {
+		t.Errorf("entries %v, damage %v", g.names, g.damage)
+	}
+	// One that claims more than there is costs only itself.
+	b = sampleZip(t)
+	copy(b[dir+20:], []byte{0xff, 0xff, 0xff, 0x7f})
+	if g = read(t, Zip(bytes.NewReader(b), int64(len(b)), nil)); len(g.names) != 3 || g.content["d.log"] != strings.Repeat("d.log", 100) {
+		t.Errorf("entries %v, damage %v", g.names, g.damage)
+	}
+}
+
 // outside makes an archive with a program that is not ours.
 func outside(t *testing.T, program string, args ...string) {
 	t.Helper()

@@ -58,6 +58,9 @@ func (t *tarWalk) part() bool {
 	tr := tar.NewReader(in)
 	for {
 		h, err := tr.Next()
+		if err == nil && h.Typeflag == tar.TypeXGlobalHeader {
+			continue // archive/tar has taken in what it says
+		}
 		if err == nil {
 			if more, ok := t.entry(tr, h); !ok {
 				return false
@@ -197,15 +200,11 @@ func tarEntry(h *tar.Header) *Entry {
 	if kind.mode == 0 {
 		kind.mode = 0o100000
 	}
-	e := &Entry{
+	return &Entry{
 		Name: h.Name, Type: kind.Type, Link: h.Linkname, Size: h.Size, Packed: 0,
 		Known: KnowsMode | KnowsIDs, Mode: kind.mode | uint32(h.Mode)&0o7777, UID: uint32(h.Uid), GID: uint32(h.Gid),
-		Owner: h.Uname, Group: h.Gname, Accessed: h.AccessTime, Changed: h.ChangeTime,
+		Owner: h.Uname, Group: h.Gname, Modified: h.ModTime, Accessed: h.AccessTime, Changed: h.ChangeTime,
 	}
-	if h.ModTime.Unix() != 0 { // a header without a time has 0
-		e.Modified = h.ModTime
-	}
-	return e
 }
 
 // printable makes a name fit for one line of text.

@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,7 +61,8 @@ type zipWalk struct {
 	size     int64
 	password []byte
 	yield    func(*Entry, *Damage) bool
-	reached  int64 // end of the entry that reaches farthest
+	reached  int64          // end of the entry that reaches farthest
+	twice    map[int64]bool // places that several entries name, once read
 }
 
 // zipRecord is what a header, central or local, states of one entry.
@@ -206,40 +208,44 @@ func (z *zipWalk) signature(off int64) string {
 type span struct{ from, to int64 }
 
 // survey reads the directory once for where its entries lie, so that bytes
-// which two of them claim are found before either is read. whole says that
+// which two of them claim are found before either is read. Sorted by their
+// beginnings, each span reaches as far as it or any before it. whole says that
 // the directory could be read to its end.
 func (z *zipWalk) survey(d *directory) (spans []span, whole bool) {
 	_, whole = z.eachCentral(d, func(rec *zipRecord) bool {
-		spans = append(spans, span{rec.at, rec.at + localSize + int64(len(rec.name)) + rec.packed})
+		s := span{rec.at, rec.at + localSize + int64(len(rec.name)) + rec.packed}
+		if s.to > z.size {
+			s.to = s.from // its size is wrong: that must not cost its neighbours
+		}
+		spans = append(spans, s)
 		return true
 	})
-	slices.SortFunc(spans, func(a, b span) int {
-		switch {
-		case a.from < b.from:
-			return -1
-		case a.from > b.from:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	for i := 1; i < len(spans); i++ {
+		spans[i].to = max(spans[i].to, spans[i-1].to)
+	}
 	return spans, whole
 }
 
-// overlaps reports whether an entry that begins before one ends in it. The
-// first of two that overlap is read, the others are not.
-func overlaps(spans []span, at int64) bool {
-	i, found := slices.BinarySearchFunc(spans, at, func(s span, at int64) int {
-		switch {
-		case s.from < at:
-			return -1
-		case s.from > at:
-			return 1
-		}
-		return 0
-	})
-	// Sorted by their beginnings, so the one in front reaches farthest unless
-	// it is overlapped itself, and then it is not read either.
-	return found && (i > 0 && spans[i-1].to > at || i+1 < len(spans) && spans[i+1].from == at)
+// overlaps reports whether the entry at an offset begins in one that begins
+// before it, or was read already. The first of two that overlap is read.
+func (z *zipWalk) overlaps(spans []span, at int64) bool {
+	i, found := slices.BinarySearchFunc(spans, at, func(s span, at int64) int { return cmp.Compare(s.from, at) })
+	if !found {
+		return false
+	}
+	if i > 0 && spans[i-1].to > at {
+		return true
+	}
+	if i+1 == len(spans) || spans[i+1].from != at {
+		return false
+	}
+	if z.twice == nil {
+		z.twice = map[int64]bool{}
+	}
+	again := z.twice[at]
+	z.twice[at] = true
+	return again
 }
 
 // eachCentral calls f for each record of the directory. whole says that
@@ -300,7 +306,7 @@ func (z *zipWalk) central(d *directory, spans []span) (n int, stop bool) {
 }
 
 func (z *zipWalk) centralEntry(rec *zipRecord, spans []span) bool {
-	if overlaps(spans, rec.at) {
+	if z.overlaps(spans, rec.at) {
 		return z.yield(nil, damage(rec.name, rec.at, "%s lies on bytes of another entry: not read", printable(rec.name)))
 	}
 	local, body, err := z.local(rec.at)
