@@ -323,6 +323,26 @@ func TestArchivesOfOtherProgramsAreReadAsTheyReadThem(t *testing.T) {
 	}
 }
 
+func TestWhatAZipTookFromAPipeIsContent(t *testing.T) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	h := &zip.FileHeader{Name: "-", Method: zip.Deflate}
+	h.SetMode(os.ModeNamedPipe | 0o600)
+	out, err := w.CreateHeader(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(out, "text"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g := read(t, Zip(bytes.NewReader(b.Bytes()), int64(b.Len()), nil)); g.content["-"] != "text" {
+		t.Errorf("entries %+v, %v", g.entries, g.damage)
+	}
+}
+
 func TestAFolderIsReadWithoutFollowingAnything(t *testing.T) {
 	dir := t.TempDir()
 	old := filepath.Join(dir, "old.log")
@@ -406,6 +426,57 @@ func TestCorpusArchives(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(g.damage, "\n"), c.damage) {
 				t.Errorf("damage %q, want %q", g.damage, c.damage)
+			}
+		})
+	}
+}
+
+// TestDamageCostsNoMoreThanWhatItHits changes and cuts archives everywhere.
+// What a change hits may be lost; the rest must come whole, and a loss be said.
+func TestDamageCostsNoMoreThanWhatItHits(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		sample []byte
+		files  int
+		least  int // of the files that come whole whatever byte is changed
+		open   func([]byte) Entries
+	}{
+		{"tar", sampleTar(t, 5), 5, 4, func(b []byte) Entries { return Tar(bytes.NewReader(b), int64(len(b))) }},
+		{"tar of unknown length", sampleTar(t, 5), 5, 4, func(b []byte) Entries { return Tar(bytes.NewReader(b), -1) }},
+		{"zip", sampleZip(t), 3, 1, func(b []byte) Entries { return Zip(bytes.NewReader(b), int64(len(b)), nil) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole := read(t, c.open(c.sample))
+			if len(whole.names) != c.files || len(whole.damage) > 0 {
+				t.Fatalf("the sample has %v, %v", whole.names, whole.damage)
+			}
+			good := func(g *got) (n int) {
+				for name, text := range whole.content {
+					if e := g.entries[name]; e != nil && g.content[name] == text && g.ends[name] == nil {
+						n++
+					}
+				}
+				return n
+			}
+			for i := 0; i < len(c.sample); i += 1 + len(c.sample)/600 {
+				b := slices.Clone(c.sample)
+				b[i] ^= 1 << (i % 8)
+				if g := read(t, c.open(b)); good(g) < c.least {
+					t.Fatalf("byte %d changed: %d files of %d, %v", i, good(g), c.files, g.damage)
+				}
+			}
+			for i := range 64 {
+				cut := len(c.sample) * i / 64
+				g := read(t, c.open(c.sample[:cut]))
+				want := 0
+				for _, e := range whole.entries {
+					if e.Offset+e.Packed+24 <= int64(cut) { // with a zip's descriptor
+						want++
+					}
+				}
+				if good(g) < want {
+					t.Fatalf("cut at %d: %d files, want %d: %v", cut, good(g), want, g.damage)
+				}
 			}
 		})
 	}

@@ -104,6 +104,10 @@ func (z *zipWalk) walk() {
 	n, stop := z.central(dir, spans)
 	switch {
 	case stop:
+	case z.reached == 0 && len(spans) > 0:
+		if z.yield(nil, damage("", dir.off, "the directory leads to no entry: they are looked for one by one")) {
+			z.scan(0)
+		}
 	case !whole:
 		if z.yield(nil, damage("", dir.off, "the directory ends after %d entries where it says %d: more are looked for one by one", n, dir.count)) {
 			z.scan(z.reached)
@@ -151,23 +155,40 @@ func (z *zipWalk) end(b []byte, at int64) *directory {
 	if d64, pos := z.end64(at); d64 != nil {
 		d, bottom = d64, pos
 	}
-	if d.size < 0 || d.off < 0 || d.size > bottom || d.off > bottom {
+	if d.size < 0 || d.off < 0 {
 		return nil
 	}
-	// The directory ends where the end record begins; what its offset lacks
-	// of that is in front of the archive.
-	d.base = bottom - d.size - d.off
-	if d.base < 0 {
-		return nil
+	// The directory lies where the record says, or right in front of the
+	// record: then what its offset lacks of that is in front of the archive.
+	for _, at := range []directory{
+		{off: d.off, size: bottom - d.off},
+		{off: bottom - d.size, size: d.size, base: bottom - d.size - d.off},
+	} {
+		if at.off < 0 || at.size < 0 || at.base < 0 || !z.fits(&at) {
+			continue
+		}
+		at.count = d.count
+		return &at
 	}
-	if d.base > 0 && z.signature(d.off) == sigCentral && z.signature(d.off+d.base) != sigCentral {
-		d.base, d.size = 0, bottom-d.off // something stands between both
+	return nil
+}
+
+// fitProbe is how many records are looked at for one that leads to an entry.
+const fitProbe = 16
+
+// fits reports whether there is a directory where it is said to be: it is
+// empty, or one of its first records leads to an entry.
+func (z *zipWalk) fits(d *directory) bool {
+	if d.size == 0 {
+		return d.base == 0
 	}
-	d.off += d.base
-	if d.size > 0 && z.signature(d.off) != sigCentral {
-		return nil
-	}
-	return d
+	fits, n := false, 0
+	_, _ = z.eachCentral(d, func(rec *zipRecord) bool {
+		fits = z.signature(rec.at) == sigLocal
+		n++
+		return !fits && n < fitProbe
+	})
+	return fits
 }
 
 // end64 reads the zip64 end record whose locator stands in front of an end

@@ -200,7 +200,10 @@ func (rec *zipRecord) entry(body int64) *Entry {
 	if by := rec.version >> 8; by == madeByUnix || by == madeByDarwin {
 		if mode := rec.attributes >> 16; mode&0o170000 != 0 {
 			e.Mode, e.Known = mode, e.Known|KnowsMode
-			e.Type = typeOf(mode)
+			// What was zipped from standard input is called a FIFO, and has content.
+			if e.Type = typeOf(mode); e.Type == Device && rec.packed > 0 {
+				e.Type = File
+			}
 		}
 	}
 	if strings.HasSuffix(rec.name, "/") || rec.version>>8 == 0 && rec.attributes&0x10 != 0 {
