@@ -280,7 +280,10 @@ func (w *walk) file(lv *level, e *archive.Entry, it evidence.Item, note string) 
 	if c, ok := r.(io.Closer); ok {
 		defer c.Close()
 	}
-	in := &metered{r: r, left: w.opt.Limits.Bytes - w.out}
+	in := &metered{r: r, left: w.opt.Limits.Bytes - w.out, full: errFull}
+	if e.Method == "sparse" && in.left > sparseMax {
+		in.left, in.full = sparseMax, errSparse
+	}
 	n, err := io.ReadFull(in, w.buf[:])
 	head := w.buf[:n]
 	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && in.err == nil
@@ -322,7 +325,7 @@ func (w *walk) taken(lv *level, e *archive.Entry, got *evidence.Item, in *metere
 	w.out += got.Size
 	if in.err != nil {
 		code := evidence.Corrupt
-		if errors.Is(in.err, errFull) {
+		if errors.Is(in.err, errFull) || errors.Is(in.err, errSparse) {
 			code = evidence.TooBig
 		}
 		text := fmt.Sprintf("after %d bytes: %v", got.Size, in.err)
@@ -354,14 +357,22 @@ func name(s string) string {
 	return q[:min(len(q), 200)]
 }
 
-// errFull ends content at the limit of what is taken out of archives.
-var errFull = errors.New("the limit of what is taken is reached")
+// Errors that end content at a limit of what is taken out of archives.
+var (
+	errFull   = errors.New("the limit of what is taken is reached")
+	errSparse = errors.New("the rest of a sparse file is left out")
+)
+
+// sparseMax is how much is taken of a file that a tar holds without its holes:
+// a lastlog can claim a terabyte, and what is in it stands at its beginning.
+const sparseMax = 1 << 30
 
 // metered reads an entry's content up to the limit and remembers the error
 // that ended it.
 type metered struct {
 	r    io.Reader
 	left int64
+	full error // what ends it when nothing is left
 	err  error
 }
 
@@ -372,8 +383,8 @@ func (m *metered) Read(p []byte) (int, error) {
 		if n, err := m.r.Read(one[:]); n == 0 && err != nil {
 			return 0, m.ended(err)
 		}
-		m.err = errFull
-		return 0, errFull
+		m.err = m.full
+		return 0, m.full
 	}
 	if int64(len(p)) > m.left {
 		p = p[:m.left]
