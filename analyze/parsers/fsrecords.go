@@ -16,7 +16,9 @@ import (
 // fsRecords reads what the collector recorded of files: the lines of the
 // file system walk (record.File) and the manifest of the bundle itself, two
 // lines an item (docs/format/bundle.md), of which those read through the file
-// system count. Every distinct time of a file is one event; where times are
+// system, and files of the host that were received in an archive, count. Of the
+// latter a time of a whole second has a precision of one: that is all that most
+// archives state. Every distinct time of a file is one event; where times are
 // equal, ts_desc joins their meanings and attr macb shows them in mactime's
 // letters (modified, accessed, changed, born). rec_off/len is the line that
 // states the times. A file without any time gives one undated event.
@@ -349,6 +351,9 @@ func (f *fsEvents) events(off, length int64) {
 		ev := f.event(off, length, set)
 		ev.SetNanos(file.times[i])
 		ev.TSPrec, ev.TZSrc = timeline.Nanosecond, timeline.ZoneFormat
+		if string(file.source) == evidence.SourceImport && file.times[i]%1e9 == 0 {
+			ev.TSPrec = timeline.Second
+		}
 	}
 	if dated == 0 {
 		f.event(off, length, 0)
