@@ -28,7 +28,17 @@ func HostFacts(ev Evidence) (*Host, error) {
 		if err != nil {
 			return f.host, err
 		}
-		f.look(&it)
+		switch it.Source {
+		case evidence.SourceOriginal, evidence.SourceImport, evidence.SourceTool:
+			f.received = true
+		}
+		switch it.Source {
+		case evidence.SourceOriginal:
+		case evidence.SourceTool:
+			f.told(&it)
+		default:
+			f.look(&it)
+		}
 	}
 	f.settle()
 	return f.host, nil
@@ -42,13 +52,21 @@ type facts struct {
 	zoneName  string            // zone that the host's configuration names
 	localtime string            // member with the content of /etc/localtime
 	zones     map[string]string // zone name to member with its data
+	tool      toolFacts
+	received  bool // not collected by us: when items were read says nothing of the host
 }
 
 // look takes what one item states.
 func (f *facts) look(it *evidence.Item) {
 	switch it.Path {
 	case record.Self:
-		f.self(it)
+		if it.Source != evidence.SourceImport { // any file may be called so
+			f.self(it)
+		}
+	case receptionPath:
+		if it.Source == receptionSource {
+			f.reception(f.read(it))
+		}
 	case "/etc/hostname":
 		f.name = firstLine(f.read(it))
 	case "/etc/machine-id":
@@ -143,6 +161,7 @@ func (f *facts) settle() {
 	if h.MachineID == "" {
 		h.MachineID = f.machine
 	}
+	f.settleTool()
 	name := f.zoneName
 	var data []byte
 	switch {
@@ -159,6 +178,7 @@ func (f *facts) settle() {
 	} else if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
 		h.Zone, h.ZoneSrc = loc, timeline.ZoneHostConfig
 	}
+	f.settleBoot()
 }
 
 func firstLine(b []byte) string {

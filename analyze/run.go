@@ -150,7 +150,7 @@ func (r *run) count() error {
 		if err != nil {
 			return fmt.Errorf("list items: %w", err)
 		}
-		if it.Kind.HasContent() {
+		if it.Kind.HasContent() && it.Source != evidence.SourceOriginal {
 			r.total++
 			r.totalSz += max(it.Stored, 0)
 		}
@@ -165,8 +165,8 @@ func (r *run) feed(ctx context.Context, tasks chan<- task) error {
 			return fmt.Errorf("list items: %w", err)
 		}
 		order++
-		if !it.Kind.HasContent() {
-			continue
+		if !it.Kind.HasContent() || it.Source == evidence.SourceOriginal {
+			continue // an archive's members are items of their own
 		}
 		select {
 		case tasks <- task{it, order}:

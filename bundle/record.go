@@ -213,19 +213,32 @@ func (l *lineWriter) stat(k string, s *evidence.Stat) {
 	}
 	l.key(k)
 	l.b = append(l.b, '{')
-	l.uint("mode", uint64(s.Mode))
-	l.uint("uid", uint64(s.UID))
-	l.uint("gid", uint64(s.GID))
+	known := func(f evidence.StatFields) bool { return s.Unknown&f == 0 }
+	if known(evidence.StatMode) {
+		l.uint("mode", uint64(s.Mode))
+	}
+	if known(evidence.StatIDs) {
+		l.uint("uid", uint64(s.UID))
+		l.uint("gid", uint64(s.GID))
+	}
 	l.text("owner", s.Owner)
 	l.text("group", s.Group)
-	l.uint("ino", s.Inode)
+	if known(evidence.StatInode) {
+		l.uint("ino", s.Inode)
+	}
 	l.text("dev", s.Dev)
 	if s.MountID != 0 {
 		l.uint("mnt", s.MountID)
 	}
-	l.uint("nlink", uint64(s.Nlink))
-	l.int("size", s.Size)
-	l.int("blocks", s.Blocks)
+	if known(evidence.StatNlink) {
+		l.uint("nlink", uint64(s.Nlink))
+	}
+	if known(evidence.StatSize) {
+		l.int("size", s.Size)
+	}
+	if known(evidence.StatBlocks) {
+		l.int("blocks", s.Blocks)
+	}
 	if s.Attributes != 0 {
 		l.uint("attr", s.Attributes)
 	}

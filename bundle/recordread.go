@@ -327,9 +327,17 @@ func (s *scanner) block(r *record) {
 	})
 }
 
+// statFields are the numbers of a stat that may be left out, by their key.
+var statFields = map[string]evidence.StatFields{
+	"mode": evidence.StatMode, "uid": evidence.StatIDs, "gid": evidence.StatIDs, "ino": evidence.StatInode,
+	"nlink": evidence.StatNlink, "blocks": evidence.StatBlocks, "size": evidence.StatSize,
+}
+
 func (s *scanner) stat() *evidence.Stat {
 	st := new(evidence.Stat)
+	st.Unknown = evidence.StatMode | evidence.StatIDs | evidence.StatInode | evidence.StatNlink | evidence.StatBlocks | evidence.StatSize
 	s.object(maxKeys, func(key string) {
+		st.Unknown &^= statFields[key]
 		switch key {
 		case "mode":
 			st.Mode = s.uint32()

@@ -185,7 +185,11 @@ func (c *conclusion) sentences() {
 		r.say("%d records are lost.", r.LostRecords)
 	}
 	if known := r.Verdict == Verified || r.Verdict == VerifiedPrefix || r.Verdict == TimeUnproven; known && !c.confirmed {
-		r.say("%s", gradeSentence[r.Grade])
+		if c.header.Profile == ProfileReceived && r.Grade == GradeAttended {
+			r.say("Grade A: whoever took this in signed for the key of its seal.")
+		} else {
+			r.say("%s", gradeSentence[r.Grade])
+		}
 	}
 	if c.trouble != "" {
 		r.say("%s", c.trouble)

@@ -58,6 +58,13 @@ func (k Kind) Negative() bool {
 	return false
 }
 
+// Accessors of evidence that was received and not collected.
+const (
+	SourceImport   = "import"   // a file of the host, by what it was received in
+	SourceTool     = "tool"     // what the program that collected it wrote of itself
+	SourceOriginal = "original" // an archive as it was received: its members are items of their own
+)
+
 // Item is one thing looked at on a host. Paths are raw bytes end to end: Path
 // and Link need not be UTF-8, so escape them before showing them to anybody.
 // Times that are not known are the zero time.
@@ -65,7 +72,7 @@ type Item struct {
 	Index     int64  // leaf index in its bundle; -1 where there is none
 	Kind      Kind   // what it is
 	Member    string // name inside the container: unique, inert, what Evidence.Open takes
-	Source    string // accessor it was read through: "file", "proc", "netlink", "packet", "root"
+	Source    string // accessor it was read through: "file", "proc", "netlink", "packet", "root", SourceImport, …
 	Path      string // original path, or the collector's name for a record set
 	Link      string // target of a symbolic link
 	Collector string // name of the collector
@@ -121,7 +128,25 @@ type Stat struct {
 	Changed    time.Time
 	Born       time.Time
 	Xattrs     map[string][]byte
+
+	// Unknown says which of the numbers nobody stated: what an archive knows
+	// of a file is less than what its host did. Times that are not known are
+	// zero, names and Dev empty.
+	Unknown StatFields
 }
+
+// StatFields is a set of numbers of a Stat.
+type StatFields uint8
+
+// The numbers that may be unknown.
+const (
+	StatMode   StatFields = 1 << iota // Mode
+	StatIDs                           // UID and GID
+	StatInode                         // Inode
+	StatNlink                         // Nlink
+	StatBlocks                        // Blocks
+	StatSize                          // Size
+)
 
 // Ref names bytes: a range of one item of one bundle. Offset and Length are
 // in the item's content after the decoding steps of Chain.

@@ -16,7 +16,9 @@ import (
 // fsRecords reads what the collector recorded of files: the lines of the
 // file system walk (record.File) and the manifest of the bundle itself, two
 // lines an item (docs/format/bundle.md), of which those read through the file
-// system count. Every distinct time of a file is one event; where times are
+// system, and files of the host that were received in an archive, count. Of the
+// latter a time of a whole second has a precision of one: that is all that most
+// archives state. Every distinct time of a file is one event; where times are
 // equal, ts_desc joins their meanings and attr macb shows them in mactime's
 // letters (modified, accessed, changed, born). rec_off/len is the line that
 // states the times. A file without any time gives one undated event.
@@ -83,6 +85,7 @@ type fsFile struct {
 	known                          [4]bool
 	changed                        bool
 	outside                        bool // a time is not between 1678 and 2261
+	unknown                        evidence.StatFields
 }
 
 // fsContent is what the content line of a leaf states.
@@ -195,7 +198,7 @@ func (f *fsEvents) manifestLine(off, length int64) error {
 		f.content.hashed = copy(f.content.sha256[:], file.sha256) == 64
 		return nil
 	}
-	if !stated || string(file.source) != "file" && string(file.source) != "root" {
+	if !stated || !ofHost(file.source) {
 		return nil
 	}
 	if f.content.index == index && f.content.hashed {
@@ -203,6 +206,16 @@ func (f *fsEvents) manifestLine(off, length int64) error {
 	}
 	f.events(off, length)
 	return nil
+}
+
+// ofHost reports whether what was read through an accessor is a file of the
+// host, with the times it had there.
+func ofHost(source []byte) bool {
+	switch string(source) {
+	case "file", "root", evidence.SourceImport:
+		return true
+	}
+	return false
 }
 
 // manifestKeys reads the members of a manifest line's object.
@@ -247,7 +260,9 @@ func (f *fsEvents) stat() {
 	if !s.Object() {
 		return
 	}
+	file.unknown = statNumbers
 	for key, ok := s.Key(); ok; key, ok = s.Key() {
+		file.unknown &^= statField(key)
 		switch string(key) {
 		case "atime":
 			file.setText(1, s.Text())
@@ -263,6 +278,26 @@ func (f *fsEvents) stat() {
 			f.statKey(key)
 		}
 	}
+}
+
+// statNumbers are the numbers that a manifest leaves out where nobody stated
+// them: an archive that was received knows less of a file than its host did.
+const statNumbers = evidence.StatMode | evidence.StatIDs | evidence.StatInode | evidence.StatNlink | evidence.StatSize
+
+func statField(key []byte) evidence.StatFields {
+	switch string(key) {
+	case "mode":
+		return evidence.StatMode
+	case "uid", "gid":
+		return evidence.StatIDs
+	case "ino":
+		return evidence.StatInode
+	case "nlink":
+		return evidence.StatNlink
+	case "size":
+		return evidence.StatSize
+	}
+	return 0
 }
 
 // setText takes a time in RFC 3339 UTC. The manifest writes years that RFC
@@ -316,6 +351,9 @@ func (f *fsEvents) events(off, length int64) {
 		ev := f.event(off, length, set)
 		ev.SetNanos(file.times[i])
 		ev.TSPrec, ev.TZSrc = timeline.Nanosecond, timeline.ZoneFormat
+		if string(file.source) == evidence.SourceImport && file.times[i]%1e9 == 0 {
+			ev.TSPrec = timeline.Second
+		}
 	}
 	if dated == 0 {
 		f.event(off, length, 0)
@@ -335,33 +373,47 @@ func (f *fsEvents) event(off, length int64, set int) *timeline.Event {
 	if len(file.sha256) == 64 {
 		ev.SHA256 = out.Text(file.sha256)
 	}
-	mode := f.mode(uint32(file.mode))
+	mode := "?"
+	if file.knows(evidence.StatMode) {
+		mode = f.mode(uint32(file.mode))
+	}
 	ev.Message = out.Join(fsLetters[set], " ", mode, " ", ev.File)
 	if len(file.link) > 0 {
 		ev.File2 = out.Text(file.link)
 		ev.Message = out.Join(ev.Message, " -> ", ev.File2)
 	}
 	out.AttrRaw("macb", fsLetters[set], 's')
-	out.AttrRaw("mode", mode, 's')
-	out.AttrInt("size", file.size)
-	out.AttrInt("inode", int64(file.inode&(1<<63-1)))
+	if file.knows(evidence.StatMode) {
+		out.AttrRaw("mode", mode, 's')
+	}
+	if file.knows(evidence.StatSize) {
+		out.AttrInt("size", file.size)
+	}
+	if file.knows(evidence.StatInode) {
+		out.AttrInt("inode", int64(file.inode&(1<<63-1)))
+	}
 	f.attrs()
 	return ev
 }
 
+func (file *fsFile) knows(f evidence.StatFields) bool { return file.unknown&f == 0 }
+
 func (f *fsEvents) attrs() {
 	out, file := f.out, &f.file
-	out.AttrInt("uid", int64(uint32(file.uid)))
-	out.AttrInt("gid", int64(uint32(file.gid)))
+	ids := file.knows(evidence.StatIDs)
+	if ids {
+		out.AttrInt("uid", int64(uint32(file.uid)))
+		out.AttrInt("gid", int64(uint32(file.gid)))
+	}
 	if owner := file.owner; len(owner) > 0 {
 		out.AttrRaw("owner", out.Intern(owner), 's')
-	} else if name := f.owners[uint32(file.uid)]; name != "" {
+	} else if name := f.owners[uint32(file.uid)]; ids && name != "" {
 		out.AttrRaw("owner", name, 's')
 	}
 	if len(file.dev) > 0 {
 		out.AttrRaw("dev", out.Intern(file.dev), 's')
 	}
-	if file.nlink != 1 {
+	if file.nlink != 1 && file.knows(evidence.StatNlink) {
 		out.AttrInt("nlink", int64(uint32(file.nlink)))
 	}
 	if len(file.link) > 0 {

@@ -57,6 +57,21 @@ const manifestSample = `{"i":0,"salt":"00112233445566778899aabbccddeeff","k":"he
 {"i":4,"salt":"00112233445566778899aabbccddeeff","src":"file","path":"/root/secret","detail":"EACCES","stat":{"mode":33152,"uid":0,"gid":0,"ino":13,"dev":"8:1","nlink":1,"size":3,"blocks":8,"atime":"2025-11-23T09:16:10Z","mtime":"2025-11-23T09:16:10Z","ctime":"2025-11-23T09:16:10Z"}}
 `
 
+// receivedSample is a manifest batch of evidence that was received: a file of
+// the host of which an archive states little, an output of the tool, and the
+// archive itself.
+const receivedSample = `{"i":1,"salt":"00112233445566778899aabbccddeeff","k":"file","size":9,"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","stored":9}
+{"i":1,"salt":"00112233445566778899aabbccddeeff","member":"files/original/a.zip","off":512,"src":"original","path":"a.zip","stat":{"size":9,"mtime":"2026-11-25T19:00:00Z"}}
+{"i":2,"salt":"00112233445566778899aabbccddeeff","k":"file","size":5,"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","stored":5}
+{"i":2,"salt":"00112233445566778899aabbccddeeff","member":"files/import/C%3A/a","off":1536,"src":"import","path":"/C:/a","collector":"import","stat":{"size":5,"mtime":"2021-08-21T20:04:11.32606Z"},"t0":"2026-11-25T19:10:13Z"}
+{"i":3,"salt":"00112233445566778899aabbccddeeff","k":"file","size":5,"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","stored":5}
+{"i":3,"salt":"00112233445566778899aabbccddeeff","member":"files/import/etc/b","off":2560,"src":"import","path":"/etc/b","collector":"import","stat":{"mode":33184,"uid":0,"gid":4,"owner":"root","size":5,"mtime":"2026-11-25T19:00:00Z"},"t0":"2026-11-25T19:10:13Z"}
+{"i":4,"salt":"00112233445566778899aabbccddeeff","k":"symlink"}
+{"i":4,"salt":"00112233445566778899aabbccddeeff","src":"import","path":"/etc/c","link":"b","collector":"import","stat":{},"t0":"2026-11-25T19:10:13Z"}
+{"i":5,"salt":"00112233445566778899aabbccddeeff","k":"file","size":5,"sha256":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","stored":5}
+{"i":5,"salt":"00112233445566778899aabbccddeeff","member":"files/tool/uac.log","off":3584,"src":"tool","path":"uac.log","collector":"import","stat":{"size":5,"mtime":"2026-11-25T19:00:00Z"}}
+`
+
 func TestFileRecordSamplesAreMade(t *testing.T) {
 	if !*makeSamples {
 		t.Skip("skipped: runs with -samples only")
@@ -69,6 +84,7 @@ func TestFileRecordSamplesAreMade(t *testing.T) {
 		"walk.jsonl":            {walkSample(), walk},
 		"damaged-walk.jsonl":    {append(append(walkSample(), "{\"path\":\"/x\",\"mode\":}\n\n"...), walkSample()[:700]...), walk},
 		"manifest.jsonl":        {[]byte(manifestSample), `{"path":"exhibit/manifest/000000.jsonl","kind":"manifest"}`},
+		"received.jsonl":        {[]byte(receivedSample), `{"path":"exhibit/manifest/000000.jsonl","kind":"manifest"}`},
 		"damaged-manifest.json": {bytes.Replace([]byte(manifestSample[:1500]), []byte("2024-03-01T00:00:00Z"), []byte("@-62135596801.000000000"), 1), `{"path":"exhibit/manifest/000000.jsonl","kind":"manifest"}`},
 	} {
 		path := filepath.Join("testdata", "fs_records", name)

@@ -71,6 +71,7 @@ type Exhibit struct {
 	Finished    time.Time
 	Complete    bool   // everything asked for was looked at
 	EndReason   string // "completed", "cancelled", …
+	Received    string `json:",omitempty"` // what it was taken out of, where it was received and not collected; else ""
 }
 
 // Bundle is the sealed container.

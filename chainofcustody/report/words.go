@@ -191,6 +191,10 @@ func (d *Data) doesNotProve() []string {
 		"That nobody has read or copied the exhibit in secret.",
 		"What the evidence means. This report speaks of authenticity only, not of relevance, hearsay or admissibility.",
 	}
+	if d.Exhibit.Received != "" {
+		out = append(out, "Anything about the time before it was taken in. It was received, not collected: whether "+d.Exhibit.Received+
+			" is what its host had, how it was made and who had it until then rests on the word of those who made and gave it.")
+	}
 	if d.outsideTime() == "" {
 		out = append(out, "That the clocks were right. The time of sealing and of each event rests on the computers' own clocks; no outside time stamp is on record.")
 	} else {

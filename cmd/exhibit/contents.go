@@ -130,7 +130,10 @@ func rowOfItem(it *evidence.Item) itemRow {
 		r.SHA256 = it.SHA256.String()
 	}
 	if st := it.Stat; st != nil {
-		r.Mode, r.Owner = fmt.Sprintf("%06o", st.Mode), st.Owner
+		r.Owner = st.Owner
+		if st.Unknown&evidence.StatMode == 0 {
+			r.Mode = fmt.Sprintf("%06o", st.Mode)
+		}
 		if !st.Modified.IsZero() {
 			r.Modified = st.Modified.UTC().Format(time.RFC3339Nano)
 		}

@@ -51,7 +51,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			collectCommand(), planCommand(), resumeCommand(), collectorsCommand(), collectorCommand(), artifactCommand(), volumesCommand(),
 			verifyCommand(), recoverCommand(), convertCommand(), lsCommand(), catCommand(), extractCommand(), memoryCommand(),
-			discloseCommand(), deriveCommand(), eraseCommand(),
+			importCommand(), discloseCommand(), deriveCommand(), eraseCommand(),
 			keyCommand(), orderCommand(), caseCommand(), custodyCommand(), listenCommand(), reportCommand(),
 			certificateCommand(), privilegeCommand(), formCommand(),
 			timelineCommand(), whyCommand(), proveCommand(),

@@ -80,6 +80,7 @@ func verifyOne(c *cli.Context, cs *chainofcustody.Case, id *chainofcustody.Ident
 		return 0, err
 	}
 	rep.Sentences = append(rep.Sentences, origin(c, path, rep, signers)...)
+	rep.Sentences = append(rep.Sentences, receptionWords(c, path, rep, signers)...)
 	if err := printReport(c, path, rep); err != nil {
 		return 0, err
 	}

@@ -52,6 +52,8 @@ var plan = map[string][]string{
 	"analyze/parsers":         {"evidence", "evidence/record", "timeline", "analyze", "analyze/format/..."},
 	"analyze/parsertest":      {"evidence", "evidence/record", "timeline", "analyze"},
 	"analyze/rootcause":       {"evidence", "timeline", "analyze"},
+	"intake":                  {"evidence", "evidence/record", "bundle", "analyze", "intake/archive"},
+	"intake/archive":          {},
 	"cmd/internal/agentless":  {"cmd/internal/gathering"},
 	"cmd/internal/argv":       {},
 	"cmd/internal/command":    {"evidence"},
