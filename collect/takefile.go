@@ -239,10 +239,15 @@ func (t *taker) known(ctx context.Context, it evidence.Item, f ReaderAt) error {
 		}
 		defer smallBuffers.Put(buf)
 		t.r.host.Pace(ctx, n)
-		if leave, detail := t.isSecret((*buf)[:n]); leave {
+		leave, detail := t.isSecret((*buf)[:n])
+		if detail != "" && int64(n) < it.Size {
+			detail += fmt.Sprintf("; only %d of %d bytes were read", n, it.Size)
+		}
+		if leave {
 			it.Kind, it.Detail, it.Size, it.Holes = evidence.KindSkipped, detail, 0, nil
 			return t.put(it, Skipped)
-		} else if detail != "" {
+		}
+		if detail != "" {
 			it.Detail = detail
 		}
 		c := content{r: bytes.NewReader((*buf)[:n]), after: after}

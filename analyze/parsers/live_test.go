@@ -21,7 +21,7 @@ func live() map[string]analyze.Parser {
 		record.BPFPrograms: liveBPF, record.Probes: liveProbes, record.Ftrace: liveFtrace, record.Conntrack: liveConntrack,
 		record.NFTables: liveNFTables, record.IPTables: liveIPTables, record.Containers: stateContainers, record.ForeignMounts: liveForeignMounts,
 		record.BlockDevices: liveBlockDevices, record.Accounts: stateAccounts, record.Groups: stateGroups, record.AuthorizedKeys: stateAuthorizedKeys,
-		record.SudoRules: stateSudoRules, record.PackageFiles: statePackageFiles, record.AuthModules: stateAuthModules, record.BootFiles: stateBootFiles,
+		record.SudoRules: stateSudoRules, record.PackageFiles: statePackageFiles, record.Packages: statePackages, record.AuthModules: stateAuthModules, record.BootFiles: stateBootFiles,
 		record.Privileged: statePrivileged,
 	}
 }

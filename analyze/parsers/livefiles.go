@@ -8,6 +8,40 @@ import (
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
+// statePackages reads the packages that the managers' databases have. One event
+// per package, at the time it was installed where the database says so (rpm,
+// pacman; of an upgrade, the last), action package-installed; of dpkg at the
+// time the list of its files was written, action package-files-listed; else at
+// the time of the look. unit is the package.
+var statePackages = register(analyze.Parser{
+	Name: "state_packages", Doc: "installed packages by the databases of their managers, at the time they were installed", Version: 1, Family: "state",
+	Types: []string{"linux:package:state"}, Match: ofSet(record.Packages), Parse: diskSet("linux:package:state", packageRow),
+})
+
+func packageRow(s *stateSet, p *record.Package) error {
+	if len(p.Name) == 0 {
+		return errNoSubject
+	}
+	var ev *timeline.Event
+	verb := "is known to "
+	switch {
+	case p.Installed > 0:
+		ev, verb = s.dated(p.Installed, "package-installed", "package", "Installation Time"), "was installed by "
+		ev.TSPrec = timeline.Second
+	case p.Listed > 0:
+		ev, verb = s.dated(p.Listed, "package-files-listed", "package", "Content Modification Time"), "had its files listed by "
+	default:
+		ev = s.at(0, "package-state", "package")
+	}
+	ev.Unit = s.bytes(p.Name)
+	ev.Message = s.out.Join("package ", ev.Unit, " ", s.bytes(p.Version), " ", verb, s.out.Str(p.Manager))
+	s.str("manager", p.Manager)
+	s.text("version", p.Version)
+	s.text("arch", p.Arch)
+	s.text("state", p.State)
+	return nil
+}
+
 // statePackageFiles reads what was not as a package manager left it. One event
 // per file at the time of the look, because nothing says when it became so:
 // action is package-file-changed, -missing, -unowned, -type or -unread, sha256

@@ -37,6 +37,9 @@ func TestStateAuthorizedKeys(t *testing.T) {
 
 func TestStateSudoRules(t *testing.T) { parsertest.Run(t, stateSudoRules, "testdata/state_sudo_rules") }
 
+func TestStatePackages(t *testing.T) { parsertest.Run(t, statePackages, "testdata/state_packages") }
+func FuzzStatePackages(f *testing.F) { parsertest.Fuzz(f, statePackages, "testdata/state_packages") }
+
 func TestStatePackageFiles(t *testing.T) {
 	parsertest.Run(t, statePackageFiles, "testdata/state_package_files")
 }
@@ -165,6 +168,11 @@ func stateSamples() map[string][]any {
 			record.SudoRule{File: text("/etc/sudoers"), Line: 4, Kind: "rule", Who: list("%sudo"), Hosts: list("ALL"), RunAs: text("ALL:ALL"), Tags: []string{"NOPASSWD"}, Commands: list("/bin/sh", "!/bin/\xff")},
 			record.SudoRule{File: text("/etc/sudoers"), Line: 1, Kind: "defaults", Text: text("env_reset")},
 			record.SudoRule{File: text("/etc/sudoers.d/x"), Line: 2, Kind: "unread", Text: text("what is this")},
+		},
+		record.Packages: {
+			record.Package{Manager: "rpm", Name: text("bash"), Version: text("5.2-1"), Arch: text("x86_64"), Installed: taken/1e9*1e9 - 5000e9},
+			record.Package{Manager: "dpkg", Name: text("d\xffsh"), Version: text("1:0.5"), Arch: text("amd64"), State: text("install ok installed"), Listed: taken - 4000e9},
+			record.Package{Manager: "apk", Name: text("busybox"), Version: text("1")},
 		},
 		record.PackageFiles: {
 			record.PackageFile{Path: text("/usr/sbin/sshd"), What: "changed", Manager: "dpkg", Package: text("openssh-server"), Algorithm: "md5", Want: strings.Repeat("ab", 16), Have: strings.Repeat("ac", 16), SHA256: sum, Mode: 0o100755, Size: 9, Inode: 5, Mtime: taken - 1e9, Ctime: taken - 1e9},

@@ -45,6 +45,14 @@ func TestNoSecretIsInABundleUnlessOrdered(t *testing.T) {
 	}
 	log := strings.Repeat("Nov 25 18:00:00 web app: what happened\n", 50)
 	write(t, h, "/var/log/app/app.log", log+"-----BEGIN FAKE PRIVATE KEY-----\nY2FuYXJ5\n-----END FAKE PRIVATE KEY-----\n")
+	// Nor may its clothes hide something else.
+	costume := map[string]string{
+		"/tmp/a": "PuTTY-User-Key-File-3: ssh-rsa\n" + strings.Repeat("echo evil\n", 5000), "/tmp/b": "\x00\x00\x00\x07ssh-rsa" + strings.Repeat("evil", 20_000),
+		"/tmp/c": "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat(strings.Repeat("QUFB", 16)+"\n", 2000) + "-----END PRIVATE KEY-----\n",
+	}
+	for path, text := range costume {
+		write(t, h, path, text)
+	}
 	for _, want := range []bool{false, true} {
 		chosen := []collect.Collector{linuxLogs, linuxPersistence, linuxPackages, linuxUsers, filesystemWalk}
 		if want {
@@ -68,6 +76,11 @@ func TestNoSecretIsInABundleUnlessOrdered(t *testing.T) {
 		}
 		if found := bytes.Contains(all.Bytes(), []byte(body)); found != want {
 			t.Errorf("ordered %v: a private key is in the bundle: %v", want, found)
+		}
+		for path, text := range costume {
+			if it := got.Find(path); it.Member == "" || string(got.Content(t, path)) != text {
+				t.Errorf("ordered %v: %s, which is no key: %+v", want, path, it)
+			}
 		}
 		// A key in a log must not keep the log out.
 		if it := got.Find("/var/log/app/app.log"); it.Member == "" || strings.Contains(it.Detail, "among other content") == want {

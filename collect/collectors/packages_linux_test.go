@@ -139,6 +139,9 @@ func TestWhatDiffersFromDpkgIsWhatDpkgSays(t *testing.T) {
 	if !found["changed /etc/alpha.conf"].Config {
 		t.Error("a configuration file is not marked as one")
 	}
+	if !bytes.Contains(out.streams[record.Packages], []byte(`"listed":1`)) || bytes.Contains(out.streams[record.Packages], []byte(`"installed":`)) {
+		t.Errorf("dpkg knows when lists were written, and no more: %s", out.streams[record.Packages])
+	}
 	if n := bytes.Count(out.streams[record.Packages], []byte("\n")); n != 2 || out.seen["dpkg database"] != 2 || out.seen["files of packages"] == 0 {
 		t.Errorf("%d packages, ledger %v", n, out.seen)
 	}
@@ -300,7 +303,12 @@ func TestWhatDiffersFromRpmIsWhatRpmSays(t *testing.T) {
 	program(t, root, "usr/bin/ghost", "made later")
 	program(t, root, "etc/alpha.conf", "edited")
 	program(t, root, "etc/loose.conf", "edited")
-	found, _ := compared(t, h)
+	found, out := compared(t, h)
+	var p record.Package
+	check(t, json.Unmarshal(out.streams[record.Packages], &p))
+	if said := strings.TrimSpace(rpm("-q --qf '%{INSTALLTIME}000000000 %{EVR}' alpha")); said != fmt.Sprintf("%d %s", p.Installed, p.Version) || p.Listed != 0 {
+		t.Errorf("%+v, rpm says %s", p, said)
+	}
 	// rpm's lines: "S.5....T.  c /etc/alpha.conf", "missing     /usr/bin/missing".
 	var said []string
 	for line := range strings.Lines(rpm("-Va")) {

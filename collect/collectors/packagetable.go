@@ -82,9 +82,14 @@ func readPackages(ctx context.Context, h *collect.Host, out collect.Taker, insta
 	var lost error
 	add := func(manager string, p pkgdb.Package, at time.Time) uint32 {
 		if lost == nil {
-			lost = installed.Write(record.Package{
+			r := record.Package{
 				Manager: manager, Name: record.Bytes(p.Name), Version: record.Bytes(p.Version), Arch: record.Bytes(p.Arch), State: record.Bytes(p.State),
-			})
+				Installed: nanoseconds(p.Installed),
+			}
+			if p.Installed.IsZero() {
+				r.Listed = nanoseconds(at)
+			}
+			lost = installed.Write(r)
 		}
 		t.packages = append(t.packages, packageInfo{manager, p.Name, at})
 		return uint32(len(t.packages) - 1)

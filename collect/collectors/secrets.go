@@ -66,8 +66,9 @@ func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error
 	return w.note(ctx, name, rule, detail, st)
 }
 
-// maxBareKey bounds a file in a form of keys that has nothing around it.
-const maxBareKey = 64 << 10
+// maxKey bounds one key: RSA with 16384 bits has 13 KB. What is longer is
+// something else in the clothes of a key, and is taken.
+const maxKey = 32 << 10
 
 // leaveKeys is Collector.Secret of every collector that leaves secrets where
 // they are: a file that is a private key stays on the host wherever it lies,
@@ -90,7 +91,10 @@ func leaveKeys(text []byte) (leave bool, detail string) {
 // certificates that go with them.
 func keyBytes(text []byte) (n int) {
 	if bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) || isDropbear(text) {
-		return min(len(text), maxBareKey)
+		if len(text) > maxKey {
+			return 0
+		}
+		return len(text)
 	}
 	for rest := text; ; {
 		begin := bytes.Index(rest, []byte("-----BEGIN "))
@@ -99,7 +103,9 @@ func keyBytes(text []byte) (n int) {
 			return n
 		}
 		// What is before the block is none of it, unless it broke like one.
-		n += min(len(rest)-len(after)-begin, 2*len(pem.EncodeToMemory(block)))
+		if long := min(len(rest)-len(after)-begin, 2*len(pem.EncodeToMemory(block))); long <= maxKey {
+			n += long
+		}
 		rest = after
 	}
 }

@@ -13,6 +13,10 @@ type Package struct {
 	Version Bytes  `json:"version,omitempty"`
 	Arch    Bytes  `json:"arch,omitempty"`
 	State   Bytes  `json:"state,omitempty"` // dpkg: want, flag and status
+	// Installed is when, in ns since 1970, where the database says so (rpm,
+	// pacman). Listed is when the list of its files was written last (dpkg).
+	Installed int64 `json:"installed,omitempty"`
+	Listed    int64 `json:"listed,omitempty"`
 }
 
 // PackageFile is a file that is not as a package manager left it.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // PacmanDesc reads local/NAME-VERSION/desc: "%NAME%", then its value on the
@@ -25,6 +26,10 @@ func PacmanDesc(r io.Reader) (p Package, bad int, err error) {
 			p.Version = text
 		case key == "%ARCH%":
 			p.Arch = text
+		case key == "%INSTALLDATE%":
+			if at, err := strconv.ParseInt(text, 10, 64); err == nil && at > 0 && at < 1<<33 {
+				p.Installed = time.Unix(at, 0)
+			}
 		}
 	})
 	return p, bad, err

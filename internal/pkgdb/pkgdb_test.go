@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 const sum = "d41d8cd98f00b204e9800998ecf8427e"
@@ -76,8 +77,8 @@ func TestFilesOfEveryDatabase(t *testing.T) {
 }
 
 func TestPacmanDescAndBackup(t *testing.T) {
-	p, _, err := PacmanDesc(strings.NewReader("%NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%ARCH%\nx86_64\n\n%DEPENDS%\nglibc\nreadline\n"))
-	if err != nil || !reflect.DeepEqual(p, Package{Name: "bash", Version: "5.2-1", Arch: "x86_64"}) {
+	p, _, err := PacmanDesc(strings.NewReader("%NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%ARCH%\nx86_64\n\n%INSTALLDATE%\n1700000000\n\n%DEPENDS%\nglibc\nreadline\n"))
+	if err != nil || !reflect.DeepEqual(p, Package{Name: "bash", Version: "5.2-1", Arch: "x86_64", Installed: time.Unix(1_700_000_000, 0)}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	configs, _, err := PacmanFiles(strings.NewReader("%FILES%\netc/\netc/bash.bashrc\n\n%BACKUP%\netc/bash.bashrc\t" + sum + "\n"))

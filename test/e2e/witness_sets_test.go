@@ -32,6 +32,7 @@ var stateWitnesses = map[string]witness{
 	"state_containers":      stated("created,started,finished", "container_id=id", "@engine=engine"),
 	"state_groups":          stated("", "unit=name", "@gid=gid", "@line=line"),
 	"state_package_files":   stated("", "file=path", "sha256=sha256", "@want=want", "@have=have", "@package=package"),
+	"state_packages":        stated("installed,listed", "unit=name", "@manager=manager", "@version=version", "@arch=arch"),
 	"state_privileged":      stated("", "file=path", "sha256=sha256", "@owner=owner"),
 	"state_sudo_rules":      stated("", "file=file", "@line=line", "@kind=kind", "@runas=runas", "@text=text"),
 }

@@ -131,6 +131,7 @@ var witnesses = map[string]witness{
 	"state_containers":      stateWitnesses["state_containers"],
 	"state_groups":          stateWitnesses["state_groups"],
 	"state_package_files":   stateWitnesses["state_package_files"],
+	"state_packages":        stateWitnesses["state_packages"],
 	"state_privileged":      stateWitnesses["state_privileged"],
 	"state_sudo_rules":      stateWitnesses["state_sudo_rules"],
 }
