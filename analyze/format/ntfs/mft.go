@@ -70,9 +70,10 @@ type cachedPath struct {
 	note   PathNote
 }
 
-// NewMFT reads a $MFT of size bytes for the first time.
-func NewMFT(r io.ReaderAt, size int64) (*MFT, error) {
-	seg, err := newSegments(r, size)
+// NewMFT reads a $MFT of size bytes for the first time. The holes need not be
+// sorted nor complete.
+func NewMFT(r io.ReaderAt, size int64, holes []Hole) (*MFT, error) {
+	seg, err := newSegments(r, size, holes)
 	if err != nil {
 		return nil, err
 	}

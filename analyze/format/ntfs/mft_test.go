@@ -24,7 +24,7 @@ type found struct {
 
 func files(t testing.TB, b []byte) (all []found, damage []Damage) {
 	t.Helper()
-	m, err := NewMFT(bytes.NewReader(b), int64(len(b)))
+	m, err := NewMFT(bytes.NewReader(b), int64(len(b)), nil)
 	if errors.Is(err, ErrNoRecords) {
 		return nil, nil
 	} else if err != nil {
@@ -146,6 +146,51 @@ func TestExtensionRecordsOfOneFile(t *testing.T) {
 	}
 }
 
+// What a host says to be petabytes of zeros is not read.
+func TestHolesOfATableAreNotRead(t *testing.T) {
+	const hole = 1 << 50
+	head, tail := ntfstest.Table(tree(3000)...), record(0, 1, ntfstest.Ref(5, 5), "far").Bytes(1024)
+	r := sparse{head, tail, hole}
+	m, err := NewMFT(r, hole+1024, []Hole{{int64(len(head)), hole - int64(len(head))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, last := 0, int64(0)
+	for {
+		f, err := m.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		n, last = n+1, f.Offset
+	}
+	if n != 2996 || last != hole {
+		t.Errorf("%d files, the last at %d", n, last)
+	}
+}
+
+// sparse has head, then nothing but zeros up to tail. Reading far into the
+// zeros is refused.
+type sparse struct {
+	head, tail []byte
+	at         int64
+}
+
+func (s sparse) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case off >= s.at:
+		return bytes.NewReader(s.tail).ReadAt(p, off-s.at)
+	case off > int64(len(s.head))+4*mftWindow:
+		return 0, fmt.Errorf("read at %d, inside of the hole", off)
+	}
+	clear(p)
+	if off < int64(len(s.head)) {
+		copy(p, s.head[off:])
+	}
+	return len(p), nil
+}
+
 // Records of 4096 bytes have eight sectors.
 func TestLargeRecords(t *testing.T) {
 	var b []byte
@@ -259,7 +304,7 @@ func BenchmarkMillionFiles(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		m, err := NewMFT(generated{n}, n*1024)
+		m, err := NewMFT(generated{n}, n*1024, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
