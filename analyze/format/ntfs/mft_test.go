@@ -87,7 +87,7 @@ func TestPathsAreMadeOverWindows(t *testing.T) {
 	if last := all[30]; last.number != 35 || last.path != "/folder 10/folder 20/folder 30/file 35" || last.note != PathWhole {
 		t.Errorf("%+v", last)
 	}
-	// Deeper than 8 KiB: the path hangs off a folder on the way.
+	// Too deep: the path hangs off a folder on the way.
 	if last := all[len(all)-1]; last.path[0] != '<' || len(last.path) > maxPath+300 || last.note != PathOrphan || !strings.HasSuffix(last.path, " 2990/file 2999") {
 		t.Errorf("%d bytes, %+v", len(last.path), last.note)
 	}
@@ -189,6 +189,17 @@ func (s sparse) ReadAt(p []byte, off int64) (int, error) {
 		copy(p, s.head[off:])
 	}
 	return len(p), nil
+}
+
+// One record that states another size does not change what the others are.
+func TestTheSizeOfRecordsIsThatOfMost(t *testing.T) {
+	b := ntfstest.Table(tree(40)...)[5*1024:]
+	le.PutUint32(b[0x1c:], 512)
+	le.PutUint16(b[6:], 2)
+	all, _ := files(t, b)
+	if len(all) != 35 || all[0].damage == "" || all[1].damage != "" {
+		t.Errorf("%d files, %+v", len(all), all[:2])
+	}
 }
 
 // Records of 4096 bytes have eight sectors.

@@ -53,15 +53,21 @@ func IsMFT(head []byte) bool { return recordSize(head) != 0 }
 // HasFileRecord reports whether head has a file record anywhere.
 func HasFileRecord(head []byte) bool { return findSize(head) != 0 }
 
-func findSize(head []byte) int64 {
+// findSize returns the size that most of the file records in b have, 0 where
+// there is none: one record can be made to say anything.
+func findSize(b []byte) int64 {
+	count := map[int64]int{}
+	best := int64(0)
 	for at := 0; ; at++ {
-		i := bytes.Index(head[at:], signature)
+		i := bytes.Index(b[at:], signature)
 		if i < 0 {
-			return 0
+			return best
 		}
 		at += i
-		if n := recordSize(head[at:]); n != 0 {
-			return n
+		if n := recordSize(b[at:]); n != 0 {
+			if count[n]++; count[n] > count[best] {
+				best = n
+			}
 		}
 	}
 }
