@@ -64,7 +64,7 @@ func parseMFT(_ context.Context, src *analyze.Source, out *timeline.Appender) er
 	if err != nil {
 		out.Problem(evidence.Corrupt, -1, -1, "content ends in a decoding error: "+err.Error())
 	}
-	table, err := ntfs.NewMFT(at, size)
+	table, err := ntfs.NewMFT(at, size, ntfsHoles(src))
 	if err != nil {
 		return err
 	}

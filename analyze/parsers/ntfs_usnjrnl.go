@@ -57,13 +57,7 @@ func parseUsnjrnl(_ context.Context, src *analyze.Source, out *timeline.Appender
 	if err != nil {
 		out.Problem(evidence.Corrupt, -1, -1, "content ends in a decoding error: "+err.Error())
 	}
-	var holes []ntfs.Hole
-	if src.Chain == "" {
-		for _, h := range src.Item.Holes {
-			holes = append(holes, ntfs.Hole(h))
-		}
-	}
-	r := ntfs.NewUSNReader(at, size, holes)
+	r := ntfs.NewUSNReader(at, size, ntfsHoles(src))
 	u := usnEvents{out: out}
 	for {
 		change, err := r.Next()
@@ -77,6 +71,16 @@ func parseUsnjrnl(_ context.Context, src *analyze.Source, out *timeline.Appender
 		}
 		u.event(change)
 	}
+}
+
+// ntfsHoles are the holes of an item that is read as it is stored.
+func ntfsHoles(src *analyze.Source) (holes []ntfs.Hole) {
+	if src.Chain == "" {
+		for _, h := range src.Item.Holes {
+			holes = append(holes, ntfs.Hole(h))
+		}
+	}
+	return holes
 }
 
 // usnEvents makes events of change records.

@@ -41,7 +41,7 @@ type base struct {
 const (
 	maxFolders    = 4 << 20
 	maxExtensions = 4 << 20
-	maxDepth      = 1024
+	maxDepth      = 256
 	maxPath       = 8 << 10 // bytes of a path; the beginning of longer ones is a reference
 )
 
@@ -70,9 +70,10 @@ type cachedPath struct {
 	note   PathNote
 }
 
-// NewMFT reads a $MFT of size bytes for the first time.
-func NewMFT(r io.ReaderAt, size int64) (*MFT, error) {
-	seg, err := newSegments(r, size)
+// NewMFT reads a $MFT of size bytes for the first time. The holes need not be
+// sorted nor complete.
+func NewMFT(r io.ReaderAt, size int64, holes []Hole) (*MFT, error) {
+	seg, err := newSegments(r, size, holes)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (m *MFT) learn(g *segment) {
 }
 
 func (m *MFT) setName(f *folder, name *FileName) {
-	if name == nil || len(m.names)+len(name.Name) > math.MaxUint32 {
+	if name == nil || len(m.names)+len(name.Name) > math.MaxInt32 {
 		return
 	}
 	f.parent, f.name, f.length, f.named = name.Parent.Low, uint32(len(m.names)), uint16(len(name.Name)), true

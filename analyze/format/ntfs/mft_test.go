@@ -24,7 +24,7 @@ type found struct {
 
 func files(t testing.TB, b []byte) (all []found, damage []Damage) {
 	t.Helper()
-	m, err := NewMFT(bytes.NewReader(b), int64(len(b)))
+	m, err := NewMFT(bytes.NewReader(b), int64(len(b)), nil)
 	if errors.Is(err, ErrNoRecords) {
 		return nil, nil
 	} else if err != nil {
@@ -87,7 +87,7 @@ func TestPathsAreMadeOverWindows(t *testing.T) {
 	if last := all[30]; last.number != 35 || last.path != "/folder 10/folder 20/folder 30/file 35" || last.note != PathWhole {
 		t.Errorf("%+v", last)
 	}
-	// Deeper than 8 KiB: the path hangs off a folder on the way.
+	// Too deep: the path hangs off a folder on the way.
 	if last := all[len(all)-1]; last.path[0] != '<' || len(last.path) > maxPath+300 || last.note != PathOrphan || !strings.HasSuffix(last.path, " 2990/file 2999") {
 		t.Errorf("%d bytes, %+v", len(last.path), last.note)
 	}
@@ -143,6 +143,62 @@ func TestExtensionRecordsOfOneFile(t *testing.T) {
 	}
 	if !slices.Equal(all, want) {
 		t.Errorf("%+v", all)
+	}
+}
+
+// What a host says to be petabytes of zeros is not read.
+func TestHolesOfATableAreNotRead(t *testing.T) {
+	const hole = 1 << 50
+	head, tail := ntfstest.Table(tree(3000)...), record(0, 1, ntfstest.Ref(5, 5), "far").Bytes(1024)
+	r := sparse{head, tail, hole}
+	m, err := NewMFT(r, hole+1024, []Hole{{int64(len(head)), hole - int64(len(head))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, last := 0, int64(0)
+	for {
+		f, err := m.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		n, last = n+1, f.Offset
+	}
+	if n != 2996 || last != hole {
+		t.Errorf("%d files, the last at %d", n, last)
+	}
+}
+
+// sparse has head, then nothing but zeros up to tail. Reading far into the
+// zeros is refused.
+type sparse struct {
+	head, tail []byte
+	at         int64
+}
+
+func (s sparse) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case off >= s.at:
+		return bytes.NewReader(s.tail).ReadAt(p, off-s.at)
+	case off > int64(len(s.head))+4*mftWindow:
+		return 0, fmt.Errorf("read at %d, inside of the hole", off)
+	}
+	clear(p)
+	if off < int64(len(s.head)) {
+		copy(p, s.head[off:])
+	}
+	return len(p), nil
+}
+
+// One record that states another size does not change what the others are.
+func TestTheSizeOfRecordsIsThatOfMost(t *testing.T) {
+	b := ntfstest.Table(tree(40)...)[5*1024:]
+	le.PutUint32(b[0x1c:], 512)
+	le.PutUint16(b[6:], 2)
+	all, _ := files(t, b)
+	if len(all) != 35 || all[0].damage == "" || all[1].damage != "" {
+		t.Errorf("%d files, %+v", len(all), all[:2])
 	}
 }
 
@@ -259,7 +315,7 @@ func BenchmarkMillionFiles(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		m, err := NewMFT(generated{n}, n*1024)
+		m, err := NewMFT(generated{n}, n*1024, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

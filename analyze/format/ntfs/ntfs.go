@@ -31,7 +31,9 @@
 package ntfs
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -121,3 +123,26 @@ var fileAttributes = flagNames{
 
 // AppendAttributes writes the names of file attributes, a comma between them.
 func AppendAttributes(dst []byte, bits uint32) []byte { return fileAttributes.append(dst, bits) }
+
+// Hole is a range of a file that holds zeros by the file system's own word.
+type Hole struct{ Offset, Length int64 }
+
+func sortHoles(holes []Hole) []Hole {
+	sorted := slices.Clone(holes)
+	slices.SortFunc(sorted, func(a, b Hole) int { return cmp.Compare(a.Offset, b.Offset) })
+	return sorted
+}
+
+// afterHole returns pos, or the end of the hole of a file of size bytes that it
+// lies in.
+func afterHole(holes []Hole, pos, size int64) int64 {
+	for _, h := range holes {
+		if h.Offset > pos {
+			break
+		}
+		if h.Length > 0 && pos-h.Offset < h.Length && h.Length <= size-h.Offset {
+			pos = h.Offset + h.Length
+		}
+	}
+	return pos
+}

@@ -12,7 +12,8 @@ const (
 
 // AppendPath writes the path of a name in a folder: "/a/b/name". Where a folder
 // on the way cannot be named the path begins with its reference: "<45-3>/b/name".
-// So it does where folders lie in a ring, or where the path is longer than 8 KiB.
+// So it does where folders lie in a ring, or where the path has more than 256
+// folders or 8 KiB.
 func (m *MFT) AppendPath(dst []byte, parent Reference, name []byte) ([]byte, PathNote) {
 	c := &m.cache[parent.Record()%uint64(len(m.cache))]
 	if !c.valid || c.parent != parent.Low {

@@ -19,6 +19,7 @@ var ErrNoRecords = errors.New("no file record of NTFS")
 type segments struct {
 	r       io.ReaderAt
 	size    int64
+	holes   []Hole
 	record  int64 // bytes of a record
 	pos     int64 // of window[0]
 	buf     []byte
@@ -52,21 +53,27 @@ func IsMFT(head []byte) bool { return recordSize(head) != 0 }
 // HasFileRecord reports whether head has a file record anywhere.
 func HasFileRecord(head []byte) bool { return findSize(head) != 0 }
 
-func findSize(head []byte) int64 {
+// findSize returns the size that most of the file records in b have, 0 where
+// there is none: one record can be made to say anything.
+func findSize(b []byte) int64 {
+	count := map[int64]int{}
+	best := int64(0)
 	for at := 0; ; at++ {
-		i := bytes.Index(head[at:], signature)
+		i := bytes.Index(b[at:], signature)
 		if i < 0 {
-			return 0
+			return best
 		}
 		at += i
-		if n := recordSize(head[at:]); n != 0 {
-			return n
+		if n := recordSize(b[at:]); n != 0 {
+			if count[n]++; count[n] > count[best] {
+				best = n
+			}
 		}
 	}
 }
 
-func newSegments(r io.ReaderAt, size int64) (*segments, error) {
-	s := &segments{r: r, size: size, buf: make([]byte, max(128<<10, min(size, mftWindow)))}
+func newSegments(r io.ReaderAt, size int64, holes []Hole) (*segments, error) {
+	s := &segments{r: r, size: size, holes: sortHoles(holes), buf: make([]byte, max(128<<10, min(size, mftWindow)))}
 	for s.record == 0 {
 		if err := s.fill(); err != nil {
 			return nil, err
@@ -88,8 +95,13 @@ func (s *segments) rewind() {
 
 func (s *segments) advance(n int64) { s.window, s.pos = s.window[n:], s.pos+n }
 
-// fill reads behind what is left of the window.
+// fill reads behind what is left of the window. Holes are passed over, in whole
+// records: nothing was ever written there.
 func (s *segments) fill() error {
+	skip := afterHole(s.holes, s.pos, s.size) - s.pos
+	if skip -= skip % max(s.record, strideOfFixes); skip > int64(len(s.window)) {
+		s.pos, s.window = s.pos+skip, s.buf[:0]
+	}
 	kept := copy(s.buf, s.window)
 	s.window = s.buf[:kept]
 	want := min(int64(len(s.buf)-kept), s.size-s.pos-int64(kept))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 
 	"github.com/exhibit-dfir/exhibit/analyze/format/utf16le"
@@ -144,9 +143,6 @@ const (
 	lastLikely  = 189025920000000000
 )
 
-// Hole is a range of a file that holds zeros by the file system's own word.
-type Hole struct{ Offset, Length int64 }
-
 // IsUSN reports whether head holds a record of a change journal where one
 // belongs: in front, or behind the zeros in front.
 func IsUSN(head []byte) bool {
@@ -186,9 +182,7 @@ const usnWindow = 512 << 10
 // NewUSNReader returns a reader of the size bytes of r. The holes need not be
 // sorted nor complete.
 func NewUSNReader(r io.ReaderAt, size int64, holes []Hole) *USNReader {
-	u := &USNReader{r: r, size: size, buf: make([]byte, max(2*usnPage, min(size, usnWindow))), holes: slices.Clone(holes)}
-	slices.SortFunc(u.holes, func(a, b Hole) int { return int(max(-1, min(1, a.Offset-b.Offset))) })
-	return u
+	return &USNReader{r: r, size: size, buf: make([]byte, max(2*usnPage, min(size, usnWindow))), holes: sortHoles(holes)}
 }
 
 // Damage returns what was found damaged since the last call.
@@ -314,7 +308,7 @@ func (u *USNReader) read(n int) {
 // nothing more and nothing left.
 func (u *USNReader) more() error {
 	if len(u.window) == 0 {
-		u.pos = u.afterHole(u.pos)
+		u.pos = afterHole(u.holes, u.pos, u.size)
 	}
 	kept := copy(u.buf, u.window)
 	u.window = u.buf[:kept]
@@ -338,19 +332,6 @@ func (u *USNReader) more() error {
 		return nil
 	}
 	return err
-}
-
-// afterHole returns pos, or the end of the hole it lies in.
-func (u *USNReader) afterHole(pos int64) int64 {
-	for _, h := range u.holes {
-		if h.Offset > pos {
-			break
-		}
-		if h.Length > 0 && pos-h.Offset < h.Length && h.Length <= u.size-h.Offset {
-			pos = h.Offset + h.Length
-		}
-	}
-	return pos
 }
 
 // firstNonZero returns the index of the first byte that is not zero, len(b)

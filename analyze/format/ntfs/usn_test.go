@@ -141,14 +141,14 @@ func TestChangesBehindShiftedBytesAreFound(t *testing.T) {
 }
 
 func TestZeroedPagesBetweenRecordsAreDamage(t *testing.T) {
-	b, at := journal(400)
+	b, _ := journal(400)
 	clear(b[8192:20480])
 	_, damage := changes(t, b, nil)
 	if len(damage) != 1 || damage[0].Offset > 8192 || damage[0].Offset+damage[0].Length < 20480 {
 		t.Errorf("%v", damage)
 	}
 	// What is in front of the first record and behind the last is not.
-	b, at = journal(3)
+	b, at := journal(3)
 	got, damage := changes(t, slices.Concat(make([]byte, 1<<20), b, make([]byte, 1<<20)), nil)
 	if len(got) != len(at) || len(damage) != 0 {
 		t.Errorf("%d records, %v", len(got), damage)
