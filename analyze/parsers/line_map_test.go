@@ -197,3 +197,15 @@ func TestConfluenceAccess(t *testing.T) {
 func TestOpenVPNLog(t *testing.T) { parsertest.Run(t, openvpnLog, "testdata/openvpn_log") }
 
 func TestNextcloudLog(t *testing.T) { parsertest.Run(t, nextcloudLog, "testdata/nextcloud_log") }
+
+func BenchmarkPostgreSQLLog(b *testing.B) {
+	lines := []byte("2024-05-14 09:32:01.000 CEST [9160] app@shop LOG:  statement: SELECT id, name, price FROM products WHERE category = 7 ORDER BY price\n" +
+		"2024-05-14 09:32:02.000 CEST [9160] app@shop LOG:  duration: 12.345 ms  statement: SELECT 1\n\tFROM t;\n")
+	parsertest.Bench(b, postgresqlLog, parsertest.Sample{Name: "postgresql.log", Data: bytes.Repeat(lines, 25_000)})
+}
+
+func BenchmarkEximLog(b *testing.B) {
+	lines := []byte("2024-05-14 09:30:10 1s6m2g-0001AB-2C <= alice@example.test H=mail.example.test (helo.example.test) [203.0.113.7]:40000 I=[10.0.0.5]:25 P=esmtps X=TLS1.3:TLS_AES_256_GCM_SHA384:256 S=1234 id=1@example.test\n" +
+		"2024-05-14 09:31:05 [814] H=(x) [203.0.113.9]:3755 I=[10.0.0.5]:25 F=<eve@example.test> rejected RCPT <dir@example.net>: relay not permitted\n")
+	parsertest.Bench(b, eximLog, parsertest.Sample{Name: "mainlog", Data: bytes.Repeat(lines, 25_000)})
+}

@@ -62,7 +62,7 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		r := &rules[i]
 		in := message
 		if r.in != "" {
-			if in = w.valueOf(ev, r.in); in == nil {
+			if in = w.valueOf(ev, r); in == nil {
 				continue
 			}
 		}
@@ -82,12 +82,14 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 	return false
 }
 
-// valueOf returns the text that an event has in a column or an attribute; nil
-// where it has none.
-func (w *lineValues) valueOf(ev *timeline.Event, name string) []byte {
-	s, _ := ev.Attr(name)
-	if c := columnNamed[name]; c != nil && c.Str != nil {
-		s = *c.Str(ev)
+// valueOf returns the text of the field that a rule reads; nil where the event
+// has none.
+func (w *lineValues) valueOf(ev *timeline.Event, r *readyRule) []byte {
+	var s string
+	if r.column != nil {
+		s = *r.column.Str(ev)
+	} else {
+		s, _ = ev.Attr(r.in)
 	}
 	if s == "" {
 		return nil
