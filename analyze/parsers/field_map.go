@@ -351,12 +351,17 @@ func undoubled(v []byte) []byte {
 // splitBlanks splits at runs of blanks. A field in double quotes or brackets
 // is one, without them; a backslash keeps a quote.
 func splitBlanks(line []byte, into [][]byte) [][]byte {
+	open := [2]bool{true, true} // a quote, a bracket may still have its end
 	for at := 0; at < len(line); {
 		if line[at] == ' ' {
 			at++
 			continue
 		}
-		end := fieldEnd(line, at)
+		end := -1
+		if k := bytes.IndexByte([]byte{'"', '['}, line[at]); k >= 0 && open[k] {
+			end = fieldEnd(line, at)
+			open[k] = end >= 0 // what has no end has none further on either
+		}
 		if end < 0 {
 			end = at
 			for end < len(line) && line[end] != ' ' {

@@ -107,13 +107,13 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"linux/fail2ban/fail2ban/wuftpd", linuxSyslog, 3, 1, 3, 3},
 		{"linux/fail2ban/fail2ban/named-refused", linuxSyslog, 15, 0, 15, 9}, // six lines are not of syslog
 		{"linux/fail2ban/fail2ban/haproxy-http-auth", linuxSyslog, 4, 1, 3, 3},
-		{"web/atlassian/plaso/atlassian-bitbucket.log", javaLog, 6, 0, 0, 0},
-		{"web/atlassian/plaso/atlassian-confluence.log", javaLog, 4, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-bitbucket.log", log4jLog, 6, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-confluence.log", log4jLog, 4, 0, 0, 0},
 		{"web/atlassian/plaso/atlassian-bitbucket-access.log", bitbucketAccess, 8, 0, 0, 0},
 		{"web/atlassian/plaso/atlassian-bitbucket-audit.log", bitbucketAudit, 5, 0, 0, 0},
 		{"web/atlassian/plaso/confluence_access.log", confluenceAccess, 3, 0, 0, 0},
-		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", javaLog, 1000, 0, 0, 0},
-		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", javaLog, 1000, 0, 0, 0},
+		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", log4jLog, 1000, 0, 0, 0},
+		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", log4jLog, 1000, 0, 0, 0},
 		{"linux/hub_linux/hub/openvpn.log", openvpnLog, 24, 0, 0, 0},
 		{"web/hub_web/hub/nextcloud-logs.log", nextcloudLog, 5, 0, 0, 0},
 		{"linux/fail2ban/fail2ban/openvpn", linuxSyslog, 20, 1, 8, 8},
@@ -150,7 +150,7 @@ func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/my
 
 // Patterns are compiled when they are first needed; here all of them are.
 func TestPatternsOfEveryMapAreGood(t *testing.T) {
-	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, javaMap, confluenceAccessMap, openvpnMap} {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, log4jMap, confluenceAccessMap, openvpnMap} {
 		m.prepare()
 		if len(m.ready) == 0 {
 			t.Errorf("%s has no forms", m.dataType)
@@ -182,7 +182,7 @@ func TestSambaLog(t *testing.T) { parsertest.Run(t, sambaLog, "testdata/samba_lo
 
 func TestNamedLog(t *testing.T) { parsertest.Run(t, namedLog, "testdata/named_log") }
 
-func TestJavaLog(t *testing.T) { parsertest.Run(t, javaLog, "testdata/java_log") }
+func TestLog4jLog(t *testing.T) { parsertest.Run(t, log4jLog, "testdata/log4j_log") }
 
 func TestBitbucketAccess(t *testing.T) {
 	parsertest.Run(t, bitbucketAccess, "testdata/bitbucket_access")

@@ -128,6 +128,10 @@ func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
 		if n, ok := parseInt(v); ok && n >= 0 {
 			if was := *c.Int(ev); was != timeline.None && was != n {
 				w.out.AttrInt(w.out.Join("writer_", t.name), was)
+				if t.name == "uid" && ev.User != "" {
+					w.out.AttrRaw("writer_user", ev.User, 's')
+					ev.User = "" // that of the other number
+				}
 			}
 			*c.Int(ev) = n
 		} else {
@@ -154,10 +158,10 @@ func (w *lineValues) text(ev *timeline.Event, column *string, name string, v []b
 	text := w.out.Intern(cutText(v))
 	if *column != "" && *column != text {
 		w.out.AttrRaw(w.out.Join("writer_", name), *column, 's')
-		if name == "user" && ev.UID != timeline.None {
-			w.out.AttrInt("writer_uid", ev.UID)
-			ev.UID = timeline.None
-		}
+	}
+	if name == "user" && *column != text && ev.UID != timeline.None {
+		w.out.AttrInt("writer_uid", ev.UID) // that of the other name
+		ev.UID = timeline.None
 	}
 	*column = text
 }
