@@ -70,7 +70,7 @@ var witnesses = map[string]witness{
 	"cloud_init":        lineWitness,
 	"samba_log":         lineWitness,
 	"named_log":         lineWitness,
-	"log4j_log":          lineWitness,
+	"log4j_log":         lineWitness,
 	"bitbucket_access":  lineWitness,
 	"bitbucket_audit":   lineWitness,
 	"confluence_access": lineWitness,
