@@ -115,6 +115,8 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", log4jLog, 1000, 0, 0, 0},
 		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", log4jLog, 1000, 0, 0, 0},
 		{"linux/hub_linux/hub/openvpn.log", openvpnLog, 24, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/asterisk", asteriskLog, 47, 3, 47, 42}, // three are of syslog, one imitates an address
+		{"linux/hub_linux/hub/asterisk-logs.log", asteriskLog, 4, 1, 0, 0},
 		{"web/hub_web/hub/nextcloud-logs.log", nextcloudLog, 5, 0, 0, 0},
 		{"linux/fail2ban/fail2ban/openvpn", linuxSyslog, 20, 1, 8, 8},
 		{"linux/fail2ban/fail2ban/webmin-auth", linuxSyslog, 3, 1, 3, 3},
@@ -150,7 +152,7 @@ func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/my
 
 // Patterns are compiled when they are first needed; here all of them are.
 func TestPatternsOfEveryMapAreGood(t *testing.T) {
-	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, log4jMap, confluenceAccessMap, openvpnMap} {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, log4jMap, asteriskMap, confluenceAccessMap, openvpnMap} {
 		m.prepare()
 		if len(m.ready) == 0 {
 			t.Errorf("%s has no forms", m.dataType)
@@ -195,6 +197,8 @@ func TestConfluenceAccess(t *testing.T) {
 }
 
 func TestOpenVPNLog(t *testing.T) { parsertest.Run(t, openvpnLog, "testdata/openvpn_log") }
+
+func TestAsteriskLog(t *testing.T) { parsertest.Run(t, asteriskLog, "testdata/asterisk_log") }
 
 func TestNextcloudLog(t *testing.T) { parsertest.Run(t, nextcloudLog, "testdata/nextcloud_log") }
 

@@ -76,6 +76,7 @@ var witnesses = map[string]witness{
 	"confluence_access": lineWitness,
 	"openvpn_log":       lineWitness,
 	"nextcloud_log":     jsonWitness,
+	"asterisk_log":      lineWitness,
 	"text_timestamped":  lineWitness,
 	"web_access":        lineWitness,
 	"windows_evtx":      evtxWitness,
