@@ -37,6 +37,7 @@ type fieldMap struct {
 
 	once   sync.Once
 	stamp  *linepattern.Pattern
+	lead   *linepattern.Pattern // of a line that begins with its time
 	ready  []readyFields
 	fitted []readyRule
 	said   []readyRule
@@ -64,6 +65,7 @@ func (m *fieldMap) prepare() {
 			form += "{? {zone:zone}}"
 		}
 		m.stamp = linepattern.MustCompile(form)
+		m.lead = linepattern.MustCompile("{time:" + m.time + "}{_}")
 		for i := range m.forms {
 			m.ready = append(m.ready, m.forms[i].prepare())
 		}
@@ -110,6 +112,30 @@ func (r *readyFields) fits(n int) bool {
 	return n == len(r.targets) || r.least > 0 && n >= r.least && n < len(r.targets)
 }
 
+// leads reports whether a line may be a record, by what it begins with: most
+// lines of other files are not worth being split.
+func (m *fieldMap) leads(line []byte, f *linepattern.Fields) bool {
+	if len(line) > joinText || m.header != "" && string(line) == m.header {
+		return len(line) <= joinText
+	}
+	for i := range m.ready {
+		r := &m.ready[i]
+		switch {
+		case r.time == 0 && m.lead.Match(line, f):
+			return true
+		case r.time == 0:
+		case len(r.first) == 0:
+			return true
+		}
+		for _, w := range r.first {
+			if len(line) > len(w) && string(line[:len(w)]) == w {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // hasPeer reports whether an address, or none, stands where one belongs.
 func (r *readyFields) hasPeer(fields [][]byte) bool {
 	for i, v := range fields {
@@ -143,7 +169,7 @@ func (m *fieldMap) matches(_ *evidence.Item, head []byte) bool {
 		if len(lines.Line) == 0 {
 			continue
 		}
-		if m.multiline {
+		if m.multiline && (len(text) > 0 || m.leads(lines.Line, &f)) {
 			text = append(append(text, lines.Line...), '\n')
 			if bytes.Count(text, []byte{'"'})%2 != 0 && len(text) < joinText {
 				continue
@@ -151,6 +177,12 @@ func (m *fieldMap) matches(_ *evidence.Item, head []byte) bool {
 			lines.Line, text = text[:len(text)-1], text[:0]
 		}
 		total++
+		if !m.leads(lines.Line, &f) {
+			if total >= 8 && good == 0 {
+				return false
+			}
+			continue
+		}
 		if m.header != "" && string(lines.Line) == m.header {
 			good++
 			continue
@@ -319,12 +351,17 @@ func undoubled(v []byte) []byte {
 // splitBlanks splits at runs of blanks. A field in double quotes or brackets
 // is one, without them; a backslash keeps a quote.
 func splitBlanks(line []byte, into [][]byte) [][]byte {
+	open := [2]bool{true, true} // a quote, a bracket may still have its end
 	for at := 0; at < len(line); {
 		if line[at] == ' ' {
 			at++
 			continue
 		}
-		end := fieldEnd(line, at)
+		end := -1
+		if k := bytes.IndexByte([]byte{'"', '['}, line[at]); k >= 0 && open[k] {
+			end = fieldEnd(line, at)
+			open[k] = end >= 0 // what has no end has none further on either
+		}
 		if end < 0 {
 			end = at
 			for end < len(line) && line[end] != ' ' {

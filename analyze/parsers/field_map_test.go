@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/exhibit-dfir/exhibit/analyze/format/textline"
 	"github.com/exhibit-dfir/exhibit/analyze/parsertest"
 )
 
@@ -44,4 +45,21 @@ func BenchmarkW3CLog(b *testing.B) {
 	head := "#Software: Microsoft Internet Information Services 10.0\n#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status time-taken\n"
 	line := []byte("2024-05-14 00:02:00 10.0.0.5 GET /owa/auth/logon.aspx url=https%3a%2f%2fmail 443 - 203.0.113.9 Mozilla/5.0+(Windows+NT+10.0;+Win64;+x64)+AppleWebKit/537.36 - 200 0 0 31\n")
 	parsertest.Bench(b, w3cLog, parsertest.Sample{Name: "u_ex.log", Data: append([]byte(head), bytes.Repeat(line, 50_000)...)})
+}
+
+// Lines made to be searched again and again for an end that is not there.
+func TestHostileFieldsAreSplitOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		split func([]byte, [][]byte) [][]byte
+		part  string
+	}{
+		"quotes":         {splitBlanks, `"a `},
+		"brackets":       {splitBlanks, `[a `},
+		"doubled quotes": {splitCSV, `"""x,`},
+	} {
+		line := bytes.Repeat([]byte(c.part), textline.MaxLine/len(c.part))
+		if n := len(c.split(line, nil)); n < textline.MaxLine/len(c.part) {
+			t.Errorf("%s: %d fields", name, n)
+		}
+	}
 }

@@ -284,7 +284,7 @@ func (j *journalEvents) interpret(ev *timeline.Event) {
 	}
 	if authmsg.Parse(program, cutText(j.message), &j.said) {
 		applyMessage(ev, j.out, &j.said)
-	} else if m := serviceOf(program); m == nil || !m.read(ev, &j.values, cutText(j.message)) {
+	} else if m := serviceOf(program); m == nil || !m.read(ev, &j.values, j.host, cutText(j.message)) {
 		return
 	}
 	// A short-lived child (cron's shell) may have another name by the time

@@ -85,6 +85,7 @@ type readyRule struct {
 	*lineRule
 	pattern *linepattern.Pattern
 	targets []lineTarget
+	column  *timeline.Column // of in; nil: an attribute
 }
 
 // prepare compiles the patterns. It is done when they are first needed.
@@ -105,7 +106,10 @@ func readyRules(list []lineRule) []readyRule {
 	ready := make([]readyRule, len(list))
 	for i := range list {
 		p := linepattern.MustCompile(list[i].pattern)
-		ready[i] = readyRule{&list[i], p, lineTargets(p)}
+		ready[i] = readyRule{&list[i], p, lineTargets(p), nil}
+		if c := columnNamed[list[i].in]; c != nil && c.Str != nil {
+			ready[i].column = c
+		}
 	}
 	return ready
 }

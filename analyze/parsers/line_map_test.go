@@ -107,14 +107,16 @@ func TestLineMapsOnTheCorpus(t *testing.T) {
 		{"linux/fail2ban/fail2ban/wuftpd", linuxSyslog, 3, 1, 3, 3},
 		{"linux/fail2ban/fail2ban/named-refused", linuxSyslog, 15, 0, 15, 9}, // six lines are not of syslog
 		{"linux/fail2ban/fail2ban/haproxy-http-auth", linuxSyslog, 4, 1, 3, 3},
-		{"web/atlassian/plaso/atlassian-bitbucket.log", javaLog, 6, 0, 0, 0},
-		{"web/atlassian/plaso/atlassian-confluence.log", javaLog, 4, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-bitbucket.log", log4jLog, 6, 0, 0, 0},
+		{"web/atlassian/plaso/atlassian-confluence.log", log4jLog, 4, 0, 0, 0},
 		{"web/atlassian/plaso/atlassian-bitbucket-access.log", bitbucketAccess, 8, 0, 0, 0},
 		{"web/atlassian/plaso/atlassian-bitbucket-audit.log", bitbucketAudit, 5, 0, 0, 0},
 		{"web/atlassian/plaso/confluence_access.log", confluenceAccess, 3, 0, 0, 0},
-		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", javaLog, 1000, 0, 0, 0},
-		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", javaLog, 1000, 0, 0, 0},
+		{"linux/loghub_hadoop/loghub/part1__Hadoop_2k.log", log4jLog, 1000, 0, 0, 0},
+		{"linux/loghub_zookeeper/loghub/part1__Zookeeper_2k.log", log4jLog, 1000, 0, 0, 0},
 		{"linux/hub_linux/hub/openvpn.log", openvpnLog, 24, 0, 0, 0},
+		{"linux/fail2ban/fail2ban/asterisk", asteriskLog, 47, 3, 47, 42}, // three are of syslog, one imitates an address
+		{"linux/hub_linux/hub/asterisk-logs.log", asteriskLog, 4, 1, 0, 0},
 		{"web/hub_web/hub/nextcloud-logs.log", nextcloudLog, 5, 0, 0, 0},
 		{"linux/fail2ban/fail2ban/openvpn", linuxSyslog, 20, 1, 8, 8},
 		{"linux/fail2ban/fail2ban/webmin-auth", linuxSyslog, 3, 1, 3, 3},
@@ -150,7 +152,7 @@ func FuzzLineMapAgain(f *testing.F) { parsertest.Fuzz(f, mysqlSlow, "testdata/my
 
 // Patterns are compiled when they are first needed; here all of them are.
 func TestPatternsOfEveryMapAreGood(t *testing.T) {
-	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, javaMap, confluenceAccessMap, openvpnMap} {
+	for _, m := range []*lineMap{apacheErrorMap, nginxErrorMap, tomcatMap, postgresqlMap, mysqlErrorMap, mysqlGeneralMap, mysqlSlowMap, redisMap, vsftpdMap, xferlogMap, eximMap, fail2banMap, cloudInitMap, sambaMap, namedMap, log4jMap, asteriskMap, confluenceAccessMap, openvpnMap} {
 		m.prepare()
 		if len(m.ready) == 0 {
 			t.Errorf("%s has no forms", m.dataType)
@@ -182,7 +184,7 @@ func TestSambaLog(t *testing.T) { parsertest.Run(t, sambaLog, "testdata/samba_lo
 
 func TestNamedLog(t *testing.T) { parsertest.Run(t, namedLog, "testdata/named_log") }
 
-func TestJavaLog(t *testing.T) { parsertest.Run(t, javaLog, "testdata/java_log") }
+func TestLog4jLog(t *testing.T) { parsertest.Run(t, log4jLog, "testdata/log4j_log") }
 
 func TestBitbucketAccess(t *testing.T) {
 	parsertest.Run(t, bitbucketAccess, "testdata/bitbucket_access")
@@ -196,4 +198,18 @@ func TestConfluenceAccess(t *testing.T) {
 
 func TestOpenVPNLog(t *testing.T) { parsertest.Run(t, openvpnLog, "testdata/openvpn_log") }
 
+func TestAsteriskLog(t *testing.T) { parsertest.Run(t, asteriskLog, "testdata/asterisk_log") }
+
 func TestNextcloudLog(t *testing.T) { parsertest.Run(t, nextcloudLog, "testdata/nextcloud_log") }
+
+func BenchmarkPostgreSQLLog(b *testing.B) {
+	lines := []byte("2024-05-14 09:32:01.000 CEST [9160] app@shop LOG:  statement: SELECT id, name, price FROM products WHERE category = 7 ORDER BY price\n" +
+		"2024-05-14 09:32:02.000 CEST [9160] app@shop LOG:  duration: 12.345 ms  statement: SELECT 1\n\tFROM t;\n")
+	parsertest.Bench(b, postgresqlLog, parsertest.Sample{Name: "postgresql.log", Data: bytes.Repeat(lines, 25_000)})
+}
+
+func BenchmarkEximLog(b *testing.B) {
+	lines := []byte("2024-05-14 09:30:10 1s6m2g-0001AB-2C <= alice@example.test H=mail.example.test (helo.example.test) [203.0.113.7]:40000 I=[10.0.0.5]:25 P=esmtps X=TLS1.3:TLS_AES_256_GCM_SHA384:256 S=1234 id=1@example.test\n" +
+		"2024-05-14 09:31:05 [814] H=(x) [203.0.113.9]:3755 I=[10.0.0.5]:25 F=<eve@example.test> rejected RCPT <dir@example.net>: relay not permitted\n")
+	parsertest.Bench(b, eximLog, parsertest.Sample{Name: "mainlog", Data: bytes.Repeat(lines, 25_000)})
+}

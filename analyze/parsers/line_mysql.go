@@ -16,7 +16,11 @@ var mysqlError = register(analyze.Parser{
 	Parse:   mysqlErrorMap.parse,
 })
 
-const mysqlLevel = "[{level:=System|Warning|Error|ERROR|Note|Info}]"
+// Errors are written as others write them, too.
+const (
+	mysqlLevel = "[{level:=System|Warning|Note}]"
+	mysqlFault = "[{level:=Error|ERROR|Info}]"
+)
 
 var mysqlErrorMap = &lineMap{
 	dataType: "mysql:error_log:entry", short: "LOG", source: "MySQL error log", joins: true,
@@ -25,6 +29,10 @@ var mysqlErrorMap = &lineMap{
 		{pattern: "{time} {thread:int} " + mysqlLevel + " {message}"},
 		{pattern: "{time:loose} {thread:int} " + mysqlLevel + " {message}"},
 		{pattern: "{time:short} " + mysqlLevel + " {message}"},
+		{pattern: "{time} {thread:int} " + mysqlFault + " [MY-{event_code:int}] [{subsystem:word}] {message}"},
+		{pattern: "{time} {thread:int} " + mysqlFault + " {message}", weak: true},
+		{pattern: "{time:loose} {thread:int} " + mysqlFault + " {message}", weak: true},
+		{pattern: "{time:short} " + mysqlFault + " {message}", weak: true},
 		{pattern: "{time} {program:=mysqld_safe|mariadbd-safe} {message}", weak: true},
 		{pattern: "{time:short} {program:=mysqld_safe|mariadbd-safe} {message}", weak: true},
 		{pattern: "{time:short}{ }{program:=InnoDB}: {message}", weak: true},

@@ -21,7 +21,7 @@ var openvpnMap = &lineMap{
 	forms: []lineForm{
 		{pattern: "{time} {message}"},
 	},
-	rules: [][]lineRule{openvpnRules},
+	rules: [][]lineRule{openvpnRules, openvpnSessions},
 }
 
 const openvpnPeer = "{?us={_:int} }{src_ip:addrport} "
@@ -46,5 +46,10 @@ var openvpnRules = []lineRule{
 	{pattern: "{user:word}/{src_ip:addrport} MULTI: primary virtual IP for {_}: {assigned_ip:addr}", action: "address-assigned", category: "network"},
 	{pattern: "{user:word}/{src_ip:addrport} SIGTERM[{reason}] received, {_}", action: "session-ended", category: "session"},
 	{pattern: "{user:word}/{src_ip:addrport} SIGUSR1[{reason}] received, {_}", action: "session-ended", category: "session"},
+}
+
+// openvpnSessions read whose session a message is about that means nothing
+// else. Alone they say too little to recognise a log.
+var openvpnSessions = []lineRule{
 	{pattern: "{user:word}/{src_ip:addrport} {_}"},
 }

@@ -62,7 +62,7 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		r := &rules[i]
 		in := message
 		if r.in != "" {
-			if in = w.valueOf(ev, r.in); in == nil {
+			if in = w.valueOf(ev, r); in == nil {
 				continue
 			}
 		}
@@ -82,12 +82,14 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 	return false
 }
 
-// valueOf returns the text that an event has in a column or an attribute; nil
-// where it has none.
-func (w *lineValues) valueOf(ev *timeline.Event, name string) []byte {
-	s, _ := ev.Attr(name)
-	if c := columnNamed[name]; c != nil && c.Str != nil {
-		s = *c.Str(ev)
+// valueOf returns the text of the field that a rule reads; nil where the event
+// has none.
+func (w *lineValues) valueOf(ev *timeline.Event, r *readyRule) []byte {
+	var s string
+	if r.column != nil {
+		s = *r.column.Str(ev)
+	} else {
+		s, _ = ev.Attr(r.in)
 	}
 	if s == "" {
 		return nil
@@ -126,6 +128,10 @@ func (w *lineValues) set(ev *timeline.Event, t *lineTarget, v []byte) {
 		if n, ok := parseInt(v); ok && n >= 0 {
 			if was := *c.Int(ev); was != timeline.None && was != n {
 				w.out.AttrInt(w.out.Join("writer_", t.name), was)
+				if t.name == "uid" && ev.User != "" {
+					w.out.AttrRaw("writer_user", ev.User, 's')
+					ev.User = "" // that of the other number
+				}
 			}
 			*c.Int(ev) = n
 		} else {
@@ -152,10 +158,10 @@ func (w *lineValues) text(ev *timeline.Event, column *string, name string, v []b
 	text := w.out.Intern(cutText(v))
 	if *column != "" && *column != text {
 		w.out.AttrRaw(w.out.Join("writer_", name), *column, 's')
-		if name == "user" && ev.UID != timeline.None {
-			w.out.AttrInt("writer_uid", ev.UID)
-			ev.UID = timeline.None
-		}
+	}
+	if name == "user" && *column != text && ev.UID != timeline.None {
+		w.out.AttrInt("writer_uid", ev.UID) // that of the other name
+		ev.UID = timeline.None
 	}
 	*column = text
 }

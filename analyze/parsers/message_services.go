@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 
+	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/timeline"
 )
 
@@ -78,13 +79,13 @@ func serviceOf(program []byte) *serviceMessages {
 
 // read puts what a message states into the open event and reports whether it
 // has a known form.
-func (m *serviceMessages) read(ev *timeline.Event, w *lineValues, message []byte) bool {
-	if m.special != nil {
-		return m.special(w, ev, message)
-	}
-	known := false
+func (m *serviceMessages) read(ev *timeline.Event, w *lineValues, host *analyze.Host, message []byte) bool {
+	known := m.special != nil && m.special(w, ev, message)
 	for _, list := range m.lists {
 		known = w.apply(ev, list.rules(), message) || known
+	}
+	if known && ev.User == "" && ev.UID != timeline.None {
+		ev.User = w.out.Str(userName(host, ev.UID))
 	}
 	return known
 }
@@ -201,7 +202,7 @@ var sambaMessages = messages(sambaMessage, []string{"smbd_audit", "smbd"}, []lin
 })
 
 // openvpnMessages are those of OpenVPN in syslog.
-var openvpnMessages = messages(vpnMessage, []string{"openvpn"}, openvpnRules)
+var openvpnMessages = messages(vpnMessage, []string{"openvpn"}, openvpnRules, openvpnSessions)
 
 // filterlogMessages are the packets that pfSense and OPNsense log.
 //

@@ -21,12 +21,15 @@ func TestMessagesOfServicesInTheJournal(t *testing.T) {
 		{"kernel", "", "FINAL_REJECT: IN=eth0 OUT= MAC=x SRC=203.0.113.20 DST=10.0.0.6 LEN=60 TOS=0x00 PROTO=UDP SPT=53 DPT=5353 LEN=40", "connection-blocked", "root", "203.0.113.20", ""},
 		{"smbd_audit", "logger", "bob|203.0.113.17|unlinkat|ok|/srv/a", "file-deleted", "bob", "203.0.113.17", "logger"},
 		{"sysmon", "sysmon", `<Event><System><Provider Name="Linux-Sysmon"/><EventID>3</EventID></System><EventData><Data Name="User">www-data</Data><Data Name="SourceIp">203.0.113.30</Data></EventData></Event>`, "connection", "www-data", "203.0.113.30", ""},
+		{"snoopy", "snoopy", "[uid:33 sid:1 tty:x cwd:/ filename:/bin/sh]: sh", "process-started", "www-data", "", ""},
 		{"vsftpd", "vsftpd", "something else", "", "root", "", ""},
 	} {
 		out := timeline.NewAppender(t.Context(), timeline.SinkFunc(func(context.Context, *timeline.Batch) error { return nil }), &timeline.Source{}, "test", 1)
 		ev := out.Event(0, 1)
 		ev.User, ev.UID = "root", 0
-		j := journalEvents{out: out, host: analyze.NewHost(), values: newLineValues(out), program: []byte(c.program), message: []byte(c.message)}
+		host := analyze.NewHost()
+		host.Users[33] = "www-data"
+		j := journalEvents{out: out, host: host, values: newLineValues(out), program: []byte(c.program), message: []byte(c.message)}
 		if c.comm != "" {
 			j.comm = []byte(c.comm)
 		}
@@ -35,7 +38,7 @@ func TestMessagesOfServicesInTheJournal(t *testing.T) {
 		if ev.Action != c.action || ev.User != c.user || ev.SrcIP != c.src || confirmed != c.confirmed {
 			t.Errorf("%q of %s: action %q, user %q, source %q, not confirmed by %q", c.message, c.program, ev.Action, ev.User, ev.SrcIP, confirmed)
 		}
-		if writer, _ := ev.Attr("writer_uid"); c.user != "root" && (writer != "0" || ev.UID != timeline.None) {
+		if writer, _ := ev.Attr("writer_uid"); c.user != "root" && (writer != "0" || ev.UID == 0) {
 			t.Errorf("%q: the number %d of the writer stayed beside the user %s", c.message, ev.UID, ev.User)
 		}
 	}

@@ -186,7 +186,7 @@ func (p *syslogEvents) interpret(ev *timeline.Event) {
 	if !known {
 		if m := serviceOf(p.rec.Program); m != nil {
 			ev.DataType = m.dataType
-			m.read(ev, &p.values, msg)
+			m.read(ev, &p.values, p.host, msg)
 		}
 		return
 	}

@@ -204,9 +204,12 @@ var splitTabs = splitAt("\t")
 // splitCSV splits at commas. A field in double quotes is one, without them,
 // and a doubled quote in it stays so.
 func splitCSV(line []byte, into [][]byte) [][]byte {
+	open := true // a quote may still have its end
 	for {
-		if len(line) > 0 && line[0] == '"' {
-			if end := csvQuoteEnd(line); end > 0 {
+		if len(line) > 0 && line[0] == '"' && open {
+			end := csvQuoteEnd(line)
+			open = end >= 0
+			if end > 0 {
 				into = append(into, line[1:end])
 				if end+1 == len(line) {
 					return into
@@ -225,7 +228,7 @@ func splitCSV(line []byte, into [][]byte) [][]byte {
 }
 
 // csvQuoteEnd returns the place of the quote that ends the field at the start
-// of line, 0 where there is none before a comma or the end.
+// of line, 0 where another comes first, -1 where there is none.
 func csvQuoteEnd(line []byte) int {
 	for i := 1; i < len(line); i++ {
 		if line[i] != '"' {
@@ -240,7 +243,7 @@ func csvQuoteEnd(line []byte) int {
 			return 0
 		}
 	}
-	return 0
+	return -1
 }
 
 func (p *w3cEvents) record(l *textline.Reader) {

@@ -134,6 +134,8 @@ var witnesses = map[string]witness{
 	"state_packages":        stateWitnesses["state_packages"],
 	"state_privileged":      stateWitnesses["state_privileged"],
 	"state_sudo_rules":      stateWitnesses["state_sudo_rules"],
+	"log4j_log":             lineWitness,
+	"asterisk_log":          lineWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.

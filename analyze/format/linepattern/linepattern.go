@@ -10,6 +10,7 @@
 //	{name:word}    the same, not empty and without blanks; in front of another
 //	               field, up to the next blank
 //	{name:int}     decimal digits, with a sign or not
+//	{name:dashed}  letters and digits in three groups or more, with hyphens between
 //	{name:zone}    the abbreviation of a zone: letters, or a sign and digits
 //	{name:addr}    an address: digits, letters, colons, dots, with zone or brackets
 //	{name:addrport} the same, with the port behind its last colon
@@ -45,6 +46,7 @@ const (
 	word
 	integer
 	zoneName
+	dashed
 	address
 	addressPort
 	choice
@@ -55,7 +57,7 @@ const (
 )
 
 var kinds = map[string]kind{
-	"": upTo, "last": upToLast, "word": word, "int": integer, "zone": zoneName, "addr": address, "addrport": addressPort, "quoted": quoted,
+	"": upTo, "last": upToLast, "word": word, "int": integer, "zone": zoneName, "dashed": dashed, "addr": address, "addrport": addressPort, "quoted": quoted,
 }
 
 // piece is one part of a pattern.
@@ -293,6 +295,8 @@ func match(ps []piece, b []byte, at int, f *Fields) (int, bool) {
 			end = integerEnd(b, at)
 		case zoneName:
 			end = zoneEnd(b, at)
+		case dashed:
+			end = dashedEnd(b, at)
 		case address, addressPort:
 			end = addressEnd(b, at)
 		case choice:
@@ -385,6 +389,24 @@ func zoneEnd(b []byte, at int) int {
 	}
 	for i < len(b) && i-at < 6 && (b[i] >= 'A' && b[i] <= 'Z' || b[i] >= 'a' && b[i] <= 'z') {
 		i++
+	}
+	return i
+}
+
+func dashedEnd(b []byte, at int) int {
+	i, hyphens := at, 0
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+			continue
+		case c == '-' && i > at && b[i-1] != '-':
+			hyphens++
+			continue
+		}
+		break
+	}
+	if hyphens < 2 || b[i-1] == '-' {
+		return -1
 	}
 	return i
 }

@@ -55,6 +55,8 @@ func TestPatternsTakeLinesApart(t *testing.T) {
 		{"{t:int}{? {z:zone}} [{m}]", "1 [x]", "t=1 m=x"},
 		{"v {v:word}{_}", "v 1.2 x", "v=1.2"},
 		{"v {v:word}{_}", "v 1.2", "v=1.2"},
+		{"{i:dashed} => {m}", "1s6m2g-0001AB-2C => x", "i=1s6m2g-0001AB-2C m=x"},
+		{"{i:dashed} => {m}", "one-two => x", "no"},
 		{"{n:int}", "-5", "n=-5"},
 		{"{n:int}", "-", "no"},
 		{"", "", ""},
