@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strconv"
 
@@ -74,7 +75,10 @@ func parseSQLite(src *analyze.Source, out *timeline.Appender, tables ...sqliteTa
 		out.Problem(evidence.Corrupt, -1, -1, "content ends in a decoding error: "+err.Error())
 	}
 	db, err := sqlite.Open(at, size, nil)
-	if err != nil {
+	if errors.Is(err, sqlite.ErrFormat) {
+		out.Problem(evidence.Corrupt, 0, -1, err.Error())
+		return nil
+	} else if err != nil {
 		return err
 	}
 	r := sqliteReader{db: db, host: src.Host, out: out}
