@@ -135,6 +135,11 @@ func (r *sqliteReader) rows(t *sqliteTable) bool {
 		all = r.db.AllRows(table, func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, at}) })
 	}
 	for row := range all {
+		if r.log && row.Spans[0].WAL && !table.Fits(row.Values) {
+			// A log that was left over from another database.
+			out.Problem(evidence.Inconsistent, row.Spans[0].Offset, row.Spans[0].Length, "a row that is none of table "+t.name)
+			continue
+		}
 		ev := out.Event(row.Spans[0].Offset, row.Spans[0].Length)
 		ev.RecNo, ev.TSKind = row.ID, timeline.Recorded
 		if row.Carved {
