@@ -113,14 +113,14 @@ func parseDockerConfig(_ context.Context, src *analyze.Source, out *timeline.App
 func (c *dockerContainer) event(ev *timeline.Event, out *timeline.Appender, word string) {
 	ev.DataType, ev.SourceShort, ev.SourceLong = "docker:container:configuration", "STATE", "Docker container"
 	ev.Category = "container"
-	ev.ContainerID, ev.User = out.Str(c.ID), out.Str(c.Config.User)
-	ev.Cmdline = out.Str(strings.Join(append([]string{c.Path}, c.Args...), " "))
-	ev.Message = out.Join("container ", strings.TrimPrefix(c.Name, "/"), " of ", c.Config.Image, " ", word, ": ", ev.Cmdline)
+	ev.ContainerID, ev.User = out.Str(cutString(c.ID)), out.Str(cutString(c.Config.User))
+	ev.Cmdline = out.Str(cutString(strings.Join(append([]string{c.Path}, c.Args...), " ")))
+	ev.Message = out.Join("container ", strings.TrimPrefix(cutString(c.Name), "/"), " of ", cutString(c.Config.Image), " ", word, ": ", ev.Cmdline)
 	for _, a := range [...]struct{ key, value string }{
 		{"name", c.Name}, {"image", c.Config.Image}, {"image_id", c.Image}, {"log_path", c.LogPath},
 	} {
 		if a.value != "" {
-			out.AttrStr(a.key, a.value)
+			out.AttrStr(a.key, cutString(a.value))
 		}
 	}
 	if ev.Action == "container-stopped" {
@@ -135,7 +135,7 @@ func (c *dockerContainer) event(ev *timeline.Event, out *timeline.Appender, word
 			break
 		}
 		if source := c.MountPoints[destination].Source; source != "" {
-			out.AttrStr("mount", source)
+			out.AttrStr("mount", cutString(source))
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (p *fishEntries) line(l *textline.Reader) {
 		p.sec = sec
 	} else if path, ok := bytes.CutPrefix(l.Line, fishPath); ok {
 		if len(p.paths) < fishPaths {
-			p.paths = append(p.paths, bytes.Clone(path))
+			p.paths = append(p.paths, bytes.Clone(cutText(path)))
 		} else {
 			p.morePaths = true
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
 	"github.com/exhibit-dfir/exhibit/analyze/format/textline"
@@ -65,7 +66,7 @@ type vimEntries struct {
 	h   *historyEvents
 	out *timeline.Appender
 
-	section        string // "" : none is open
+	section        string // "": none is open
 	text           []byte
 	file           []byte
 	sec            int64
@@ -150,7 +151,7 @@ func (p *vimEntries) bar(l *textline.Reader) {
 		at = 6
 	case kind == "4" && p.section == "mark":
 		at = 4
-	case kind == "<" || len(kind) > 0 && kind[0] == '<' && p.section != "":
+	case strings.HasPrefix(kind, "<") && p.section != "":
 		p.length = l.Offset + l.Length - p.offset // goes on
 		return
 	}

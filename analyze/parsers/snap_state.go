@@ -153,8 +153,8 @@ func snapEvent(out *timeline.Appender, raw []byte, off, length int64) {
 		ev.Action = "package-removed"
 	}
 	if len(c.Data.Names) > 0 {
-		ev.Unit = out.Str(c.Data.Names[0])
-		out.AttrStr("snaps", strings.Join(c.Data.Names, " "))
+		ev.Unit = out.Str(cutString(c.Data.Names[0]))
+		out.AttrStr("snaps", cutString(strings.Join(c.Data.Names, " ")))
 	}
 	switch c.Status { // overlord/state: DoneStatus, ErrorStatus
 	case 4:
@@ -162,11 +162,11 @@ func snapEvent(out *timeline.Appender, raw []byte, off, length int64) {
 	case 9:
 		ev.Outcome = authmsg.Failure
 	}
-	if ev.Message = out.Str(c.Summary); ev.Message == "" {
-		ev.Message = out.Join("change ", c.ID, " ", c.Kind)
+	if ev.Message = out.Str(cutString(c.Summary)); ev.Message == "" {
+		ev.Message = out.Join("change ", cutString(c.ID), " ", cutString(c.Kind))
 	}
-	out.AttrStr("change", c.ID)
-	out.AttrStr("kind", c.Kind)
+	out.AttrStr("change", cutString(c.ID))
+	out.AttrStr("kind", cutString(c.Kind))
 	out.AttrInt("status", c.Status)
 }
 

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strconv"
 
@@ -74,7 +75,10 @@ func parseSQLite(src *analyze.Source, out *timeline.Appender, tables ...sqliteTa
 		out.Problem(evidence.Corrupt, -1, -1, "content ends in a decoding error: "+err.Error())
 	}
 	db, err := sqlite.Open(at, size, nil)
-	if err != nil {
+	if errors.Is(err, sqlite.ErrFormat) {
+		out.Problem(evidence.Corrupt, 0, -1, err.Error())
+		return nil
+	} else if err != nil {
 		return err
 	}
 	r := sqliteReader{db: db, host: src.Host, out: out}
@@ -131,6 +135,11 @@ func (r *sqliteReader) rows(t *sqliteTable) bool {
 		all = r.db.AllRows(table, func(row *sqlite.Row) bool { return t.certain(sqliteRow{row, at}) })
 	}
 	for row := range all {
+		if r.log && row.Spans[0].WAL && !table.Fits(row.Values) {
+			// A log that was left over from another database.
+			out.Problem(evidence.Inconsistent, row.Spans[0].Offset, row.Spans[0].Length, "a row that is none of table "+t.name)
+			continue
+		}
 		ev := out.Event(row.Spans[0].Offset, row.Spans[0].Length)
 		ev.RecNo, ev.TSKind = row.ID, timeline.Recorded
 		if row.Carved {

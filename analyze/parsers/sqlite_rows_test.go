@@ -249,3 +249,24 @@ func BenchmarkLinuxWtmpdb(b *testing.B) {
 	}
 	parsertest.Bench(b, linuxWtmpdb, parsertest.Sample{Name: "wtmp.db", Data: data})
 }
+
+func TestALogWithoutItsDatabaseIsAProblem(t *testing.T) {
+	for _, s := range parsertest.Load(t, "testdata/sqlite_wal") {
+		if strings.HasPrefix(s.Name, "damaged") {
+			continue
+		}
+		other, err := os.ReadFile("testdata/linux_lastlog2/lastlog2.db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, beside := range map[string][]byte{"no database": nil, "another page size": append([]byte(nil), "SQLite format 3\x00\x10\x00"...), "other tables": other[:512]} {
+			if what == "other tables" && s.Name == "logged.db-wal" {
+				continue // the log has the schema, too
+			}
+			s.Beside = beside
+			if res := parsertest.Parse(t, sqliteWAL, s); len(res.Problems) == 0 {
+				t.Errorf("%s with %s: %d events and no problem", s.Name, what, len(res.Events))
+			}
+		}
+	}
+}

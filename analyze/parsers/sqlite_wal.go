@@ -28,7 +28,8 @@ var sqliteWAL = register(analyze.Parser{
 	Family:  "utmp",
 	Types:   []string{"linux:wtmpdb:session", "linux:lastlog:entry", "linux:dnf_history:transaction", "linux:dnf_history:package"},
 	Match: func(it *evidence.Item, head []byte) bool {
-		return sqlite.IsWAL(head) && strings.HasSuffix(it.Path, "-wal")
+		// The log does not say whose it is; these programs' names are fixed.
+		return sqlite.IsWAL(head) && (strings.HasSuffix(it.Path, "wtmp.db-wal") || strings.HasSuffix(it.Path, "lastlog2.db-wal") || strings.HasSuffix(it.Path, "history.sqlite-wal"))
 	},
 	Beside: func(path string) string { return strings.TrimSuffix(path, "-wal") },
 	Parse:  parseSQLiteWAL,
@@ -56,10 +57,15 @@ func parseSQLiteWAL(_ context.Context, src *analyze.Source, out *timeline.Append
 		return nil
 	}
 	r := sqliteReader{db: db, host: src.Host, out: out, log: true}
+	known := false
 	for _, tables := range [][]sqliteTable{{wtmpTable}, {lastlog2Table}, dnfTables()} {
 		if db.Table(tables[0].name) != nil && db.Table(tables[0].name).Column(tables[0].columns[1]) >= 0 {
 			r.tables(tables)
+			known = true
 		}
+	}
+	if r.damage(); !known {
+		out.Problem(evidence.Missing, -1, -1, "the database beside it has none of the tables that are read")
 	}
 	return nil
 }

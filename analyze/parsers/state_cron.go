@@ -114,12 +114,21 @@ func cronJob(kind int, line []byte) (schedule, account, command []byte, ok bool)
 	return schedule, account, rest, len(rest) > 0
 }
 
-// cronField reports whether a word can be a field of a schedule.
+// cronNames are the names that a field may have, in upper and lower case.
+const cronNames = " jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed thu fri sat "
+
+// cronField reports whether a word can be a field of a schedule: numbers,
+// names of months and days, and what stands between them. The first may be a
+// name for all of them, as @daily is.
 func cronField(word []byte, first bool) bool {
-	for i, c := range word {
-		switch {
-		case c >= '0' && c <= '9', c == '*', c == '/', c == ',', c == '-', c == '~', c|0x20 >= 'a' && c|0x20 <= 'z':
-		case first && i == 0 && (c == '@' || c == '-'), c == '@' && first:
+	if first && len(word) > 1 && word[0] == '@' {
+		return len(bytes.Trim(bytes.ToLower(word[1:]), "abcdefghijklmnopqrstuvwxyz_0123456789")) == 0
+	}
+	for i := 0; i < len(word); i++ {
+		switch c := word[i]; {
+		case c >= '0' && c <= '9', c == '*', c == '/', c == ',', c == '-', c == '~':
+		case i+3 <= len(word) && strings.Contains(cronNames, " "+strings.ToLower(string(word[i:i+3]))+" "):
+			i += 2
 		default:
 			return false
 		}

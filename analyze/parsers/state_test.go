@@ -95,3 +95,14 @@ func TestCommentsHideNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoScheduleIsNoJob(t *testing.T) {
+	for line, want := range map[string]bool{
+		"* * * * * x": true, "0-59/5 1,2 * JAN-mar Mon x": true, "@reboot x": true, "@every_minute x": true, "1~30 * * * * x": true,
+		"this is not a job at all": false, "0 0 * * monday x": false, "* * * * x": false, "@ x": false, "* * * * *": false,
+	} {
+		if _, _, _, ok := cronJob(cronAccount, []byte(line)); ok != want {
+			t.Errorf("%q: %v", line, ok)
+		}
+	}
+}

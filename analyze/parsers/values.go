@@ -44,3 +44,11 @@ func userName(host *analyze.Host, uid int64) string {
 	}
 	return host.Users[uint32(uid)]
 }
+
+// cutString is cutText for a string.
+func cutString(s string) string {
+	if len(s) <= valueMax {
+		return s
+	}
+	return string(cutText([]byte(s)))
+}

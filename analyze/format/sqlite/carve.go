@@ -146,7 +146,7 @@ func (c *carver) try(p *page, at, to int) (length int, more bool) {
 	w.row = Row{ID: f.id, Page: p.no, Carved: true, Spans: append(w.row.Spans[:0], p.span(at, f.length))}
 	w.values, ok = c.db.enc.record(w.values[:0], p.data[f.local:f.local+f.localLen])
 	w.row.Values = w.values
-	if !ok || !c.fits(&w.row) {
+	if t := w.table; !ok || len(w.values) != len(t.Columns) || t.alias >= 0 && w.values[t.alias].Kind != Null || !t.Fits(w.values) || !legible(w.values) {
 		return 0, true
 	}
 	if w.restore(); !c.certain(&w.row) {
@@ -160,26 +160,35 @@ func (c *carver) try(p *page, at, to int) (length int, more bool) {
 	return f.length, w.yield(&w.row)
 }
 
-// fits reports whether the values can be those of a row of the table: as many
-// as it has columns, each of a class that its type allows, text in its
-// encoding.
-func (c *carver) fits(r *Row) bool {
-	t := c.walk.table
-	if len(r.Values) != len(t.Columns) {
+// Fits reports whether values can be those of a row of the table: no more than
+// it has columns, each of a class that its type allows. SQLite itself stores
+// what it is given: a row that does not fit need not be damaged.
+func (t *Table) Fits(values []Value) bool {
+	if len(values) > len(t.Columns) {
 		return false
 	}
-	for i := range r.Values {
-		v, col := &r.Values[i], &t.Columns[i]
+	for i := range values {
+		v, col := &values[i], &t.Columns[i]
 		switch {
 		case i == t.alias:
-			if v.Kind != Null {
+			if v.Kind != Null && v.Kind != Integer {
 				return false
 			}
 		case v.Kind == Null:
 			if col.NotNull {
 				return false
 			}
-		case !allowed(col.affinity, v.Kind) || v.Kind == Text && !utf8.Valid(v.Bytes):
+		case !allowed(col.affinity, v.Kind):
+			return false
+		}
+	}
+	return true
+}
+
+// legible reports whether all text is UTF-8, which live rows need not be.
+func legible(values []Value) bool {
+	for i := range values {
+		if v := &values[i]; v.Kind == Text && !utf8.Valid(v.Bytes) {
 			return false
 		}
 	}
