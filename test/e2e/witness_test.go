@@ -43,6 +43,7 @@ var witnesses = map[string]witness{
 	"live_mounts":      mountWitness,
 	"live_processes":   processWitness,
 	"live_sockets":     socketWitness,
+	"net_netflow":      flowWitness,
 	"net_pcap":         packetWitness,
 	"text_timestamped": lineWitness,
 	"web_access":       lineWitness,
