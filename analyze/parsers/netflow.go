@@ -178,8 +178,14 @@ func (e *flowEvents) attributes(f *netflow.Flow, proto string, ported bool) {
 		key string
 		n   uint64
 	}{
-		{"input", uint64(f.Input)}, {"output", uint64(f.Output)}, {"src_as", uint64(f.SrcAS)}, {"dst_as", uint64(f.DstAS)},
-		{"tos", uint64(f.TOS)}, {"nat_src_port", uint64(f.NATSrcPort)}, {"nat_dst_port", uint64(f.NATDstPort)}, {"end_reason", uint64(f.EndReason)},
+		{"input", uint64(f.Input)},
+		{"output", uint64(f.Output)},
+		{"src_as", uint64(f.SrcAS)},
+		{"dst_as", uint64(f.DstAS)},
+		{"tos", uint64(f.TOS)},
+		{"nat_src_port", uint64(f.NATSrcPort)},
+		{"nat_dst_port", uint64(f.NATDstPort)},
+		{"end_reason", uint64(f.EndReason)},
 	} {
 		if a.n != 0 {
 			count(a.key, a.n)
