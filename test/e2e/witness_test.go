@@ -34,6 +34,7 @@ var witnesses = map[string]witness{
 	"bash_history":     historyWitness,
 	"dpkg_log":         packageWitness,
 	"fs_records":       fileRecordWitness,
+	"ids_fast":         alertWitness,
 	"linux_audit":      auditWitness,
 	"linux_journal":    journalWitness,
 	"linux_lastlog":    lastlogWitness,
@@ -101,6 +102,19 @@ func (r row) onLine() error {
 
 // cutMessage is the length from which messages may be cut.
 const cutMessage = 8 << 10
+
+// alertWitness asks the line of an alert for its time, its text and its ends.
+func alertWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(r.rec, []byte(r.ev.TSRaw)) {
+		return fmt.Errorf("it does not begin with %q", r.ev.TSRaw)
+	}
+	source, _ := r.ev.Attr("source")
+	target, _ := r.ev.Attr("destination")
+	return r.holds("] "+r.ev.Message+" [**]", source+" -> "+target, ":"+r.ev.EventCode+":")
+}
 
 // lineWitness is that of text logs: the first line has the time as written and
 // ends with the first line of the message, the others follow.
