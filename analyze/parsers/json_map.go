@@ -62,10 +62,12 @@ type jsonColumn struct {
 }
 
 // jsonRule says what a record means whose member path has the value; any
-// value, where that is empty.
+// value, where that is empty. Its columns are filled anew from the paths given
+// here alone.
 type jsonRule struct {
 	path, value                         string
 	action, category, outcome, dataType string
+	columns                             []jsonColumn
 }
 
 // jsonRecordMax bounds one record, jsonValues its members and jsonPath the
@@ -315,6 +317,15 @@ func (e *jsonEvents) apply(ev *timeline.Event, r *jsonRule) {
 		v := e.get(r.path)
 		if r.value == "" && len(v) == 0 || r.value != "" && string(v) != r.value {
 			return
+		}
+	}
+	for _, c := range r.columns {
+		clearColumn(ev, c.column)
+		for _, path := range c.paths {
+			if v := e.get(path); len(v) > 0 {
+				setColumn(ev, e.out, c.column, v)
+				break
+			}
 		}
 	}
 	for _, s := range [...]struct {

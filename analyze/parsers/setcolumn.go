@@ -47,6 +47,15 @@ func setColumn(ev *timeline.Event, out *timeline.Appender, column string, v []by
 	*c.Str(ev) = out.Intern(cutText(v))
 }
 
+// clearColumn takes the value of a column back.
+func clearColumn(ev *timeline.Event, column string) {
+	if c := columnNamed[column]; c.Int != nil {
+		*c.Int(ev) = timeline.None
+	} else {
+		*c.Str(ev) = ""
+	}
+}
+
 // setAddress reads an address, with or without a port.
 func setAddress(out *timeline.Appender, ip *string, port *int64, v []byte) {
 	s := strings.TrimPrefix(string(v), `\\`)

@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
@@ -22,7 +23,7 @@ import (
 var zeekTSV = register(analyze.Parser{
 	Name:    "zeek_tsv",
 	Doc:     "logs of Zeek with tabs between the fields",
-	Version: 1,
+	Version: 2,
 	Family:  "net",
 	Types:   zeekTypes,
 	Match: func(_ *evidence.Item, head []byte) bool {
@@ -32,18 +33,44 @@ var zeekTSV = register(analyze.Parser{
 })
 
 // zeekJSON reads logs of Zeek as JSON. The log's name is in the member _path
-// or @stream where the writer was told so, else in the file's name only.
+// or @stream where the writer was told so, else it is that of the file.
 var zeekJSON = register(analyze.Parser{
 	Name:    "zeek_json",
 	Doc:     "logs of Zeek as JSON",
-	Version: 1,
+	Version: 2,
 	Family:  "net",
 	Types:   zeekTypes,
 	Match:   matchZeekJSON,
-	Parse:   zeekMap.parse,
+	Parse:   parseZeekJSON,
 })
 
-var zeekTypes = []string{"zeek:log", "zeek:conn", "zeek:dns", "zeek:http", "zeek:ssl", "zeek:ssh", "zeek:files", "zeek:notice", "zeek:x509"}
+// parseZeekJSON takes the file's name for the log's where records have none.
+func parseZeekJSON(ctx context.Context, src *analyze.Source, out *timeline.Appender) error {
+	m := zeekMap
+	for i := range zeekRules {
+		if r := &zeekRules[i]; r.log == zeekLogOf(src.Item.Path) {
+			named := jsonRule{action: r.action, category: r.category, dataType: r.dataType(), columns: r.columns}
+			m.rules = slices.Concat(zeekMap.rules[:1], []jsonRule{named}, zeekMap.rules[1:])
+		}
+	}
+	return m.parse(ctx, src, out)
+}
+
+// zeekLogOf takes the log's name out of that of a file: Zeek writes NAME.log
+// and moves it to NAME.TIMES.log.
+func zeekLogOf(path string) string {
+	name := path[strings.LastIndexAny(path, `/\`)+1:]
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+var zeekTypes = func() []string {
+	types := []string{"zeek:log"}
+	for i := range zeekRules {
+		types = append(types, zeekRules[i].dataType())
+	}
+	return types
+}()
 
 // zeekColumns are the columns of the fields that logs share.
 var zeekColumns = []jsonColumn{
@@ -53,25 +80,56 @@ var zeekColumns = []jsonColumn{
 	{"dst_port", []string{"id.resp_p", "id_resp_p"}},
 	{"domain", []string{"query", "server_name", "host", "domain"}},
 	{"url", []string{"uri"}},
-	{"user", []string{"username", "user", "client", "cookie"}},
-	{"file", []string{"filename", "path"}},
+	{"user", []string{"username", "user"}},
+	{"file", []string{"filename"}},
 	{"sha256", []string{"sha256"}},
 	{"event_code", []string{"note", "rcode_name", "status_code", "conn_state"}},
 }
 
-// zeekRules say what the records of a log are. pathOf is the log's name.
-var zeekRules = []struct {
-	log, dataType, action, category string
-}{
-	{"conn", "zeek:conn", "flow", "network"},
-	{"dns", "zeek:dns", "dns-query", "network"},
-	{"http", "zeek:http", "http-request", "web"},
-	{"ssl", "zeek:ssl", "tls-handshake", "network"},
-	{"ssh", "zeek:ssh", "ssh-handshake", "network"},
-	{"files", "zeek:files", "file-transfer", "file"},
-	{"x509", "zeek:x509", "certificate", "network"},
-	{"notice", "zeek:notice", "alert", "intrusion_detection"},
+// zeekRule says what the records of a log are. Its columns replace those that
+// logs share: a field may have its name and mean something else.
+type zeekRule struct {
+	log, action, category string
+	columns               []jsonColumn
 }
+
+func (r *zeekRule) dataType() string { return "zeek:" + r.log }
+
+// zeekHost are the columns of logs about one machine.
+var zeekHost = []jsonColumn{{"src_ip", []string{"host"}}, {"src_port", []string{"port_num", "host_p"}}, {"domain", nil}}
+
+var zeekRules = []zeekRule{
+	{log: "conn", action: "flow", category: "network"},
+	{log: "dns", action: "dns-query", category: "network"},
+	{log: "http", action: "http-request", category: "web"},
+	{log: "ssl", action: "tls-handshake", category: "network"},
+	{log: "ssh", action: "ssh-handshake", category: "network"},
+	{log: "files", action: "file-transfer", category: "file"},
+	{log: "x509", action: "certificate", category: "network"},
+	{log: "notice", action: "alert", category: "intrusion_detection"},
+	{log: "smb_files", action: "smb-file", category: "file", columns: []jsonColumn{{"file", []string{"name"}}, {"file2", []string{"prev_name"}}, {"event_code", []string{"action"}}}},
+	{log: "smb_mapping", action: "smb-tree-connect", category: "network", columns: []jsonColumn{{"file", []string{"path"}}}},
+	{log: "smb_cmd", action: "smb-command", category: "network", columns: []jsonColumn{
+		{"user", []string{"username"}}, {"event_code", []string{"status"}}, {"file", []string{"referenced_file.name", "tree"}},
+	}},
+	{log: "kerberos", action: "kerberos-ticket", category: "authentication", columns: []jsonColumn{{"user", []string{"client"}}, {"event_code", []string{"error_msg", "request_type"}}}},
+	{log: "ntlm", action: "login", category: "authentication"},
+	{log: "radius", action: "login", category: "authentication", columns: []jsonColumn{{"user", []string{"username"}}, {"event_code", []string{"result"}}}},
+	{log: "rdp", action: "rdp-connect", category: "network", columns: []jsonColumn{{"user", []string{"cookie"}}, {"event_code", []string{"result"}}}},
+	{log: "dce_rpc", action: "rpc-call", category: "network", columns: []jsonColumn{{"event_code", []string{"operation"}}}},
+	{log: "weird", action: "protocol-anomaly", category: "network", columns: []jsonColumn{{"event_code", []string{"name"}}}},
+	{log: "pe", action: "executable-seen", category: "file"},
+	{log: "software", action: "software-seen", category: "host", columns: zeekHost},
+	{log: "known_hosts", action: "host-seen", category: "host", columns: zeekHost},
+	{log: "known_services", action: "service-seen", category: "host", columns: zeekHost},
+	{log: "known_certs", action: "certificate-seen", category: "host", columns: zeekHost},
+	{log: "dhcp", action: "dhcp", category: "network", columns: []jsonColumn{{"src_ip", []string{"client_addr", "assigned_addr", "assigned_ip", "id.orig_h", "id_orig_h"}}, {"domain", []string{"domain"}}}},
+	{log: "ftp", action: "ftp-command", category: "network", columns: []jsonColumn{{"file", []string{"arg"}}, {"event_code", []string{"reply_code"}}}},
+	{log: "smtp", action: "mail", category: "email"},
+}
+
+// zeekOutcomes are the fields that say how it went.
+var zeekOutcomes = []string{"success", "auth_success"}
 
 var zeekMap = jsonMap{
 	dataType: "zeek:log", short: "NET", source: "Zeek log",
@@ -79,10 +137,14 @@ var zeekMap = jsonMap{
 	columns: zeekColumns,
 	rules: func() (rules []jsonRule) {
 		rules = []jsonRule{{category: "network"}}
-		for _, r := range zeekRules {
+		for i := range zeekRules {
+			r := &zeekRules[i]
 			for _, path := range []string{"_path", "@stream"} {
-				rules = append(rules, jsonRule{path: path, value: r.log, action: r.action, category: r.category, dataType: r.dataType})
+				rules = append(rules, jsonRule{path: path, value: r.log, action: r.action, category: r.category, dataType: r.dataType(), columns: r.columns})
 			}
+		}
+		for _, path := range zeekOutcomes {
+			rules = append(rules, jsonRule{path: path, value: "true", outcome: "success"}, jsonRule{path: path, value: "false", outcome: "failure"})
 		}
 		return rules
 	}(),
@@ -128,6 +190,8 @@ type zeekLog struct {
 	fields               []string
 	time, duration       int
 	columns              map[string][]int // places of the fields of each column, in its order
+	outcome              int              // place of the field that says how it went, -1: none
+	rule                 *zeekRule        // nil: of a log that has none
 	dataType, act, class string
 }
 
@@ -149,14 +213,14 @@ func (z *zeekLog) header(line []byte) {
 		z.empty = string(value)
 	case "path":
 		z.path = string(value)
-		z.dataType, z.act, z.class = "zeek:log", "", "network"
-		for _, r := range zeekRules {
-			if r.log == z.path {
-				z.dataType, z.act, z.class = r.dataType, r.action, r.category
+		z.dataType, z.act, z.class, z.rule = "zeek:log", "", "network", nil
+		for i := range zeekRules {
+			if r := &zeekRules[i]; r.log == z.path {
+				z.dataType, z.act, z.class, z.rule = r.dataType(), r.action, r.category, r
 			}
 		}
 	case "fields":
-		z.fields, z.time, z.duration, z.columns = nil, -1, -1, map[string][]int{}
+		z.fields, z.time, z.duration, z.outcome = nil, -1, -1, -1
 		for field := range strings.SplitSeq(string(value), string(z.separator)) {
 			if len(z.fields) == zeekFieldsMax {
 				break
@@ -167,14 +231,28 @@ func (z *zeekLog) header(line []byte) {
 			case "duration":
 				z.duration = len(z.fields)
 			}
+			if slices.Contains(zeekOutcomes, field) {
+				z.outcome = len(z.fields)
+			}
 			z.fields = append(z.fields, field)
 		}
-		for _, c := range zeekColumns {
-			for _, path := range c.paths {
-				for i, field := range z.fields {
-					if field == path {
-						z.columns[c.column] = append(z.columns[c.column], i)
-					}
+		z.place()
+	}
+}
+
+// place finds the fields of each column; those of the log's rule count alone.
+func (z *zeekLog) place() {
+	z.columns = map[string][]int{}
+	columns := zeekColumns
+	if z.rule != nil {
+		columns = slices.Concat(columns, z.rule.columns)
+	}
+	for _, c := range columns {
+		z.columns[c.column] = nil
+		for _, path := range c.paths {
+			for i, field := range z.fields {
+				if field == path {
+					z.columns[c.column] = append(z.columns[c.column], i)
 				}
 			}
 		}
@@ -253,6 +331,14 @@ func (z *zeekLog) event(ev *timeline.Event, out *timeline.Appender, values [][]b
 		}
 	}
 	ev.Message = out.Str(strings.Join(message, " "))
+	if z.outcome >= 0 {
+		switch string(values[z.outcome]) {
+		case "T":
+			ev.Outcome = "success"
+		case "F":
+			ev.Outcome = "failure"
+		}
+	}
 	for column, places := range z.columns {
 		for _, i := range places {
 			if stated(values[i]) {

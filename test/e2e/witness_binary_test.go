@@ -270,6 +270,38 @@ func packetWitness(r row) error {
 	return nil
 }
 
+// flowWitness asks a flow record for its addresses, ports and counts.
+func flowWitness(r row) error {
+	for _, text := range []string{r.ev.SrcIP, r.ev.DstIP} {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(r.rec, a.AsSlice()) {
+			return fmt.Errorf("no address %s", text)
+		}
+	}
+	for _, port := range []int64{r.ev.SrcPort, r.ev.DstPort} {
+		if port > 0 && !bytes.Contains(r.rec, big.AppendUint16(nil, uint16(port))) {
+			return fmt.Errorf("no port %d", port)
+		}
+	}
+	for _, key := range []string{"packets_out", "bytes_out", "packets_in", "bytes_in"} {
+		text, ok := r.ev.Attr(key)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(r.rec, big.AppendUint32(nil, uint32(n))) {
+			return fmt.Errorf("%s is not %d", key, n)
+		}
+	}
+	return nil
+}
+
 // payloadOf takes Ethernet, IPv4 and TCP off a packet, so that what is cut
 // into several can be joined. Others stay as they are.
 func payloadOf(b []byte) []byte {

@@ -136,6 +136,8 @@ var witnesses = map[string]witness{
 	"state_sudo_rules":      stateWitnesses["state_sudo_rules"],
 	"log4j_log":             lineWitness,
 	"asterisk_log":          lineWitness,
+	"ids_fast":              alertWitness,
+	"net_netflow":           flowWitness,
 }
 
 // plain undoes what the timeline does to bytes that are no UTF-8.
@@ -186,6 +188,19 @@ func (r row) onLine() error {
 
 // cutMessage is the length from which messages may be cut.
 const cutMessage = 8 << 10
+
+// alertWitness asks the line of an alert for its time, its text and its ends.
+func alertWitness(r row) error {
+	if err := r.onLine(); err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(r.rec, []byte(r.ev.TSRaw)) {
+		return fmt.Errorf("it does not begin with %q", r.ev.TSRaw)
+	}
+	source, _ := r.ev.Attr("source")
+	target, _ := r.ev.Attr("destination")
+	return r.holds("] "+r.ev.Message+" [**]", source+" -> "+target, ":"+r.ev.EventCode+":")
+}
 
 // lineWitness is that of text logs: the first line has the time as written and
 // ends with the first line of the message, the others follow.
