@@ -157,8 +157,8 @@ func (r *run) ending() int64 {
 	return n
 }
 
-// describe adds the budget to the options that a header states.
-func (b Budget) describe(to map[string]string) {
+// Describe adds the budget to the options that a header states.
+func (b Budget) Describe(to map[string]string) {
 	for name, n := range map[string]int64{"cpu": int64(b.CPU), "io_rate": b.IORate, "max_size": b.MaxSize, "max_memory": b.MaxMemory} {
 		if n > 0 {
 			to[name] = strconv.FormatInt(n, 10)

@@ -75,7 +75,7 @@ func (r *run) header() bundle.Header {
 			"capture_for": r.opt.CaptureFor.String(), "capture_interfaces": strings.Join(r.opt.CaptureInterfaces, ","),
 		},
 	}
-	r.opt.Budget.describe(h.Options)
+	r.opt.Budget.Describe(h.Options)
 	r.opt.Held.describe(h.Options)
 	if r.opt.Split > 0 || r.parts.number > 1 {
 		h.Options["split"], h.Options["part"] = strconv.FormatInt(r.opt.Split, 10), strconv.Itoa(max(r.parts.number, 1))

@@ -143,6 +143,12 @@ func resume(c *cli.Context, r *result) error {
 	if err != nil {
 		return err
 	}
+	if err := gathering.Check(c); err != nil {
+		return err
+	}
+	if !c.Bool("quiet") {
+		fmt.Fprintln(c.App.ErrWriter, resumed.Told())
+	}
 	return collectHost(c, r, nil, resumed)
 }
 

@@ -46,7 +46,7 @@ func TestAKilledCollectionAndItsRestAreTheWhole(t *testing.T) {
 			if err := os.WriteFile(changed, buf, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			said, err := exec.Command("exhibit-collector", "resume", cut, "-o", second).CombinedOutput()
+			said, err := exec.Command("exhibit-collector", "resume", cut, "-o", second, "--io-rate", "0").CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v: %s", err, said)
 			}
@@ -111,6 +111,10 @@ func union(t *testing.T, root, cut, rest, changed string) (held int) {
 	}
 	if after.Header().Continues != before.seal {
 		t.Errorf("it continues %s, the first ends at %s", after.Header().Continues, before.seal)
+	}
+	// The budget holds again, but for what was said anew.
+	if o := after.Header().Options; o["max_size"] != "1073741824" || o["io_rate"] != "" || o["inherited"] != "max-size" {
+		t.Errorf("options of the second run: %v", o)
 	}
 	found := map[string]bool{}
 	for it, err := range after.Items() {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/exhibit-dfir/exhibit/cmd/internal/gathering"
@@ -31,6 +33,9 @@ func runResume(c *cli.Context) error {
 	}
 	if err := gathering.Check(c); err != nil {
 		return err
+	}
+	if !c.Bool("quiet") {
+		fmt.Fprintln(c.App.ErrWriter, resumed.Told())
 	}
 	who := gathering.Who{Resumed: resumed, Origin: resumed.Header.Options["origin"]}
 	if out := c.String("output"); out != "" {

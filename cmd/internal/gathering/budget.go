@@ -35,6 +35,10 @@ func status(p collect.Progress) term.Status {
 	return s
 }
 
+// resuming reports whether the flags may lift a bound of an interrupted run: a
+// budget of 0, which is a mistake elsewhere, is none then.
+func resuming(c *cli.Context) bool { return c.Command != nil && c.Command.Name == "resume" }
+
 // budget reads these flags.
 func budget(c *cli.Context) (collect.Budget, error) {
 	b := collect.Budget{CPU: c.Int("cpu"), MaxTime: c.Duration("max-time"), Polite: c.String("root") == "/"}
@@ -49,12 +53,12 @@ func budget(c *cli.Context) (collect.Budget, error) {
 		if err != nil {
 			return b, err
 		}
-		if n == 0 && c.IsSet(f.name) {
+		if n == 0 && c.IsSet(f.name) && !resuming(c) {
 			return b, command.Failf(command.Usage, "leave the flag out for no bound", "--%s 0 leaves no room for anything", f.name)
 		}
 		*f.to = n
 	}
-	if c.IsSet("cpu") && b.CPU == 0 || c.IsSet("max-time") && b.MaxTime == 0 {
+	if (c.IsSet("cpu") && b.CPU == 0 || c.IsSet("max-time") && b.MaxTime == 0) && !resuming(c) {
 		return b, command.Failf(command.Usage, "leave the flag out for no bound", "--cpu 0 and --max-time 0 leave no room for anything")
 	}
 	if err := b.Check(); err != nil {

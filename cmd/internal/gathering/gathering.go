@@ -197,6 +197,10 @@ func Check(c *cli.Context) error {
 	return err
 }
 
+// factInherited lists in the options of a header the flags of the budget that
+// hold because they did in the interrupted run.
+const factInherited = "inherited"
+
 // factNoWalkHashes is in the options of a header where the walk opened no file.
 const factNoWalkHashes = "no_walk_hashes"
 
@@ -264,6 +268,9 @@ func Run(c *cli.Context, who Who, path string) (*Summary, error) {
 	opt.Recipients, opt.Continues, opt.Origin, opt.Key = envelope.Texts(who.Recipients), continues, who.Origin, key
 	if r := who.Resumed; r != nil {
 		opt.Held, opt.Continues = r.Held, r.Continues
+		if len(r.Inherited) > 0 {
+			addFacts(&opt, map[string]string{factInherited: strings.Join(r.Inherited, ",")})
+		}
 		opt.OwnFiles = append(opt.OwnFiles, r.Files...)
 	}
 	begin := sync.OnceFunc(func() {

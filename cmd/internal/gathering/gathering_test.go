@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
@@ -79,7 +80,7 @@ func TestRotationIsASizeOrATime(t *testing.T) {
 func flagsOf(t *testing.T, args ...string) *cli.Context {
 	t.Helper()
 	set := flag.NewFlagSet("collect", flag.ContinueOnError)
-	for _, f := range captureFlags() {
+	for _, f := range Flags() {
 		if err := f.Apply(set); err != nil {
 			t.Fatal(err)
 		}
@@ -111,6 +112,64 @@ func TestAResumedCaptureKeepsWhatItWasTold(t *testing.T) {
 	}
 	if err := resumeCapture(flagsOf(t, "--capture=30s"), map[string]string{"capture_filter_ddd": "f"}, "x"); err == nil {
 		t.Error("a program is left out without a word")
+	}
+}
+
+func TestAResumedRunHasTheBudgetOfTheOneBefore(t *testing.T) {
+	before := map[string]string{}
+	collect.Budget{CPU: 25, IORate: 1 << 20, MaxSize: 1 << 30, MaxTime: 9 * time.Minute, MaxMemory: 128 << 20}.Describe(before)
+	before["split"] = "1073741824"
+	for _, tc := range []struct {
+		name      string
+		args      []string
+		want      collect.Budget
+		split     int64
+		inherited string
+	}{
+		{
+			"nothing said",
+			[]string{"--output=x", "--root=/"},
+			collect.Budget{CPU: 25, IORate: 1 << 20, MaxSize: 1 << 30, MaxTime: 9 * time.Minute, MaxMemory: 128 << 20},
+			1 << 30, "cpu io-rate max-size split max-time max-memory polite",
+		},
+		{
+			"some said",
+			[]string{"--output=x", "--cpu=50", "--io-rate=0", "--max-time=0", "--split=0", "--polite"},
+			collect.Budget{CPU: 50, MaxSize: 1 << 30, MaxMemory: 128 << 20, Polite: true},
+			0, "max-size max-memory",
+		},
+		{
+			"one bundle only",
+			[]string{"--output=-", "--cpu=0", "--io-rate=2M", "--max-size=0", "--max-memory=0", "--max-time=1s", "--polite=false"},
+			collect.Budget{IORate: 2 << 20, MaxTime: time.Second},
+			0, "",
+		},
+	} {
+		c := flagsOf(t, tc.args...)
+		c.Command = &cli.Command{Name: "resume", Flags: Flags()}
+		r := &Resumed{Header: bundle.Header{Options: before}}
+		if err := r.takeBudget(c, "x"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := budget(c)
+		if err != nil || got != tc.want {
+			t.Errorf("%s: %+v, %v", tc.name, got, err)
+		}
+		if n, err := splitSize(c); err != nil || n != tc.split {
+			t.Errorf("%s: split %d, %v", tc.name, n, err)
+		}
+		if text := strings.Join(r.Inherited, " "); text != tc.inherited {
+			t.Errorf("%s: inherited %q", tc.name, text)
+		}
+	}
+	r := &Resumed{Header: bundle.Header{Options: map[string]string{"cpu": "many"}}}
+	c := flagsOf(t)
+	c.Command = &cli.Command{Name: "resume", Flags: Flags()}
+	if err := r.takeBudget(c, "x"); err == nil {
+		t.Error("a budget that is none was taken")
+	}
+	if _, err := budget(flagsOf(t, "--cpu=0")); err == nil {
+		t.Error("a run that resumes none has a budget of nothing")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/exhibit-dfir/exhibit/cmd/internal/command"
 	"github.com/exhibit-dfir/exhibit/collect"
 	"github.com/exhibit-dfir/exhibit/collect/collectors"
+	"github.com/exhibit-dfir/exhibit/collect/sink"
 	"github.com/exhibit-dfir/exhibit/internal/term"
 )
 
@@ -37,6 +39,7 @@ type Resumed struct {
 	Continues string        // its seal id, or that of its last checkpoint
 	Held      *collect.HeldBefore
 	Files     []*os.File
+	Inherited []string // flags of the budget that were not given now
 }
 
 // OpenInterrupted opens bundles as they lie there. Encrypted ones are
@@ -120,8 +123,8 @@ func (r *Resumed) survey(c *cli.Context, in Interrupted) (*bundle.Survey, error)
 	return s, nil
 }
 
-// settle takes over what the interrupted run was asked, where the flags do
-// not say otherwise. Budgets are those of this run.
+// settle takes over what the interrupted run was asked, and what it might cost,
+// where the flags do not say otherwise.
 func (r *Resumed) settle(c *cli.Context, name string) error {
 	h := &r.Header
 	if h.Order != "" && c.String("order") == "" {
@@ -143,12 +146,15 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 		"case-number": h.Case, "exhibit": h.Exhibit, "examiner": h.Examiner,
 	}
 	for flag, value := range values {
-		if value == "" || value == "0" || value == "0s" || value == "false" || c.IsSet(flag) || !defined(c, flag) {
+		if value == "0" || value == "0s" || value == "false" {
 			continue
 		}
-		if err := c.Set(flag, value); err != nil {
-			return command.Failf(command.Failure, "give --"+flag+" yourself", "%s was made with %s = %s, which is no value here", name, flag, term.Escape(value))
+		if _, err := take(c, flag, value, name); err != nil {
+			return err
 		}
+	}
+	if err := r.takeBudget(c, name); err != nil {
+		return err
 	}
 	if err := resumeCapture(c, h.Options, name); err != nil {
 		return err
@@ -157,6 +163,47 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 		return err
 	}
 	return r.sameHost(c.String("root"), name)
+}
+
+// take gives a flag that is not set a value of the interrupted run, "" where it
+// had none, and reports whether it did.
+func take(c *cli.Context, flag, value, name string) (bool, error) {
+	if value == "" || c.IsSet(flag) || !defined(c, flag) {
+		return false, nil
+	}
+	if err := c.Set(flag, value); err != nil {
+		return false, command.Failf(command.Failure, "give --"+flag+" yourself", "%s was made with %s = %s, which is no value here", name, flag, term.Escape(value))
+	}
+	return true, nil
+}
+
+// takeBudget takes over the budget. What the header does not name had no bound.
+func (r *Resumed) takeBudget(c *cli.Context, name string) error {
+	for _, f := range budgetFlags() {
+		flag := f.Names()[0]
+		value := r.Header.Options[strings.ReplaceAll(flag, "-", "_")]
+		switch {
+		case value == "0",
+			flag == "split" && !splits(c),
+			flag == "polite" && value == strconv.FormatBool(c.String("root") == "/"): // as it is anyway
+			continue
+		}
+		taken, err := take(c, flag, value, name)
+		if err != nil {
+			return err
+		}
+		if taken {
+			r.Inherited = append(r.Inherited, flag)
+		}
+	}
+	return nil
+}
+
+// splits reports whether this run may have several bundles, as the one before
+// had, although nobody says so now.
+func splits(c *cli.Context) bool {
+	out := c.String("output")
+	return out != "" && out != "-" && !sink.IsURL(out) && c.String("order") == "" && c.Duration("capture") == 0
 }
 
 // defined reports whether a command or the program has a flag.
@@ -191,5 +238,9 @@ func (r *Resumed) sameHost(root, name string) error {
 
 // Told says what is resumed, for people.
 func (r *Resumed) Told() string {
-	return fmt.Sprintf("%d files are held by the bundle that this one continues", r.Held.Len())
+	told := fmt.Sprintf("%d files are held by the bundle that this one continues", r.Held.Len())
+	if len(r.Inherited) > 0 {
+		told += "; its budget holds again: --" + strings.Join(r.Inherited, " --")
+	}
+	return told
 }

@@ -34,7 +34,7 @@ const minSplit = 16 << 20
 func splitSize(c *cli.Context) (int64, error) {
 	n, err := ParseSize(c.String("split"))
 	switch {
-	case err != nil || !c.IsSet("split"):
+	case err != nil || !c.IsSet("split") || n == 0 && resuming(c):
 		return 0, err
 	case n < minSplit:
 		return 0, command.Failf(command.Usage, "give --split 16M or more", "bundles of %d bytes would hold little but their own records", n)
@@ -46,8 +46,10 @@ func splitSize(c *cli.Context) (int64, error) {
 
 // mayContinue refuses --split where a run has one bundle only.
 func mayContinue(c *cli.Context, who Who, path string) error {
+	n, err := splitSize(c)
 	switch {
-	case !c.IsSet("split"):
+	case err != nil || n == 0:
+		return err
 	case path == "-":
 		return command.Failf(command.Usage, "name a file: -o FILE", "standard output takes one bundle")
 	case sink.IsURL(path):
