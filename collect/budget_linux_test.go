@@ -333,24 +333,39 @@ func TestARunThatTakesTooMuchMemoryEnds(t *testing.T) {
 func TestPausesAreInTheLedger(t *testing.T) {
 	root := t.TempDir()
 	paths := noise(t, root, 3, 64<<10)
-	_, m, err := runWith(t, t.Context(), Options{Root: root, Collectors: []Collector{taking("c", paths...)}, Budget: Budget{IORate: 1 << 20}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = m
-	_, m, err = runWith(t, t.Context(), Options{Root: root, Collectors: []Collector{taking("c", paths...)}, Budget: Budget{IORate: minIORate}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range m.ledgerOf(t) {
-		if l.What == "pause" {
-			if l.Rule != pauseIO || l.Outcome != Paused || l.Duration < int64(time.Second) || l.Collector != "c" {
-				t.Errorf("%+v", l)
+	for _, tc := range []struct {
+		budget Budget
+		want   string
+		least  time.Duration
+	}{
+		{Budget{}, "", 0},
+		{Budget{IORate: minIORate}, pauseIO, time.Second},
+		{Budget{CPU: 1}, pauseCPU, time.Second},
+	} {
+		// It works for 20 ms of processor time: at one percent that takes two seconds.
+		busy := Collector{Name: "c", Tier: TierLogs, Run: func(ctx context.Context, h *Host, out Taker) error {
+			for begun := processCPU(); processCPU()-begun < int64(20*time.Millisecond); {
+				h.Pace(ctx, 0)
 			}
-			return
+			return taking("c", paths...).Run(ctx, h, out)
+		}}
+		_, m, err := runWith(t, t.Context(), Options{Root: root, Collectors: []Collector{busy}, Budget: tc.budget})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reasons []string
+		for _, l := range m.ledgerOf(t) {
+			if l.What == "pause" {
+				reasons = append(reasons, l.Rule)
+				if l.Outcome != Paused || l.Duration < int64(tc.least) || l.Collector != "c" {
+					t.Errorf("%+v", l)
+				}
+			}
+		}
+		if got := strings.Join(reasons, " "); got != tc.want {
+			t.Errorf("%+v: pauses for %q, want %q", tc.budget, got, tc.want)
 		}
 	}
-	t.Error("no pause in the ledger")
 }
 
 func TestAFileThatTimeCutShortSaysSo(t *testing.T) {
