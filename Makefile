@@ -5,7 +5,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unkno
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help try build test race fuzz golden e2e oracles test-oracle bench bench-peers bench-collect lint docs dist clean
+.PHONY: help try build test race fuzz golden e2e oracles test-oracle bench bench-peers bench-collect bench-profiles lint docs dist clean
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -36,6 +36,8 @@ bench-peers: ## ours beside journalctl, ausearch, last, mactime, tshark; PLASO_D
 	sh scripts/bench-peers.sh
 bench-collect: ## what a collection costs and whether every bar is met; UAC_DIR= runs UAC beside
 	sh scripts/bench-collect.sh
+bench-profiles: ## what each profile costs on this machine, as a table (root)
+	sh scripts/bench-profiles.sh
 lint:        ## go vet, gofumpt, staticcheck
 	sh scripts/lint.sh
 docs: golden ## generated references are golden files: collectors, parsers, schema

@@ -62,22 +62,22 @@ func ReadClock() (record.Clock, error) {
 	return c, errors.Join(errs...)
 }
 
-// readZone reads the zone, which counts as a link of the running host.
-func (h *Host) readZone() {
-	if zoneLink() != "" {
-		h.links.Add(1)
-	}
+// zone is where /etc/localtime leads, "" where it is no link. It is read once,
+// because reading a link may move its access time.
+var zone struct {
+	once sync.Once
+	link string
 }
 
-// zoneLink is where /etc/localtime leads, "" where it is no link. It is read
-// once, because reading it may move its access time, which nothing prevents.
-var zoneLink = sync.OnceValue(func() string {
-	target, err := os.Readlink("/etc/localtime")
-	if err != nil || os.Getenv("TZ") != "" {
-		return ""
-	}
-	return target
-})
+// readZone reads it as evidence is read.
+func (h *Host) readZone() {
+	zone.once.Do(func() { zone.link, _ = h.Readlink("/etc/localtime") }) //nolint:errcheck // "" then
+}
+
+func zoneLink() string {
+	zone.once.Do(func() { zone.link, _ = os.Readlink("/etc/localtime") }) //nolint:errcheck // "" then
+	return zone.link
+}
 
 func (f *Footprint) usage() {
 	var u unix.Rusage

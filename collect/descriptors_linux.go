@@ -38,5 +38,6 @@ func openForWriting() (files []string) {
 }
 
 const atimePolicy = "files are opened with O_NOATIME; where the system refuses that (files of others, " +
-	"without CAP_FOWNER) they are opened without and counted in opened_with_atime; reading a symbolic link moves its access time " +
-	"as the mount's options have it, which nothing prevents: links_read counts them"
+	"without CAP_FOWNER) they are opened without and counted in opened_with_atime; symbolic links are read in a copy of the mounts " +
+	"without access times; where the system refuses that (before Linux 5.12, without CAP_SYS_ADMIN) their access times move as the " +
+	"mount's options have it: links_read counts them"

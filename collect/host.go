@@ -131,8 +131,8 @@ func (h *Host) Effect(what string) {
 	}
 }
 
-// LinksRead returns how many symbolic links were read so far. Linux knows no
-// way to read one without moving its access time, but for the mount's options.
+// LinksRead returns how many symbolic links were read or followed so far in a
+// way that may move their access times.
 func (h *Host) LinksRead() int64 { return h.links.Load() }
 
 // Walker is what WalkWith calls. Visit is required.

@@ -37,6 +37,7 @@ func OpenHost(root string, live bool) (*Host, error) {
 		h.sys.noOpenat2 = true
 	} else {
 		unix.Close(probe)
+		h.sys.spared = sparedTree(fd)
 	}
 	return h, nil
 }
@@ -44,6 +45,9 @@ func OpenHost(root string, live bool) (*Host, error) {
 // Close frees the Host.
 func (h *Host) Close() error {
 	h.errands.close()
+	if h.sys.spared > 0 {
+		unix.Close(h.sys.spared)
+	}
 	return unix.Close(h.rootFD)
 }
 
@@ -158,6 +162,9 @@ func (h *Host) readlink(path string) (string, error) {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
+	if target, ok := h.sparedLink(path, fd); ok {
+		return target, nil
+	}
 	target, err := readlinkAt(fd, "")
 	if err != nil {
 		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}

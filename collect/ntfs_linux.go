@@ -9,6 +9,7 @@ import (
 // hostSystem is what only Linux has.
 type hostSystem struct {
 	noOpenat2 bool // the kernel has no openat2(2), or a filter refuses it
+	spared    int  // see sparedTree; 0: there is none
 }
 
 // fileXattrs are the extended attributes of an open file.

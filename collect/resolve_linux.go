@@ -18,13 +18,28 @@ func (h *Host) openAt(path string, flags int) (int, error) {
 	if h.sys.noOpenat2 {
 		return h.openByComponents(path, flags)
 	}
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT}
+	fd, err := openBelow(h.rootFD, path, flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	if err != unix.ELOOP {
+		return fd, err
+	}
+	// A link on the way. Following it moves its access time, unless that is
+	// done elsewhere.
+	if fd, err := h.openSparing(path, flags); err != errNotSpared {
+		return fd, err
+	}
+	h.links.Add(1) // at least
+	return openBelow(h.rootFD, path, flags, unix.RESOLVE_IN_ROOT)
+}
+
+// openBelow is openat2(2) of an absolute path below an open folder.
+func openBelow(root int, path string, flags int, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolve}
 	name := strings.TrimLeft(path, "/")
 	if name == "" {
 		name = "."
 	}
 	for tries := 0; ; tries++ {
-		fd, err := unix.Openat2(h.rootFD, name, &how)
+		fd, err := unix.Openat2(root, name, &how)
 		// EAGAIN: a rename elsewhere raced with "..", which the kernel
 		// cannot prove to have stayed inside.
 		if err == unix.EINTR || (err == unix.EAGAIN && tries < 32) {
@@ -91,6 +106,7 @@ func (h *Host) openByComponents(path string, flags int) (int, error) {
 		if err != nil {
 			return -1, err
 		}
+		h.links.Add(1)
 		if links++; links > maxLinks {
 			return -1, unix.ELOOP
 		}

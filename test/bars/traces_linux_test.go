@@ -19,17 +19,13 @@ import (
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
 
-// accessTimes returns those of everything below a folder but for symbolic
-// links, whose reading nothing can hide.
+// accessTimes returns those of everything below a folder.
 func accessTimes(t *testing.T, root string) map[string]time.Time {
 	t.Helper()
 	times := map[string]time.Time{}
-	check(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Type()&fs.ModeSymlink != 0 {
-			return err
-		}
+	check(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		times[path] = time.Time{}
-		return nil
+		return err
 	}))
 	// Afterwards: listing a folder moves its own.
 	for path := range times {
@@ -46,7 +42,8 @@ func accessTime(t *testing.T, path string) time.Time {
 }
 
 // Whatever a mount's options say of access times, collecting moves none, of
-// files and of folders; the sample in the record of the run says what is true.
+// files, of folders and of links that are read or lead to what is read; the
+// sample in the record of the run says what is true.
 func TestAccessTimesOfTenThousandFilesStay(t *testing.T) {
 	name := collector(t)
 	if hungfs.Elsewhere(t) {
@@ -70,6 +67,16 @@ func TestAccessTimesOfTenThousandFilesStay(t *testing.T) {
 			check(t, os.Chtimes(path, long, time.Time{})) // before its change: relatime moves it at the next reading
 		}
 	}
+	for _, dir := range []string{"strict", "relative", "plain"} {
+		check(t, os.Symlink("d0/f0000.log", filepath.Join(root, "var/log", dir, "link")))
+		check(t, os.Symlink("d0", filepath.Join(root, "var/log", dir, "folder")))
+		check(t, os.Symlink("nowhere", filepath.Join(root, "var/log", dir, "dangling")))
+	}
+	check(t, os.MkdirAll(filepath.Join(root, "run"), 0o755))
+	check(t, os.Symlink("../run", filepath.Join(root, "var/run")))
+	put(t, filepath.Join(root, "run/utmp"), make([]byte, 384))
+	check(t, os.MkdirAll(filepath.Join(root, "usr/lib/systemd"), 0o755))
+	check(t, os.Symlink("usr/lib", filepath.Join(root, "lib")))
 	before := accessTimes(t, root)
 	r := stream(t, exec.Command(name, "--quiet", "-o", "-", "--root", root, "-c", "linux_logs,linux_persistence,filesystem_walk"))
 	moved := 0
@@ -84,10 +91,13 @@ func TestAccessTimesOfTenThousandFilesStay(t *testing.T) {
 		t.Errorf("%d access times of %d moved", moved, len(before))
 	}
 	f := r.footprint(t)
-	if f.FilesOpened < 10_000 || f.OpenedAtime != 0 {
-		t.Errorf("%d files opened, %d of them without care", f.FilesOpened, f.OpenedAtime)
+	if f.FilesOpened < 10_000 || f.OpenedAtime != 0 || f.LinksRead != 0 {
+		t.Errorf("%d files opened, %d of them and %d links without care", f.FilesOpened, f.OpenedAtime, f.LinksRead)
 	}
-	if a := f.Atimes; a.Of != 10_000 || len(a.Files) != 64 || a.Moved != 0 || a.Lost != 0 {
+	if it := r.Find("/var/log/strict/link"); it.Link != "d0/f0000.log" {
+		t.Errorf("%+v", it)
+	}
+	if a := f.Atimes; a.Of < 10_000 || len(a.Files) != 64 || a.Moved != 0 || a.Lost != 0 {
 		t.Errorf("%d of %d sampled, %d moved, %d lost", len(a.Files), a.Of, a.Moved, a.Lost)
 	}
 	for _, s := range f.Atimes.Files {
@@ -96,10 +106,12 @@ func TestAccessTimesOfTenThousandFilesStay(t *testing.T) {
 		}
 	}
 	// These mounts would have told.
-	for _, path := range []string{"var/log/strict/d0/f0000.log", "var/log/relative/d0/f0000.log"} {
-		path = filepath.Join(root, path)
-		_, err := os.ReadFile(path)
-		check(t, err)
+	for _, path := range []string{"strict/d0/f0000.log", "relative/d0/f0000.log", "strict/link", "relative/folder", "strict/dangling"} {
+		path = filepath.Join(root, "var/log", path)
+		if _, err := os.Readlink(path); err != nil {
+			_, err = os.ReadFile(path)
+			check(t, err)
+		}
 		if now := accessTime(t, path); now.Equal(before[path]) {
 			t.Errorf("%s: reading it does not move its access time: the test shows nothing", path)
 		}
