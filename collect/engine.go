@@ -136,6 +136,7 @@ type run struct {
 	atimes      atimes
 	sockets     map[string]int64 // of this process before the run
 	procFiles   int64            // the same
+	before      Footprint        // the same: usage of whatever this process was before
 	writingMu   sync.Mutex
 	writing     map[string]bool // names of what was open for writing
 	parts       parts
@@ -250,6 +251,7 @@ func prepare(opt Options) (*run, error) {
 	} else {
 		host.readZone()
 	}
+	r.before.usage()
 	r.opt.Held.ready()
 	r.govern()
 	r.out = &counter{w: opt.Out}

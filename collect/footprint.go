@@ -40,7 +40,7 @@ type Footprint struct {
 	PeakRSS     int64          `json:"peak_rss_bytes"`
 	UserNS      int64          `json:"user_cpu_ns"`
 	SystemNS    int64          `json:"system_cpu_ns"`
-	BlocksIn    int64          `json:"blocks_read"`    // 512-byte blocks that came from a device
+	BlocksIn    int64          `json:"blocks_read"`    // 512-byte blocks that came from a device since the run began
 	BlocksOut   int64          `json:"blocks_written"` // and that went to one
 	// Writing is what was open for writing when a collector ended or the run
 	// did, in the kernel's words: the bundle, a terminal, a pipe. Sockets are
@@ -98,6 +98,9 @@ func (r *run) footprint() Footprint {
 	}
 	f.Exe, f.ExeSHA256, f.ExeSize = record.Bytes(exe), sum, size
 	f.usage()
+	// The counts of a process go on when it starts another program.
+	f.BlocksIn -= r.before.BlocksIn
+	f.BlocksOut -= r.before.BlocksOut
 	return f
 }
 

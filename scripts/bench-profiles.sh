@@ -33,8 +33,17 @@ exec /run/bench-profiles/exhibit-collector --progress none --json --profile "$pr
 END
 trap 'rmdir /run/bench-profiles 2>/dev/null; rm -rf "$work"' EXIT
 
-echo "| profile | content | bundle | CPU s | seconds | memory | files opened | of the kernel | links read | access times moved, of a sample | bytes written |"
-echo "|---|---|---|---|---|---|---|---|---|---|---|"
+what() {
+	case $1 in
+	network) echo "clocks, network state, processes and what only they hold" ;;
+	volatile) echo "the same, and kernel, mounts and sessions: all that a restart loses" ;;
+	logs) echo "clocks, mounts, logs and temporary files" ;;
+	triage) echo "\`volatile\`, logs, persistence, packages and traces of users" ;;
+	full) echo "\`triage\`, and metadata and hashes of the whole file system; the same as no profile" ;;
+	esac
+}
+echo "| profile | what | content | bundle | CPU s | seconds | memory | files opened | of the kernel | access times moved, of a sample | links read without protection | bytes written |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 for profile in network volatile logs triage full; do
 	wanted "$profile" || continue
 	rm -f stream
@@ -48,10 +57,10 @@ for profile in network volatile logs triage full; do
 	rmdir /run/bench-profiles 2>/dev/null || true
 	tail -n 1 err >result
 	"$exhibit" cat bundle collection/footprint.jsonl >footprint
-	jq -rn --arg profile "$profile" --slurpfile r result --slurpfile f footprint '
+	jq -rn --arg profile "$profile" --arg what "$(what "$profile")" --slurpfile r result --slurpfile f footprint '
 		def mb: . / 1e6 | if . < 10 then . * 10 | round / 10 else round end | "\(.) MB";
 		$r[0] as $r | $f[0] as $f |
-		"| `\($profile)` | \($r.content_bytes | mb) | \($r.bundle_bytes | mb) | \($r.cpu_seconds * 10 | round / 10) | \($r.seconds | round) | \($r.peak_rss_bytes | mb) | \($f.files_opened) | \($f.proc_files_opened) | \($f.links_read) | \($f.atime_sample.moved) of \($f.atime_sample.files | length) | \($f.blocks_written * 512) |"'
+		"| `\($profile)` | \($what) | \($r.content_bytes | mb) | \($r.bundle_bytes | mb) | \($r.cpu_seconds * 10 | round / 10) | \($r.seconds | round) | \($r.peak_rss_bytes | mb) | \($f.files_opened) | \($f.proc_files_opened) | \($f.atime_sample.moved) of \($f.atime_sample.files | length) | \($f.links_read) | \($f.blocks_written * 512) |"'
 	case $profile in
 	network) echo "processes: $("$exhibit" cat bundle live/processes.jsonl | wc -l)" >host ;;
 	full) echo "names: $("$exhibit" cat bundle filesystem/walk.jsonl | wc -l)" >>host ;;

@@ -186,7 +186,7 @@ func effects(r *bundle.Reader) []string {
 		files += fmt.Sprintf(" Besides, %d files were opened that the kernel makes while they are read, of processes, namespaces and tracing.", f.ProcOpened)
 	}
 	if f.LinksRead > 0 {
-		files += fmt.Sprintf(" %d symbolic links were read, whose access times cannot be protected.", f.LinksRead)
+		files += fmt.Sprintf(" %d symbolic links were read without protection of theirs.", f.LinksRead)
 	}
 	out := []string{files}
 	if n := len(f.Atimes.Files); n > 0 {

@@ -194,6 +194,6 @@ func (p *planned) print(w io.Writer, pal term.Palette) {
 			fmt.Fprintf(w, "  %s\n", term.Escape(r))
 		}
 	}
-	fmt.Fprintf(w, "for this plan %d folders were listed (%d of them without protection of their access time), %d links read, no file opened\n",
+	fmt.Fprintf(w, "for this plan %d folders were listed (%d of them without protection of their access time), %d links read without it, no file opened\n",
 		p.Folders, p.WithAtime, p.LinksRead)
 }
