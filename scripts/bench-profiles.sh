@@ -5,6 +5,7 @@
 #   HIDE       folders that the runs see empty; the temporary ones by default,
 #              because they are collected whole and say more of who works here
 #              than of the profile
+#   FLAGS      more flags of the collector, for example --polite=false
 #   ONLY       names of profiles
 #   TMPDIR     about 2 GB
 set -eu
@@ -12,6 +13,7 @@ script=bench-profiles
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/bench-lib.sh"
 hide=${HIDE-/tmp /var/tmp}
+export FLAGS="${FLAGS:-}"
 have jq || exit 1
 [ "$(id -u)" = 0 ] || fail "run it as root"
 
@@ -29,7 +31,7 @@ cat <&9 >/run/bench-profiles/exhibit-collector
 chmod 755 /run/bench-profiles/exhibit-collector
 cd /
 exec 9<&-
-exec /run/bench-profiles/exhibit-collector --progress none --json --profile "$profile" -o -
+exec /run/bench-profiles/exhibit-collector --progress none --json --profile "$profile" $FLAGS -o -
 END
 trap 'rmdir /run/bench-profiles 2>/dev/null; rm -rf "$work"' EXIT
 
@@ -46,13 +48,10 @@ echo "| profile | what | content | bundle | CPU s | seconds | memory | files ope
 echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 for profile in network volatile logs triage full; do
 	wanted "$profile" || continue
-	rm -f stream
-	mkfifo stream
-	cat stream >bundle &
-	reader=$!
-	code=0
-	unshare --mount --propagation private sh run.sh "$hide" "$profile" 9<exhibit-collector >stream 2>err || code=$?
-	wait "$reader"
+	# Not a named pipe: writing to one moves its times, on the disk where its name is.
+	echo 0 >code
+	{ unshare --mount --propagation private sh run.sh "$hide" "$profile" 9<exhibit-collector 2>err || echo $? >code; } | cat >bundle
+	code=$(cat code)
 	[ "$code" = 0 ] || [ "$code" = 3 ] || fail "$profile failed with $code: $(tail -n 3 err)"
 	rmdir /run/bench-profiles 2>/dev/null || true
 	tail -n 1 err >result
