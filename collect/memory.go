@@ -18,10 +18,10 @@ const (
 	// restGoal is the goal for all but what has to be remembered of each
 	// record, once that is much: leaf (32 bytes), name (10 to 15), identity of
 	// the file (23 to 31).
-	restGoal = 26 << 20
+	restGoal = 31 << 20
 	// maxRemembered is what a bundle may have to remember of its records before
-	// the run goes on in the next one, where it can: some 300,000 files.
-	maxRemembered = 14 << 20
+	// the run goes on in the next one, where it can: some 220,000 files.
+	maxRemembered = 10 << 20
 	gcPercent     = 40
 	// packers is how many goroutines compress: each has buffers and tables
 	// of its own, and the host has its own work to do.
