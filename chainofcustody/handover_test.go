@@ -288,7 +288,7 @@ func TestPortableLogsFromElsewhereAreReadStrictly(t *testing.T) {
 		}
 	}
 	other := must(InitCase(filepath.Join(t.TempDir(), "o"), CaseInfo{ID: "other"}))
-	if _, err := Import(bytes.NewReader(good), other.Dir()); err == nil || !strings.Contains(err.Error(), "is of case") {
+	if _, err := Import(bytes.NewReader(good), other.Dir()); !errors.Is(err, ErrOtherCase) {
 		t.Errorf("into another case: %v", err)
 	}
 }

@@ -90,7 +90,8 @@ func readKeyFile(path string) ([]byte, error) {
 
 // NewKeyFile makes an Ed25519 key, writes it in OpenSSH form to path (mode
 // 0600) and its public half to path.pub, and returns the public half. With an
-// empty passphrase the key is stored in clear. Neither file is ever
+// empty passphrase the key is stored in clear. A missing folder, such as
+// ~/.ssh of a new account, is made for its owner only. Neither file is ever
 // overwritten: ErrKeyExists.
 func NewKeyFile(path, comment string, passphrase []byte) (ssh.PublicKey, error) {
 	if strings.ContainsAny(comment, "\r\n\x00") {
@@ -115,6 +116,9 @@ func NewKeyFile(path, comment string, passphrase []byte) (ssh.PublicKey, error) 
 	}
 	if _, err := os.Lstat(path + ".pub"); err == nil {
 		return nil, fmt.Errorf("make key %s.pub: %w", path, ErrKeyExists)
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make key: %w", err)
 	}
 	if err := writeNewFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)

@@ -18,6 +18,9 @@ import (
 // ErrPortable says that a file is no custody log in its portable form.
 var ErrPortable = errors.New("not a custody log in its portable form")
 
+// ErrOtherCase says that a log and the folder it is to come into are of two cases.
+var ErrOtherCase = errors.New("the log is of another case")
+
 // RootsDir is the folder of a case that keeps the roots of time authorities.
 const RootsDir = "tsa-roots"
 
@@ -187,7 +190,7 @@ func Import(r io.Reader, dir string) (*Imported, error) {
 	case err != nil:
 		return nil, fmt.Errorf("import custody: %w", err)
 	case out.Case.Info.ID != info.ID:
-		return nil, fmt.Errorf("import custody: the log is of case %s, this is case %s", info.ID, out.Case.Info.ID)
+		return nil, fmt.Errorf("import custody: %w: the log is of case %s, this is case %s", ErrOtherCase, info.ID, out.Case.Info.ID)
 	}
 	root, unlock, err := out.Case.lock()
 	if err != nil {

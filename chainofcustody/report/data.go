@@ -99,12 +99,11 @@ type Sample struct{ Member, SHA256 string }
 
 // Clock is what is known of the collected machine's clock.
 type Clock struct {
-	Wall     time.Time
-	Zone     string
-	Source   string // "system", "ntp", "gps", "manual"
-	Synced   string // "yes", "no" or "" for not known
-	Offset   string // measured against a reference, for example "+1.2 s"; "" not measured
-	Boundary string // outside proof of a latest time; "" none
+	Wall   time.Time
+	Zone   string
+	Source string // "system", "ntp", "gps", "manual"
+	Synced string // "yes", "no" or "" for not known
+	Offset string // measured against a reference, for example "+1.2 s"; "" not measured
 }
 
 // Method says how evidence was taken.
@@ -171,10 +170,12 @@ type Event struct {
 	Sentence string
 	File     string
 	SHA256   string
-	Prev     []string // SHA-256 of the events before it
-	Signer   string   // principal found for the key; "" not known
-	Witness  []string // known people who counter-signed the same bytes
-	Stamped  bool     // a time stamp that holds lies beside it
+	Prev     []string  // SHA-256 of the events before it
+	Signer   string    // principal found for the key; "" not known
+	Witness  []string  // known people who counter-signed the same bytes
+	Seal     string    // seal id of the bundle it speaks of; "" none
+	Proven   time.Time // it existed by then, by an outside time stamp; zero: not proven
+	ProvenBy string    // the authorities who say so
 	Problems []string
 }
 
@@ -208,7 +209,10 @@ func (d *Data) AddCustody(r chainofcustody.Report) {
 		event := Event{
 			Number: e.Number, Kind: string(e.Kind), Time: e.Time.UTC, Zone: e.Time.TZ, Source: e.Time.Source,
 			ActorID: e.Actor.ID, Actor: e.Actor.Name, Org: e.Actor.Org, Role: e.Actor.Role, Key: e.Actor.Key,
-			Sentence: e.Sentence(), File: e.File, SHA256: e.Digest.String(), Signer: e.Signer, Witness: e.Witness, Stamped: !e.Proven.IsZero(), Problems: e.Problems,
+			Sentence: e.Sentence(), File: e.File, SHA256: e.Digest.String(), Signer: e.Signer, Witness: e.Witness, Proven: e.Proven, ProvenBy: e.ProvenBy, Problems: e.Problems,
+		}
+		if !e.Seal.IsZero() {
+			event.Seal = e.Seal.String()
 		}
 		for _, d := range e.Prev {
 			event.Prev = append(event.Prev, d.String())

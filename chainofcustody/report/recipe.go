@@ -167,7 +167,7 @@ func (d *Data) outsideSteps() []step {
 	var lines []string
 	stamped := 0
 	for _, e := range d.Events {
-		if e.Stamped {
+		if !e.Proven.IsZero() {
 			stamped++
 		}
 		file := folder + "/" + shell(e.File)

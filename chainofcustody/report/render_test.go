@@ -6,6 +6,7 @@ import (
 	"html"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
@@ -19,6 +20,38 @@ func TestReportIsAsReviewed(t *testing.T) {
 func TestSameDataGivesTheSameBytes(t *testing.T) {
 	if a, b := render(t, sample(t)), render(t, sample(t)); a != b {
 		t.Error("two reports of the same data differ")
+	}
+}
+
+// A report that holds a time stamp must not say that there is none, and must
+// not say more than it proves.
+func TestOutsideTime(t *testing.T) {
+	without, with := sample(t), sample(t)
+	at := time.Date(2026, 3, 1, 12, 0, 7, 0, time.UTC)
+	for i := range with.Events[:4] {
+		with.Events[i].Proven, with.Events[i].ProvenBy = at.Add(time.Duration(i)*time.Hour), "TSA One"
+	}
+	absent := []string{"no outside time stamp is on record", "there is no independent proof of them"}
+	present := []string{
+		"prove that 4 of the 7 entries of the custody log existed by",
+		"so the seal itself, existed by 1 March 2026, 14:00:07 UTC, as TSA One proves",
+		"existed by 1 March 2026, 12:00:07 UTC, TSA One",
+		"never that it did not exist before",
+	}
+	for _, c := range []struct {
+		page     string
+		yes, not []string
+	}{{render(t, with), present, absent}, {render(t, without), absent, present}} {
+		for _, s := range c.yes {
+			if !strings.Contains(c.page, s) {
+				t.Errorf("it does not say: %s", s)
+			}
+		}
+		for _, s := range c.not {
+			if strings.Contains(c.page, s) {
+				t.Errorf("it says: %s", s)
+			}
+		}
 	}
 }
 

@@ -157,8 +157,8 @@ func (d *Data) times() []paper.Block {
 		add(paper.Normal, " It was not measured against a reference clock.")
 	}
 	second := "The order of custody events rests on the links between them, not on clocks. "
-	if k.Boundary != "" {
-		second += "Outside proof of time: " + k.Boundary
+	if outside := d.outsideTime(); outside != "" {
+		second += outside + " Exact times rest on the computers' own clocks."
 	} else {
 		second += "The time of sealing and of each event rests on the computers' own clocks; there is no independent proof of them."
 	}
@@ -285,6 +285,9 @@ func (d *Data) log() []paper.Block {
 		}
 		if e.Zone != "" {
 			when = paper.Join(when, paper.NewLine, paper.In(paper.Soft, "local zone "+e.Zone))
+		}
+		if !e.Proven.IsZero() {
+			when = paper.Join(when, paper.NewLine, paper.In(paper.Soft, "existed by "+moment(e.Proven)+", "+e.ProvenBy))
 		}
 		signer := paper.T(e.Signer)
 		if e.Signer == "" {

@@ -158,6 +158,30 @@ func (d *Data) proves() []string {
 	return out
 }
 
+// outsideTime says what outside time stamps prove, "" where there are none.
+func (d *Data) outsideTime() string {
+	proven := 0
+	var seal *Event // the proven entry that bounds the time of sealing most closely
+	for i := range d.Events {
+		e := &d.Events[i]
+		if e.Proven.IsZero() {
+			continue
+		}
+		proven++
+		if e.Seal != "" && e.Seal == d.Bundle.SealID && (seal == nil || e.Proven.Before(seal.Proven)) {
+			seal = e
+		}
+	}
+	if proven == 0 {
+		return ""
+	}
+	s := fmt.Sprintf("Outside time stamps prove that %d of the %s of the custody log existed by the times that annex D states beside them", proven, plural(int64(len(d.Events)), "entry"))
+	if seal != nil {
+		s += "; an entry that names this seal, and so the seal itself, existed by " + moment(seal.Proven) + ", as " + seal.ProvenBy + " proves"
+	}
+	return s + "."
+}
+
 // doesNotProve is never empty: no format can prove these.
 func (d *Data) doesNotProve() []string {
 	out := []string{
@@ -171,8 +195,10 @@ func (d *Data) doesNotProve() []string {
 		out = append(out, "Anything about the time before it was taken in. It was received, not collected: whether "+d.Exhibit.Received+
 			" is what its host had, how it was made and who had it until then rests on the word of those who made and gave it.")
 	}
-	if d.Clock.Boundary == "" {
+	if d.outsideTime() == "" {
 		out = append(out, "That the clocks were right. The time of sealing and of each event rests on the computers' own clocks; no outside time stamp is on record.")
+	} else {
+		out = append(out, "That the clocks were right. An outside time stamp proves that something existed by a time, never that it did not exist before; when exactly the seal and each entry were made rests on the computers' own clocks.")
 	}
 	if d.Bundle.Grade == "C" || d.Bundle.Grade == "" {
 		out = append(out, "That a particular examiner made the seal. Nobody's key vouched for the sealing key during the run; the link to a person is the seal code noted at the time and the signed custody events.")

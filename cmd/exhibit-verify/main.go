@@ -54,6 +54,7 @@ DESCRIPTION:
 FLAGS:
    --signers FILE    trust the keys of this allowed_signers file only (default: the list that comes with a log)
    --code CODE       the seal code that was written on paper
+   --held FILE       the bundle must go on from this: its beginning as it was streamed, or a checkpoint, kept elsewhere (repeatable)
    --head SHA256     the log must hold the event with this hash, noted elsewhere (repeatable)
    --tsa-root PEM    trust time authorities by these roots only (default: those that come with a log; repeatable)
    --json            one line of JSON for each bundle, log and time stamp, and for a chain of bundles
@@ -67,7 +68,7 @@ FLAGS:
 // options are the command line.
 type options struct {
 	signers, code         string
-	heads, roots          list
+	heads, roots, held    list
 	json, explain, silent bool
 	version               bool
 	files                 []string
@@ -86,6 +87,7 @@ func parse(args []string) (options, error) {
 	set.SetOutput(io.Discard)
 	set.StringVar(&o.signers, "signers", "", "")
 	set.StringVar(&o.code, "code", "", "")
+	set.Var(&o.held, "held", "")
 	set.Var(&o.heads, "head", "")
 	set.Var(&o.roots, "tsa-root", "")
 	set.BoolVar(&o.json, "json", false, "")
@@ -135,7 +137,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	v := verifier{options: o, stdout: stdout, stderr: stderr, facts: map[string]*chainofcustody.BundleFacts{}}
 	defer v.clean()
-	if err := v.trust(); err != nil {
+	if err := v.trust(ctx); err != nil {
 		return err
 	}
 	return v.run(ctx)

@@ -26,6 +26,7 @@ type verifier struct {
 	signers        chainofcustody.AllowedSigners // nil: those that come with a log
 	authorities    []*x509.Certificate
 	log            chainofcustody.VerifyOptions
+	notes          [][]byte                               // checkpoints that were kept elsewhere
 	facts          map[string]*chainofcustody.BundleFacts // of bundles verified, by path
 	links          []bundle.Link                          // what bundles say of those before them, in the order given
 	temp           []string                               // folders to remove
@@ -33,7 +34,7 @@ type verifier struct {
 }
 
 // trust reads what the caller brought to compare with.
-func (v *verifier) trust() (err error) {
+func (v *verifier) trust(ctx context.Context) (err error) {
 	if v.options.signers != "" {
 		if v.signers, err = verifying.ReadSigners(v.options.signers); err != nil {
 			return err
@@ -46,12 +47,37 @@ func (v *verifier) trust() (err error) {
 		}
 		v.authorities = append(v.authorities, more...)
 	}
+	for _, path := range v.held {
+		note, err := heldNote(ctx, path)
+		if err != nil {
+			return err
+		}
+		v.notes = append(v.notes, note)
+	}
 	v.log.Signers = v.signers
 	if len(v.authorities) > 0 {
 		v.log.TokenTime = verifying.TokenTime(v.authorities)
 	}
 	v.log.KnownHeads, err = verifying.Heads(v.heads)
 	return err
+}
+
+// heldNote reads a checkpoint, or the beginning of a bundle, from a file.
+func heldNote(ctx context.Context, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, 512)
+	if n, _ := f.ReadAt(head, 0); verifying.Encrypted(head[:n]) {
+		return nil, encrypted(path)
+	}
+	return verifying.HeldNote(ctx, path, f, st.Size())
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -114,6 +140,8 @@ func (v *verifier) applicable(subjects []subject) error {
 	case len(subjects) == 0:
 	case v.options.code != "" && bundles == 0:
 		return command.Failf(command.Usage, "give the bundle, too", "--code is compared with a bundle, and none is given")
+	case len(v.notes) > 0 && bundles == 0:
+		return command.Failf(command.Usage, "give the bundle, too", "--held is compared with a bundle, and none is given")
 	case len(v.heads) > 0 && logs == 0:
 		return command.Failf(command.Usage, "give the log, too", "--head is looked for in a custody log, and none is given")
 	}
@@ -230,7 +258,7 @@ func (v *verifier) bundle(ctx context.Context, path string, cs *chainofcustody.C
 	progress := term.NewProgress(os.Stderr, mode, "verifying "+filepath.Base(path))
 	defer progress.Done()
 	rep, err := verifying.Bundle(ctx, f, st.Size(), verifying.BundleOptions{
-		Name: path, Signers: signers, Case: cs, Exhibit: exhibit, TokenTime: v.log.TokenTime, Code: v.options.code,
+		Name: path, Signers: signers, Case: cs, Exhibit: exhibit, TokenTime: v.log.TokenTime, Code: v.options.code, Held: v.notes,
 		Progress: func(done, total, records int64) {
 			progress.Set(term.Status{Bytes: done, BytesTotal: total, Items: records})
 		},

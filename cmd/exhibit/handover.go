@@ -21,6 +21,7 @@ func transferCommand() *cli.Command {
 		Name: "transfer", Usage: "hand the exhibit over to somebody", ArgsUsage: "EXHIBIT",
 		Description: "Example:\n   exhibit custody transfer EX-001 --to bob@firm --log EX-001.custody.tar --medium 'USB disk' --seal-bag 00417\n\n" +
 			"Give the bundle and the log to the receiver, who runs: exhibit custody receive BUNDLE --log EX-001.custody.tar\n" +
+			"(in the case, or in a folder made for it with: exhibit custody import EX-001.custody.tar --into DIR).\n" +
 			"The receiver counter-signs your event on the same bytes; take the log back with: exhibit custody import.",
 		Flags: actFlags(
 			&cli.StringFlag{Name: "to", Usage: "`WHO` takes over, for example bob@firm"},
@@ -108,6 +109,9 @@ func importLog(path, dir string) (*chainofcustody.Imported, error) {
 	if errors.Is(err, chainofcustody.ErrPortable) {
 		return nil, command.Fail(command.Failure, "give the file that exhibit custody export wrote", err)
 	}
+	if errors.Is(err, chainofcustody.ErrOtherCase) {
+		return nil, command.Fail(command.Failure, "make a folder for that case with: exhibit custody import FILE --into DIR, and go on in it", err)
+	}
 	return im, caseError(err)
 }
 
@@ -128,7 +132,7 @@ func showImport(c *cli.Context, im *chainofcustody.Imported) (chainofcustody.Ver
 			"case": im.Case.Info.ID, "folder": im.Case.Dir(), "new": im.New, "events": im.Events, "files": im.Files, "verdicts": verdicts, "unknown_signers": im.Unknown,
 		})
 	}
-	fmt.Fprintf(c.App.Writer, "case %s in %s: %d new events, %d new files\n", term.Escape(im.Case.Info.ID), term.Escape(im.Case.Dir()), im.Events, im.Files)
+	fmt.Fprintf(c.App.Writer, "case %s in %s: new events %d, new files %d\n", term.Escape(im.Case.Info.ID), term.Escape(im.Case.Dir()), im.Events, im.Files)
 	for _, ex := range im.Exhibits {
 		fmt.Fprintf(c.App.Writer, "  %s  %s\n", ex, verdicts[ex])
 	}

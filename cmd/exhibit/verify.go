@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -159,8 +158,7 @@ func verifyAndHash(c *cli.Context, path string, signers chainofcustody.AllowedSi
 	return rep, digest, err
 }
 
-// heldNotes reads what --held names: checkpoints, or the beginnings of bundles,
-// of which the last checkpoint says all.
+// heldNotes reads what --held names.
 func heldNotes(c *cli.Context) ([][]byte, error) {
 	var notes [][]byte
 	for _, name := range c.StringSlice("held") {
@@ -168,13 +166,10 @@ func heldNotes(c *cli.Context) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		note := make([]byte, min(f.size, 512))
-		if _, err = f.ReadAt(note, 0); err == nil && !bytes.HasPrefix(note, []byte(bundle.OriginPrefix)) {
-			note, err = bundle.LastCheckpoint(c.Context, f, f.size)
-		}
+		note, err := verifying.HeldNote(c.Context, name, f, f.size)
 		f.Close()
 		if err != nil {
-			return nil, command.Failf(command.Failure, "give the beginning of the bundle as it was received, or a file of exhibit/checkpoint/", "%s: %w", name, err)
+			return nil, err
 		}
 		notes = append(notes, note)
 	}

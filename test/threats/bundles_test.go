@@ -57,16 +57,21 @@ func TestRootkitRewritesTheBundleAfterItWasStreamed(t *testing.T) {
 	// As an examiner does it.
 	good, bad, kept, atHand := put(t, "good", honest.Bytes()), put(t, "bad", forged.Bytes()), put(t, "stream", held), put(t, "note", note)
 	signers := put(t, "allowed_signers", []byte(alice.ID+` namespaces="exhibit-custody,exhibit-seal" `+line(alice)+"\n"))
-	for _, h := range []string{kept, atHand} {
-		if code, out := exhibit(t, "verify", good, "--signers", signers, "--held", h); code != 0 || !strings.Contains(out, "VERIFIED") {
-			t.Errorf("honest: exit code %d\n%s", code, out)
+	for _, program := range [][]string{{"exhibit", "verify"}, {"exhibit-verify"}} {
+		check := func(path, held string) (int, string) {
+			return runProgram(t, program[0], append(program[1:], path, "--signers", signers, "--held", held)...)
 		}
-		if code, out := exhibit(t, "verify", bad, "--signers", signers, "--held", h); code != 4 || !strings.Contains(out, "written again") {
-			t.Errorf("forged: exit code %d\n%s", code, out)
+		for _, h := range []string{kept, atHand} {
+			if code, out := check(good, h); code != 0 || !strings.Contains(out, "VERIFIED") {
+				t.Errorf("%s: honest: exit code %d\n%s", program, code, out)
+			}
+			if code, out := check(bad, h); code != 4 || !strings.Contains(out, "written again") {
+				t.Errorf("%s: forged: exit code %d\n%s", program, code, out)
+			}
 		}
-	}
-	if code, _ := exhibit(t, "verify", bad, "--signers", signers, "--held", put(t, "noise", []byte("nothing"))); code != 1 {
-		t.Errorf("compared with what is no checkpoint: exit code %d", code)
+		if code, _ := check(bad, put(t, "noise", []byte("nothing"))); code != 1 {
+			t.Errorf("%s: compared with what is no checkpoint: exit code %d", program, code)
+		}
 	}
 }
 

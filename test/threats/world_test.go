@@ -192,19 +192,25 @@ func TestMain(m *testing.M) {
 // exhibit runs the program as an examiner would and returns what it said.
 func exhibit(t *testing.T, args ...string) (code int, output string) {
 	t.Helper()
+	return runProgram(t, "exhibit", args...)
+}
+
+// runProgram runs one of the programs, built once for all tests.
+func runProgram(t *testing.T, name string, args ...string) (code int, output string) {
+	t.Helper()
 	golang := testenv.Tool(t, "go")
 	program.Do(func() {
 		if program.dir, program.err = os.MkdirTemp("", "exhibit-threats-"); program.err != nil {
 			return
 		}
-		build := exec.Command(golang, "build", "-o", program.dir, "./cmd/exhibit")
+		build := exec.Command(golang, "build", "-o", program.dir, "./cmd/exhibit", "./cmd/exhibit-verify")
 		build.Dir, build.Env = testenv.Root(t), append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			program.err = fmt.Errorf("build: %w: %s", err, out)
 		}
 	})
 	must(t, program.err)
-	cmd := exec.Command(filepath.Join(program.dir, "exhibit"), args...)
+	cmd := exec.Command(filepath.Join(program.dir, name), args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "HOME="+cmd.Dir, "XDG_CONFIG_HOME="+cmd.Dir)
 	out, err := cmd.CombinedOutput()
