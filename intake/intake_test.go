@@ -358,6 +358,16 @@ func TestWhatIsNoArchiveIsTakenAsItIs(t *testing.T) {
 	}
 }
 
+func TestAZipWithBackslashesIsReadAsOneWithSlashes(t *testing.T) {
+	k, rep, err := take(t, "w.zip", zipOf(t, file{`C\Windows\win.ini`, "x"}, file{`C\..\up`, "y"}), Options{})
+	if err != nil || rep.Layout != LayoutDrives || k.content["import /C:/Windows/win.ini"] != "x" || k.content[`tool C\..\up`] != "y" {
+		t.Errorf("%+v, %v, %v", rep, k.content, err)
+	}
+	if m := k.members(t)["/C:/Windows/win.ini"]; string(m.Name) != `C\Windows\win.ini` {
+		t.Errorf("member %+v", m)
+	}
+}
+
 func TestCollectionsOfTwoHostsAreRefused(t *testing.T) {
 	b := tarOf(t, file{"web01/etc/passwd", "a"}, file{"web01/var/log/x", "a"}, file{"web02/etc/passwd", "b"}, file{"web02/var/log/x", "b"})
 	if _, _, err := take(t, "two.tar", b, Options{}); !errors.Is(err, ErrManyHosts) {
