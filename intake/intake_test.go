@@ -131,7 +131,8 @@ func zipOf(t testing.TB, files ...file) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, f := range files {
-		out, err := w.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate, ModifiedDate: 26<<9 | 3<<5 | 14, ModifiedTime: 15<<11 | 9<<5 | 13}) //nolint:staticcheck // a time without a zone
+		//lint:ignore SA1019 only these fields give a time without a zone
+		out, err := w.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate, ModifiedDate: 26<<9 | 3<<5 | 14, ModifiedTime: 15<<11 | 9<<5 | 13})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,6 +355,16 @@ func TestWhatIsNoArchiveIsTakenAsItIs(t *testing.T) {
 	k, _, err = take(t, "o.tar", tarOf(t, file{"x.zip", "Nov 25 no zip"}), Options{})
 	if err != nil || k.item("import", "x.zip") == nil {
 		t.Errorf("%v, %v", k.items, err)
+	}
+}
+
+func TestAZipWithBackslashesIsReadAsOneWithSlashes(t *testing.T) {
+	k, rep, err := take(t, "w.zip", zipOf(t, file{`C\Windows\win.ini`, "x"}, file{`C\..\up`, "y"}), Options{})
+	if err != nil || rep.Layout != LayoutDrives || k.content["import /C:/Windows/win.ini"] != "x" || k.content[`tool C\..\up`] != "y" {
+		t.Errorf("%+v, %v, %v", rep, k.content, err)
+	}
+	if m := k.members(t)["/C:/Windows/win.ini"]; string(m.Name) != `C\Windows\win.ini` {
+		t.Errorf("member %+v", m)
 	}
 }
 
