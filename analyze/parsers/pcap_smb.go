@@ -91,7 +91,7 @@ func (t *smbTalk) data(p *capture, c *conversation, dir int) {
 func (t *smbTalk) frame(p *capture, c *conversation, dir int, b []byte, from []mark) {
 	for n := 0; len(b) > 0 && n < 32; n++ {
 		header, ok := smb.ParseHeader(b)
-		if !ok {
+		if !ok || header.Next > len(b) {
 			return
 		}
 		one := b
