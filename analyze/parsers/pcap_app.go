@@ -53,9 +53,9 @@ func identify(f *flow, dir int, b []byte) dissector {
 	case f.port[0] == 53 || f.port[1] == 53:
 		return dnsTalk{}
 	case looksTLS(b) && b[5] == tlswire.TypeServerHello:
-		return &tlsTalk{client: 1 - dir}
+		return newTLS(1 - dir)
 	case looksTLS(b):
-		return &tlsTalk{client: dir}
+		return newTLS(dir)
 	case looksHTTP(b):
 		return &httpTalk{client: dir}
 	case looksHTTPResponse(b):

@@ -86,6 +86,23 @@ func (t *lineTalk) gap(p *capture, c *conversation, dir int) {
 }
 
 func (t *lineTalk) data(p *capture, c *conversation, dir int) {
+	t.lines(p, c, dir)
+	c.extra = t.weight()
+}
+
+// weight is what is kept between the lines.
+func (t *lineTalk) weight() int {
+	n := len(t.user) + len(t.letter.helo) + len(t.letter.sender) + 64*(len(t.userFrom)+len(t.letter.from))
+	for _, to := range t.letter.to {
+		n += 64 + len(to)
+	}
+	for i := range t.pending {
+		n += 128 + len(t.pending[i].arg) + 64*len(t.pending[i].from)
+	}
+	return n
+}
+
+func (t *lineTalk) lines(p *capture, c *conversation, dir int) {
 	h := &c.half[dir]
 	for !c.over && !h.done {
 		b := h.bytes()
@@ -142,7 +159,6 @@ func (t *lineTalk) command(p *capture, c *conversation, h *half, line []byte, fr
 		t.flush(p, c)
 	}
 	t.pending = append(t.pending, cmd)
-	c.extra += 128 + len(cmd.arg) + 64*len(from)
 }
 
 func (t *lineTalk) reply(p *capture, c *conversation, line []byte, from []mark) {
@@ -158,7 +174,6 @@ func (t *lineTalk) reply(p *capture, c *conversation, line []byte, from []mark) 
 	}
 	cmd := t.pending[0]
 	t.pending = t.pending[1:]
-	c.extra -= 128 + len(cmd.arg) + 64*len(cmd.from)
 	t.meaning(p, c, &cmd, code, line, from)
 }
 
@@ -247,7 +262,9 @@ func (t *lineTalk) smtp(p *capture, c *conversation, cmd *lineCommand, code int,
 	case "RCPT":
 		if good && len(t.letter.to) < maxRecipients {
 			t.letter.to = append(t.letter.to, address(cmd.arg))
-			t.letter.from = append(t.letter.from, cmd.from...)
+			if len(t.letter.from) < shownPackets {
+				t.letter.from = append(slices.Clip(t.letter.from), cmd.from...)
+			}
 		}
 	case "RSET":
 		t.letter = letter{helo: t.letter.helo}
@@ -257,7 +274,6 @@ func (t *lineTalk) smtp(p *capture, c *conversation, cmd *lineCommand, code int,
 			t.sent(p, c, cmd, code, line, answered)
 		} else if code == 354 {
 			t.pending = append([]lineCommand{{verb: ".", from: cmd.from}}, t.pending...)
-			c.extra += 128 + 64*len(cmd.from)
 		}
 	case ".", "BDAT":
 		if cmd.verb == "." || bytes.HasSuffix(bytes.ToUpper(cmd.arg), []byte("LAST")) {
@@ -363,7 +379,7 @@ func (t *lineTalk) sent(p *capture, c *conversation, cmd *lineCommand, code int,
 // flush reports the commands that have no reply.
 func (t *lineTalk) flush(p *capture, c *conversation) {
 	left := t.pending
-	t.pending, c.extra = nil, 0
+	t.pending = nil
 	for i := range left {
 		t.meaning(p, c, &left[i], 0, nil, nil)
 		if c.over {

@@ -55,7 +55,7 @@ func (p *capture) quicDatagram(f *flow, dir int, s *segment) {
 		p.leave(c)
 		return
 	}
-	c.extra = t.weight() + 64*(len(t.from[0])+len(t.from[1])) + 2*len(t.crypto[0].Bytes()) + 2*len(t.crypto[1].Bytes()) + 4<<10
+	c.extra = t.weight() + 64*(len(t.from[0])+len(t.from[1])) + t.crypto[0].Size() + t.crypto[1].Size() + 4<<10
 	p.weigh(c)
 }
 

@@ -54,6 +54,7 @@ func (t *rdpTalk) data(p *capture, c *conversation, dir int) {
 		}
 		t.request(unit[11:])
 		t.from = slices.Clone(h.origin(size))
+		c.extra = len(t.cookie) + 64*len(t.from)
 		h.take(int64(size))
 		return
 	}

@@ -1,7 +1,7 @@
 package parsers
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -23,6 +23,7 @@ type smbTalk struct {
 	users   map[uint64]string // by session
 	server  string            // its name in the NTLM challenge
 	spoke   bool              // a dialect was reported
+	kept    int               // bytes of the names of shares and users
 }
 
 // smbRequest waits for its answer.
@@ -36,6 +37,8 @@ type smbRequest struct {
 	how     string // what is to become of the file
 	session uint64
 }
+
+func (r *smbRequest) weight() int { return 256 + len(r.name) + 64*len(r.from) }
 
 func newSMB() *smbTalk {
 	return &smbTalk{pending: map[uint64]*smbRequest{}, shares: map[uint32]string{}, users: map[uint64]string{}}
@@ -88,7 +91,7 @@ func (t *smbTalk) data(p *capture, c *conversation, dir int) {
 func (t *smbTalk) frame(p *capture, c *conversation, dir int, b []byte, from []mark) {
 	for n := 0; len(b) > 0 && n < 32; n++ {
 		header, ok := smb.ParseHeader(b)
-		if !ok {
+		if !ok || header.Next > len(b) {
 			return
 		}
 		one := b
@@ -132,8 +135,11 @@ func (t *smbTalk) request(p *capture, c *conversation, dir int, b []byte, header
 	if len(t.pending) >= maxSMBPending {
 		t.flush(p, c)
 	}
+	if old := t.pending[header.MessageID]; old != nil {
+		c.extra -= old.weight()
+	}
 	t.pending[header.MessageID] = r
-	c.extra += 256 + len(r.name) + 64*len(r.from)
+	c.extra += r.weight()
 }
 
 // smbHow names what a CREATE does: [MS-SMB2], section 2.2.13.
@@ -169,6 +175,7 @@ func (t *smbTalk) answer(p *capture, c *conversation, dir int, b []byte, header 
 		return
 	}
 	delete(t.pending, header.MessageID)
+	c.extra -= r.weight()
 	if header.Status == smb.StatusMoreProcessing {
 		return
 	}
@@ -176,12 +183,19 @@ func (t *smbTalk) answer(p *capture, c *conversation, dir int, b []byte, header 
 		switch {
 		case r.ntlm != nil && len(t.users) < maxSMBNames:
 			t.users[header.SessionID] = r.ntlm.User
+			t.keep(c, r.ntlm.User)
 		case header.Command == smb.TreeConnect && len(t.shares) < maxSMBNames:
 			t.shares[header.TreeID] = r.name
-			c.extra += len(r.name)
+			t.keep(c, r.name)
 		}
 	}
 	t.row(p, c, r, &header, smb.ShareType(b), from)
+}
+
+// keep counts a name that stays; one that takes another's place counts again.
+func (t *smbTalk) keep(c *conversation, name string) {
+	t.kept += 64 + len(name)
+	c.extra += 64 + len(name)
 }
 
 // dialect reports the version that a server speaks.
@@ -252,16 +266,16 @@ func (t *smbTalk) flush(p *capture, c *conversation) {
 		left = append(left, r)
 	}
 	slices.SortFunc(left, func(a, b *smbRequest) int {
-		if a.from[0].off != b.from[0].off {
-			return int(min(max(a.from[0].off-b.from[0].off, -1), 1))
+		if n := cmp.Compare(a.from[0].off, b.from[0].off); n != 0 {
+			return n
 		}
-		return bytes.Compare([]byte(a.name), []byte(b.name))
+		return cmp.Compare(a.header.MessageID, b.header.MessageID)
 	})
 	for _, r := range left {
 		t.row(p, c, r, nil, "", nil)
 	}
 	clear(t.pending)
-	c.extra = 0
+	c.extra = t.kept
 }
 
 func (t *smbTalk) end(p *capture, c *conversation) { t.flush(p, c) }

@@ -43,7 +43,7 @@ func (t *sshTalk) data(p *capture, c *conversation, dir int) {
 			}
 			if looksSSH(b) { // a server may send other lines before
 				side.banner, side.from = bytes.Clone(bytes.TrimRight(b[:i], "\r\n\x00")), slices.Clone(h.origin(i))
-				c.extra += len(side.banner)
+				c.extra += len(side.banner) + 64*len(side.from)
 			}
 			h.take(int64(i + 1))
 			continue
@@ -59,7 +59,7 @@ func (t *sshTalk) data(p *capture, c *conversation, dir int) {
 		if kex, ok := sshwire.ParseKexInit(bytes.Clone(payload)); ok {
 			side.kex = kex
 			side.from = append(side.from, h.origin(size)...)
-			c.extra += len(payload)
+			c.extra += len(payload) + 64*len(side.from)
 		}
 		h.done = true
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/exhibit-dfir/exhibit/analyze/format/quic"
 	"github.com/exhibit-dfir/exhibit/analyze/format/tlswire"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/timeline"
@@ -32,13 +33,17 @@ type handshake struct {
 	alert      string // the first fatal one
 	transport  byte   // 't' or 'q'
 	version    uint32 // of QUIC
+	size       int    // bytes of the messages that hello and server point into
 }
 
 // tlsTalk reads records until what they hold is encrypted.
 type tlsTalk struct {
 	handshake
-	client int
-	side   [2]tlsSide
+	side [2]tlsSide
+}
+
+func newTLS(client int) *tlsTalk {
+	return &tlsTalk{handshake: handshake{client: client, transport: 't'}}
 }
 
 // tlsSide is the handshake messages of one side.
@@ -86,13 +91,19 @@ func (t *tlsTalk) data(p *capture, c *conversation, dir int) {
 		p.leave(c) // all that is in clear was there
 		return
 	}
-	c.extra = len(t.side[0].messages) + len(t.side[1].messages) + t.weight()
+	c.extra = t.weight()
+	for i := range t.side {
+		c.extra += cap(t.side[i].messages) + 64*cap(t.side[i].from)
+	}
 }
 
 func (t *handshake) weight() int {
-	n := 64 * (len(t.helloFrom) + len(t.serverFrom) + len(t.certsFrom))
-	if t.hello != nil {
-		n += 1 << 10
+	n := t.size + 64*(len(t.helloFrom)+len(t.serverFrom)+len(t.certsFrom))
+	if h := t.hello; h != nil {
+		n += 1<<10 + 4*(len(h.Ciphers)+len(h.Extensions)+len(h.Groups)+len(h.Signatures)) + 24*len(h.ALPN)
+	}
+	if t.server != nil {
+		n += 1<<10 + 2*len(t.server.Extensions)
 	}
 	for _, der := range t.certs {
 		n += len(der)
@@ -161,6 +172,7 @@ func (t *handshake) clientHello(p *capture, body []byte, from []mark) {
 		return
 	}
 	t.hello, t.helloFrom = h, slices.Clone(from)
+	t.size += len(body)
 }
 
 // serverHello is false where nothing more is to be had from the server.
@@ -175,6 +187,7 @@ func (t *handshake) serverHello(body []byte, from []mark) bool {
 	}
 	if t.server == nil {
 		t.server, t.serverFrom = h, slices.Clone(from)
+		t.size += len(body)
 	}
 	return true
 }
@@ -232,8 +245,6 @@ func (t *tlsTalk) partial(p *capture, c *conversation, dir int) {
 
 func (t *tlsTalk) end(p *capture, c *conversation) {
 	t.partial(p, c, t.client)
-	t.transport = 't'
-	t.handshake.client = t.client
 	p.tlsRow(c.flow, &t.handshake)
 }
 
@@ -275,6 +286,7 @@ func (p *capture) tlsRow(f *flow, t *handshake) {
 	}
 	if t.transport == 'q' {
 		p.out.AttrStr("transport", "quic")
+		p.out.AttrStr("quic_version", quic.VersionName(t.version))
 	}
 	if h := t.hello; h != nil {
 		if len(h.ALPN) > 0 {

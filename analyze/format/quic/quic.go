@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 )
 
 // Versions whose initial keys are known, drafts beside.
@@ -26,6 +27,19 @@ var (
 	salt29 = []byte{0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99}
 	salt23 = []byte{0xc3, 0xee, 0xf7, 0x12, 0xc7, 0x2e, 0xbb, 0x5a, 0x11, 0xa7, 0xd2, 0x43, 0x2b, 0xb4, 0x63, 0x65, 0xbe, 0xf9, 0xf5, 0x02}
 )
+
+// VersionName returns how a version is called.
+func VersionName(version uint32) string {
+	switch {
+	case version == Version1:
+		return "1"
+	case version == Version2:
+		return "2"
+	case version>>8 == 0xff0000:
+		return fmt.Sprintf("draft %d", version&0xff)
+	}
+	return fmt.Sprintf("0x%08x", version)
+}
 
 // saltOf returns nil for versions that are not read.
 func saltOf(version uint32) []byte {

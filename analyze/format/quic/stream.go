@@ -50,3 +50,6 @@ func (s *Stream) Bytes() []byte {
 	}
 	return s.data[:s.have[0].to]
 }
+
+// Size returns the bytes of memory that the stream takes.
+func (s *Stream) Size() int { return cap(s.data) + 16*cap(s.have) }

@@ -70,7 +70,8 @@ type Header struct {
 	SessionID uint64
 }
 
-// ParseHeader reads an SMB 2 header.
+// ParseHeader reads an SMB 2 header. Whether the next message lies within the
+// frame is for who has the whole frame to see.
 func ParseHeader(b []byte) (h Header, ok bool) {
 	if len(b) < headerSize || b[0] != Two || string(b[1:4]) != "SMB" {
 		return h, false
@@ -83,7 +84,7 @@ func ParseHeader(b []byte) (h Header, ok bool) {
 	if b[16]&2 == 0 {
 		h.TreeID = le.Uint32(b[36:])
 	}
-	if h.Next < 0 || h.Next > len(b) || h.Next > 0 && h.Next < headerSize {
+	if h.Next < 0 || h.Next > 0 && h.Next < headerSize {
 		return h, false
 	}
 	return h, true
