@@ -451,6 +451,34 @@ func TestVelociraptorCollections(t *testing.T) {
 	}
 }
 
+func TestVelociraptorTimesAreThoseOfTheFileThatBearsTheName(t *testing.T) {
+	rows := `{"SourceFile":"/tmp/A","Modified":"2020-01-01T00:00:00Z"}` + "\n" +
+		`{"SourceFile":"/tmp/a","Modified":"2021-01-01T00:00:00Z"}` + "\n" +
+		`{"SourceFile":"C:\\Windows\\X.log","Modified":"2022-01-01T00:00:00Z"}` + "\n"
+	b := zipOf(t, file{"client_info.json", "{}"}, file{"results/All File Metadata.json", rows},
+		file{"uploads/auto/tmp/A", "1"}, file{"uploads/auto/tmp/a", "2"}, file{"uploads/auto/C%3A/WINDOWS/x.log", "3"})
+	k, _, err := take(t, "c.zip", b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, year := range map[string]int{"/tmp/A": 2020, "/tmp/a": 2021, "/C:/WINDOWS/x.log": 2022} {
+		if it := k.item("import", path); it == nil || it.Stat.Modified.Year() != year {
+			t.Errorf("%s: %+v", path, it)
+		}
+	}
+}
+
+func TestANameThatDecodesToAWayOutIsSaid(t *testing.T) {
+	b := zipOf(t, file{"client_info.json", "{}"}, file{"results/%2e%2e/%2e%2e/x.json", "{}"})
+	_, rep, err := take(t, "c.zip", b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Lost != 1 || !strings.Contains(rep.Problems[0].Detail, "leads out of its folder") {
+		t.Errorf("%+v", rep)
+	}
+}
+
 func TestDamagedContentIsKeptUpToTheDamage(t *testing.T) {
 	b := tarOf(t, file{"a.log", strings.Repeat("a", 4000)}, file{"b.log", strings.Repeat("b", 4000)})
 	k, rep, err := take(t, "t.tar", b[:6*1024], Options{})
