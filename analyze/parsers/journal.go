@@ -40,7 +40,7 @@ import (
 var linuxJournal = register(analyze.Parser{
 	Name:    "linux_journal",
 	Doc:     "journal files of systemd-journald, unlinked entries included",
-	Version: 2,
+	Version: 3,
 	Family:  "journal",
 	Types:   []string{"systemd:journal"},
 	Match:   func(_ *evidence.Item, head []byte) bool { return journal.IsJournal(head) },

@@ -68,10 +68,13 @@ type lineRule struct {
 	action, category, outcome string
 
 	dataType, in string
-	// once is a text that stands there once, unless somebody imitates the
+	// once are texts that stand there once, unless somebody imitates the
 	// format: then it is open who wrote what, attr ambiguous says so and the
 	// rule does not apply.
-	once string
+	once []string
+	// where are attributes one of which must be one of the values is: the same
+	// words may stand in records of another kind.
+	where, is []string
 }
 
 type readyForm struct {

@@ -9,7 +9,7 @@ import "github.com/exhibit-dfir/exhibit/analyze"
 var mysqlError = register(analyze.Parser{
 	Name:    "mysql_error",
 	Doc:     "error logs of MySQL and MariaDB",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"mysql:error_log:entry"},
 	Match:   mysqlErrorMap.matches,
@@ -40,7 +40,7 @@ var mysqlErrorMap = &lineMap{
 	rules: [][]lineRule{{
 		{pattern: "Access denied for user '{user}'@'{src_ip:last}' (using password: {using_password:word}){_}", action: "user-login", category: "authentication", outcome: "failure"},
 		{pattern: "Access denied for user '{user}'@'{src_ip:last}' to database '{database}'", action: "access-denied", category: "authentication", outcome: "failure"},
-		{pattern: "Aborted connection {connection:int} to db: '{database}' user: '{user}' host: '{src_ip}' ({reason}){_}", action: "connection-aborted", category: "network"},
+		{pattern: "Aborted connection {connection:int} to db: '{database}' user: '{user}' host: '{src_ip}' ({reason}){_}", action: "connection-aborted", category: "network", once: []string{"' host: '"}},
 		{pattern: "IP address '{src_ip}' could not be resolved: {reason}", action: "name-not-resolved", category: "network"},
 		{pattern: "Host name '{src_host}' could not be resolved: {reason}", action: "name-not-resolved", category: "network"},
 		{pattern: "{exe:word}: ready for connections. {_}", action: "service-started", category: "process"},
@@ -59,7 +59,7 @@ var mysqlErrorMap = &lineMap{
 var mysqlGeneral = register(analyze.Parser{
 	Name:    "mysql_general",
 	Doc:     "general query logs of MySQL and MariaDB",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"mysql:general_log:entry"},
 	Match:   mysqlGeneralMap.matches,
@@ -69,6 +69,10 @@ var mysqlGeneral = register(analyze.Parser{
 const mysqlCommand = "{command:=Connect|Query|Quit|Init DB|Field List|Prepare|Execute|Close stmt|Reset stmt|Long Data|Statistics|Ping|Change user|Shutdown|Refresh|Processlist|Kill|Binlog Dump|Binlog Dump GTID|Register Slave|Register Replica|Set option|Fetch|Reset connection|Debug|Sleep}"
 
 // Lines with which the server begins these logs.
+// mysqlLogins are the commands whose argument says who logs in; that of others
+// is what a client sent.
+var mysqlLogins = []string{"Connect", "Change user"}
+
 var mysqlBanner = []lineForm{
 	{pattern: "{exe:word}, Version: {version} {message}", weak: true},
 	{pattern: "Tcp port: {dst_port:int}{ }Unix socket: {file}", weak: true},
@@ -89,13 +93,13 @@ var mysqlGeneralMap = &lineMap{
 		{in: "command", pattern: "{_:=Query|Execute|Prepare}", action: "database-query", category: "database"},
 		{in: "command", pattern: "Shutdown", action: "service-stopping", category: "process"},
 	}, {
-		{pattern: "Access denied for user '{user}'@'{src_ip:last}' (using password: {using_password:word})", action: "user-login", category: "authentication", outcome: "failure"},
-		{pattern: "{user:word}@{src_ip:word} on {database:word} using {transport:=TCP/IP|Socket|SSL/TLS|Named Pipe|Shared Memory}"},
-		{pattern: "{user:word}@{src_ip:word} on  using {transport:=TCP/IP|Socket|SSL/TLS|Named Pipe|Shared Memory}"},
-		{pattern: "{user:word}@{src_ip:word} as {_} on {database:word}", action: "user-login", category: "authentication"},
-		{pattern: "{user:word}@{src_ip:word} as {_} on", action: "user-login", category: "authentication"},
-		{pattern: "{user:word}@{src_ip:word} as {_} on ", action: "user-login", category: "authentication"},
-		{pattern: "{user:word}@{src_ip:word} on {database:word}"},
+		{pattern: "Access denied for user '{user}'@'{src_ip:last}' (using password: {using_password:word})", action: "user-login", category: "authentication", outcome: "failure", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} on {database:word} using {transport:=TCP/IP|Socket|SSL/TLS|Named Pipe|Shared Memory}", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} on  using {transport:=TCP/IP|Socket|SSL/TLS|Named Pipe|Shared Memory}", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} as {_} on {database:word}", action: "user-login", category: "authentication", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} as {_} on", action: "user-login", category: "authentication", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} as {_} on ", action: "user-login", category: "authentication", where: []string{"command"}, is: mysqlLogins},
+		{pattern: "{user:word}@{src_ip:word} on {database:word}", where: []string{"command"}, is: mysqlLogins},
 	}},
 }
 

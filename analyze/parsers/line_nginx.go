@@ -25,8 +25,8 @@ var nginxErrorMap = &lineMap{
 	},
 	rules: [][]lineRule{
 		{
-			{pattern: "{_}, client: {src_ip:addr}{?, server: {domain}}{?, request: {request:quoted}}{?, subrequest: {subrequest:quoted}}{?, upstream: {upstream:quoted}}{?, host: {http_host:quoted}}{?, referrer: {referer:quoted}}{?, {_}}", once: ", client: "},
-			{pattern: "{_}, client: {src_ip:addr}{?, {_}}", once: ", client: "},
+			{pattern: "{_}, client: {src_ip:addr}{?, server: {domain}}{?, request: {request:quoted}}{?, subrequest: {subrequest:quoted}}{?, upstream: {upstream:quoted}}{?, host: {http_host:quoted}}{?, referrer: {referer:quoted}}{?, {_}}", once: []string{", client: "}},
+			{pattern: "{_}, client: {src_ip:addr}{?, {_}}", once: []string{", client: "}},
 			{pattern: "client {src_ip:addrport} connected to {dst_ip:addrport}"},
 		},
 		{

@@ -15,7 +15,7 @@ import (
 var postgresqlLog = register(analyze.Parser{
 	Name:    "postgresql_log",
 	Doc:     "PostgreSQL server log, text",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"postgresql:application_log:entry"},
 	Match:   postgresqlMap.matches,
@@ -45,6 +45,10 @@ var postgresqlMap = &lineMap{
 }
 
 // postgresqlRules read the messages of src/backend/postmaster, tcop and libpq.
+// postgresqlLevel are the names that the level has in text and CSV, and in JSON.
+// A statement that fails is an ERROR, a login a FATAL.
+var postgresqlLevel = []string{"level", "error_severity"}
+
 var postgresqlRules = []lineRule{
 	{pattern: "statement: {statement}", action: "database-query", category: "database"},
 	{pattern: "duration: {duration_ms} ms  {_:=statement|execute}{_}: {statement}", action: "database-query", category: "database"},
@@ -60,8 +64,8 @@ var postgresqlRules = []lineRule{
 	{pattern: "{method:word} authentication failed for user \"{user:last}\"", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "no pg_hba.conf entry for {_:=host|replication connection from host} \"{src_ip}\", user \"{user}\"{?, database \"{database}\"}{?, {_}}", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "pg_hba.conf rejects {_}host \"{src_ip}\", user \"{user}\"{?, database \"{database}\"}{?, {_}}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "role \"{user:last}\" does not exist", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "database \"{database:last}\" does not exist", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "role \"{user:last}\" does not exist", action: "user-login", category: "authentication", outcome: "failure", where: postgresqlLevel, is: []string{"FATAL"}},
+	{pattern: "database \"{database:last}\" does not exist", action: "user-login", category: "authentication", outcome: "failure", where: postgresqlLevel, is: []string{"FATAL"}},
 	{pattern: "permission denied for {object}", action: "access-denied", category: "database", outcome: "failure"},
 	{pattern: "starting PostgreSQL {version}", action: "service-starting", category: "process"},
 	{pattern: "database system is ready to accept connections", action: "service-started", category: "process"},
@@ -79,7 +83,7 @@ var postgresqlRules = []lineRule{
 var postgresqlCSV = register(analyze.Parser{
 	Name:    "postgresql_csv",
 	Doc:     "PostgreSQL server log, CSV",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"postgresql:application_log:entry"},
 	Match:   postgresqlCSVMap.matches,
@@ -102,7 +106,7 @@ var postgresqlCSVMap = &fieldMap{
 var postgresqlJSON = register(analyze.Parser{
 	Name:    "postgresql_json",
 	Doc:     "PostgreSQL server log, JSON",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"postgresql:application_log:entry"},
 	Match:   postgresqlJSONMap.matches,

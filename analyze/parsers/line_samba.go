@@ -10,7 +10,7 @@ import "github.com/exhibit-dfir/exhibit/analyze"
 var sambaLog = register(analyze.Parser{
 	Name:    "samba_log",
 	Doc:     "logs of Samba",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"samba:log:entry"},
 	Match:   sambaMap.matches,
@@ -26,8 +26,8 @@ var sambaMap = &lineMap{
 	rules: [][]lineRule{
 		{{pattern: "{source_line:word}\n{_}"}},
 		{
-			{pattern: "{_}Auth: [{service}] user [{account_domain}]\\[{user}] at [{_}] with [{method}] status [NT_STATUS_OK] workstation [{client}] remote host [{_:=ipv4|ipv6}:{src_ip:addrport}] {_}", action: "user-login", category: "authentication", outcome: "success"},
-			{pattern: "{_}Auth: [{service}] user [{account_domain}]\\[{user}] at [{_}] with [{method}] status [{status:word}] workstation [{client}] remote host [{_:=ipv4|ipv6}:{src_ip:addrport}] {_}", action: "user-login", category: "authentication", outcome: "failure"},
+			{pattern: "{_}Auth: [{service}] user [{account_domain}]\\[{user}] at [{_}] with [{method}] status [NT_STATUS_OK] workstation [{client}] remote host [{_:=ipv4|ipv6}:{src_ip:addrport}] {_}", action: "user-login", category: "authentication", outcome: "success", once: []string{"] status [", "remote host ["}},
+			{pattern: "{_}Auth: [{service}] user [{account_domain}]\\[{user}] at [{_}] with [{method}] status [{status:word}] workstation [{client}] remote host [{_:=ipv4|ipv6}:{src_ip:addrport}] {_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{"] status [", "remote host ["}},
 			{pattern: "{_}uthentication for user [{user}] -> [{_}] FAILED with error {status:word}{_:=,|\n| }{_}", action: "user-login", category: "authentication", outcome: "failure"},
 			{pattern: "{_}uthentication for user [{user}] -> [{_}] FAILED with error {status:word}", action: "user-login", category: "authentication", outcome: "failure"},
 			{pattern: "{_}uthentication for user [{user}] -> [{_}] -> [{_}] succeeded{_}", action: "user-login", category: "authentication", outcome: "success"},

@@ -60,6 +60,9 @@ func newLineValues(out *timeline.Appender) lineValues {
 func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte) bool {
 	for i := range rules {
 		r := &rules[i]
+		if r.where != nil && !r.applies(ev) {
+			continue
+		}
 		in := message
 		if r.in != "" {
 			if in = w.valueOf(ev, r); in == nil {
@@ -69,7 +72,7 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		if !r.pattern.Match(in, &w.fields) {
 			continue
 		}
-		if r.once != "" && bytes.Count(in, []byte(r.once)) > 1 {
+		if slices.ContainsFunc(r.once, func(s string) bool { return bytes.Count(in, []byte(s)) > 1 }) {
 			w.out.AttrStr("ambiguous", "the message imitates its own format")
 			return false
 		}
@@ -80,6 +83,14 @@ func (w *lineValues) apply(ev *timeline.Event, rules []readyRule, message []byte
 		return true
 	}
 	return false
+}
+
+// applies reports whether an attribute has the value that the rule asks for.
+func (r *lineRule) applies(ev *timeline.Event) bool {
+	return slices.ContainsFunc(r.where, func(name string) bool {
+		v, _ := ev.Attr(name)
+		return slices.Contains(r.is, v)
+	})
 }
 
 // valueOf returns the text of the field that a rule reads; nil where the event

@@ -17,8 +17,7 @@ var postfixMessages = messages(mailMessage, []string{"postfix"}, []lineRule{
 	{pattern: "{queue_id:word}: reject: {command:word} from [{src_ip}]:{src_port:int}: {reason}", action: "mail-rejected", category: "email", outcome: "failure"},
 	{pattern: "{queue_id:word}: from=<{sender}>, size={size:int}, nrcpt={recipients:int} {_}", action: "mail-queued", category: "email"},
 	{pattern: "{queue_id:word}: message-id=<{message_id}>", category: "email", action: "mail-identified"},
-	{pattern: "{queue_id:word}: to=<{recipient}>, {_}status=sent ({reason:last})", action: "mail-delivered", category: "email", outcome: "success"},
-	{pattern: "{queue_id:word}: to=<{recipient}>, {_}status={status:word} ({reason:last})", action: "mail-delivered", category: "email", outcome: "failure"},
+	{pattern: "{queue_id:word}: to=<{recipient}>, {_}, status={status:word} ({reason:last})", action: "mail-delivered", category: "email", outcome: "failure", once: []string{", status="}},
 	{pattern: "{queue_id:word}: removed", action: "mail-removed", category: "email"},
 	{pattern: "{?NOQUEUE: }lost connection after {command:word} from {client:word}[{src_ip}]{_}", action: "connection-closed", category: "network"},
 	{pattern: "timeout after {command:word} from {client:word}[{src_ip}]{_}", action: "connection-closed", category: "network"},
@@ -32,16 +31,18 @@ var postfixMessages = messages(mailMessage, []string{"postfix"}, []lineRule{
 	{pattern: "{_:=PASS OLD|PASS NEW|DISCONNECT|ALLOWLISTED|WHITELISTED|DENYLISTED|BLACKLISTED} [{src_ip}]:{src_port:int}{_}"},
 }, []lineRule{
 	{pattern: "{_}, relay={relay:word}[{dst_ip}]:{dst_port:int}, {_}"},
+}, []lineRule{
+	{in: "status", pattern: "sent", outcome: "success"},
 })
 
 // dovecotMessages are the logins that Dovecot reports.
 //
 // Format: Dovecot, login_log_format_elements; src/login-common, src/auth.
 var dovecotMessages = messages(mailMessage, []string{"dovecot"}, []lineRule{
-	{pattern: "{service:word}: {?Info: }Login: user=<{user}>, method={method:word}, rip={src_ip:addr}{?, rport={src_port:int}}, lip={dst_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "success"},
-	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{?:{_}}(auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted} (auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{_}rip={src_ip:addr}{_}", action: "connection-closed", category: "network"},
+	{pattern: "{service:word}: {?Info: }Login: user=<{user}>, method={method:word}, rip={src_ip:addr}{?, rport={src_port:int}}, lip={dst_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "success", once: []string{", rip="}},
+	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{?:{_}}(auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{", rip="}},
+	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted} (auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{", rip="}},
+	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{_}rip={src_ip:addr}{_}", action: "connection-closed", category: "network", once: []string{", rip="}},
 	{pattern: "auth{_}: {backend:word}({user},{src_ip:addr}{_}): {_:=unknown user|Password mismatch|pam_authenticate() failed|invalid credentials}{_}", action: "user-login", category: "authentication", outcome: "failure"},
 })
 
@@ -49,8 +50,8 @@ var dovecotMessages = messages(mailMessage, []string{"dovecot"}, []lineRule{
 //
 // Format: Sendmail Installation and Operation Guide, 2.1 "The System Log".
 var sendmailMessages = messages(mailMessage, []string{"sendmail", "sm-mta", "sm-acceptingconnections", "sm-msp-queue"}, []lineRule{
-	{pattern: "{queue_id:word}: ruleset={ruleset:word}, {_}relay={client}[{src_ip}]{_}, reject={reason}", action: "mail-rejected", category: "email", outcome: "failure"},
-	{pattern: "ruleset={ruleset:word}, {_}relay={client}[{src_ip}]{_}, reject={reason}", action: "mail-rejected", category: "email", outcome: "failure"},
+	{pattern: "{queue_id:word}: ruleset={ruleset:word}, {_}relay={client}[{src_ip}]{_}, reject={reason}", action: "mail-rejected", category: "email", outcome: "failure", once: []string{"relay="}},
+	{pattern: "ruleset={ruleset:word}, {_}relay={client}[{src_ip}]{_}, reject={reason}", action: "mail-rejected", category: "email", outcome: "failure", once: []string{"relay="}},
 	{pattern: "{queue_id:word}: rejecting commands from {client}[{src_ip}] {reason}", action: "connection-dropped", category: "network", outcome: "failure"},
 	{pattern: "{queue_id:word}: lost input channel from {client}[{src_ip}] to {_}", action: "connection-closed", category: "network"},
 	{pattern: "{queue_id:word}: AUTH failure ({method:word}): {reason}, user={user:last}, relay={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
@@ -58,10 +59,10 @@ var sendmailMessages = messages(mailMessage, []string{"sendmail", "sm-mta", "sm-
 	{pattern: "{queue_id:word}: {client}[{src_ip}]{_} did not issue MAIL/EXPN/VRFY/ETRN during {_}", action: "connection-closed", category: "network"},
 	{pattern: "{queue_id:word}: {client}[{src_ip}]: {command:=EXPN|VRFY|expn|vrfy} {_}[rejected]", action: "command-rejected", category: "network", outcome: "failure"},
 	{pattern: "{queue_id:word}: {client}[{src_ip}]{_}: possible SMTP attack: command={command:word}, count={count:int}", action: "attack-detected", category: "intrusion_detection"},
-	{pattern: "{queue_id:word}: from={sender}, size={size:int}, {_}relay={client}[{src_ip}]{_}", action: "mail-accepted", category: "email"},
-	{pattern: "{queue_id:word}: to={recipient}, {_}stat=Sent{_}", action: "mail-delivered", category: "email", outcome: "success"},
-	{pattern: "{queue_id:word}: to={recipient}, {_}stat={reason}", action: "mail-delivered", category: "email", outcome: "failure"},
-	{pattern: "AUTH={_:word}, relay={client}[{src_ip}]{_}, authid={user}, mech={method:word}, {_}", action: "user-login", category: "authentication", outcome: "success"},
+	{pattern: "{queue_id:word}: from={sender}, size={size:int}, {_}relay={client}[{src_ip}]{_}", action: "mail-accepted", category: "email", once: []string{"relay="}},
+	{pattern: "{queue_id:word}: to={recipient}, {_}, stat=Sent{_}", action: "mail-delivered", category: "email", outcome: "success", once: []string{", stat="}},
+	{pattern: "{queue_id:word}: to={recipient}, {_}, stat={reason}", action: "mail-delivered", category: "email", outcome: "failure", once: []string{", stat="}},
+	{pattern: "AUTH={_:word}, relay={client}[{src_ip}]{_}, authid={user}, mech={method:word}, {_}", action: "user-login", category: "authentication", outcome: "success", once: []string{"relay="}},
 })
 
 // cyrusMessages are the logins that Cyrus and UW imapd report.
@@ -74,10 +75,10 @@ var cyrusMessages = messages(mailMessage, []string{"imap", "imaps", "pop3", "pop
 	{pattern: "LOGIN FAILED, user={user:last}, ip=[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "LOGIN FAILED, method={method:word}, ip=[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "LOGIN, user={user:last}, ip=[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "success"},
-	{pattern: "Login failed user={user} auth={_} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "Login {reason:=excessive login failures|disabled} user={user} auth={_} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "Failed {_:word} override of user={user} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "Login user={user} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "success"},
+	{pattern: "Login failed user={user} auth={_} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{" host="}},
+	{pattern: "Login {reason:=excessive login failures|disabled} user={user} auth={_} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{" host="}},
+	{pattern: "Failed {_:word} override of user={user} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{" host="}},
+	{pattern: "Login user={user} host={client}[{src_ip}]{_}", action: "user-login", category: "authentication", outcome: "success", once: []string{" host="}},
 })
 
 // courierMessages are the logins that Courier reports.

@@ -112,8 +112,8 @@ var netfilterMessages = messages(kernelMessage, []string{"kernel"}, []lineRule{
 //
 // Format: Snoopy, etc/snoopy.ini, message_format, versions 2.4 and 2.5.
 var snoopyMessages = messages(snoopyMessage, []string{"snoopy"}, []lineRule{
-	{pattern: "[uid:{uid:int} sid:{terminal_session:int} tty:{tty} cwd:{cwd} filename:{exe}]: {cmdline}", action: "process-started", category: "process", once: " filename:"},
-	{pattern: "[login:{login} ssh:({ssh}) sid:{terminal_session:int} tty:{tty} ({tty_owner}) uid:{user}({uid:int})/{effective_user}({effective_uid:int}) cwd:{cwd}]: {cmdline}", action: "process-started", category: "process", once: " cwd:"},
+	{pattern: "[uid:{uid:int} sid:{terminal_session:int} tty:{tty} cwd:{cwd} filename:{exe}]: {cmdline}", action: "process-started", category: "process", once: []string{" filename:"}},
+	{pattern: "[login:{login} ssh:({ssh}) sid:{terminal_session:int} tty:{tty} ({tty_owner}) uid:{user}({uid:int})/{effective_user}({effective_uid:int}) cwd:{cwd}]: {cmdline}", action: "process-started", category: "process", once: []string{" cwd:"}},
 })
 
 // namedMessages are those of BIND.
@@ -232,6 +232,6 @@ var webLoginMessages = messages(webMessage, []string{"pvedaemon", "pveproxy", "w
 	{pattern: "Invalid login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "Non-existent login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure"},
 	{pattern: "Successful login as {user:last} from {src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "success"},
-	{pattern: "IMAP Error: Login failed for {user} from {src_ip}. {reason}", action: "user-login", category: "authentication", outcome: "failure", once: " from "},
-	{pattern: "IMAP Error: Login failed for {user} from {src_ip:addr}", action: "user-login", category: "authentication", outcome: "failure", once: " from "},
+	{pattern: "IMAP Error: Login failed for {user} from {src_ip}. {reason}", action: "user-login", category: "authentication", outcome: "failure", once: []string{" from "}},
+	{pattern: "IMAP Error: Login failed for {user} from {src_ip:addr}", action: "user-login", category: "authentication", outcome: "failure", once: []string{" from "}},
 })

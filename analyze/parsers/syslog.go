@@ -30,7 +30,7 @@ import (
 var linuxSyslog = register(analyze.Parser{
 	Name:    "linux_syslog",
 	Doc:     "lines of syslog files: RFC 3164, RFC 5424 and RFC 3339 forms",
-	Version: 2,
+	Version: 3,
 	Family:  "text",
 	Types: append([]string{
 		authmsg.Line, authmsg.Sshd, authmsg.Sudo, authmsg.Su, authmsg.Cron,
