@@ -127,6 +127,24 @@ func TestL2TCSV(t *testing.T) {
 	}
 }
 
+// An attribute may be of a log's own making: what is no MACB must not pass for
+// one.
+func TestL2TCSVTakesNoOtherAttributeForMACB(t *testing.T) {
+	for value, want := range map[string]string{"M.c.": "M.C.", "mac.": "MAC.", "=1+1": ".A..", "\x1b[2J": ".A..", "....x": ".A..", "bcam": ".A..", "é..": ".A.."} {
+		e := blank(0)
+		e.TSDesc = "Last Access Time"
+		e.Attrs = []timeline.Attr{{Key: "macb", Value: value, Type: 's'}}
+		var buf bytes.Buffer
+		if _, err := export.L2TCSV(&buf, events(e)); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(&buf).ReadAll()
+		if err != nil || len(rows) != 2 || rows[1][3] != want {
+			t.Errorf("%q: %q, %v, want %q", value, rows, err, want)
+		}
+	}
+}
+
 func TestECSPutsThingsWhereTheSchemaHasThem(t *testing.T) {
 	e := blank(1_700_000_000_000_000_001)
 	e.TSEnd, e.TZOff = e.TS+5, -210
