@@ -335,10 +335,13 @@ func TestLimitsEndAnImportAndAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := k.item("import", "a").Size; n != 1<<20 || k.item("import", "b") != nil || rep.Lost != 2 {
+	if n := k.item("import", "a").Size; n != 1<<20 || k.item("import", "b") != nil || rep.Lost != 2 || !rep.Limited {
 		t.Errorf("%d bytes of the first, problems %v", n, rep.Problems)
 	}
-	if _, rep, err = take(t, "b.zip", b, Options{Limits: Limits{Entries: 2}}); err != nil || rep.Members != 2 || rep.Lost != 1 {
+	if _, rep, err = take(t, "b.zip", b, Options{Limits: Limits{Entries: 2}}); err != nil || rep.Members != 2 || rep.Lost != 1 || !rep.Limited {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	if _, rep, err = take(t, "b.zip", b, Options{}); err != nil || rep.Members != 3 || rep.Limited {
 		t.Errorf("%+v, %v", rep, err)
 	}
 }

@@ -127,7 +127,7 @@ func (w *walk) limit(lv *level, e *archive.Entry) error {
 	if w.full {
 		return nil
 	}
-	w.full = true
+	w.full, w.rep.Limited = true, true
 	what := fmt.Sprintf("the limit of %d bytes is reached", w.opt.Limits.Bytes)
 	if w.seen > w.opt.Limits.Entries {
 		what = fmt.Sprintf("the limit of %d entries is reached", w.opt.Limits.Entries)
@@ -327,6 +327,7 @@ func (w *walk) taken(lv *level, e *archive.Entry, got *evidence.Item, in *metere
 		code := evidence.Corrupt
 		if errors.Is(in.err, errFull) || errors.Is(in.err, errSparse) {
 			code = evidence.TooBig
+			w.rep.Limited = w.rep.Limited || errors.Is(in.err, errFull)
 		}
 		text := fmt.Sprintf("after %d bytes: %v", got.Size, in.err)
 		note = join(note, text)

@@ -211,7 +211,11 @@ func (d *Data) doesNotProve() []string {
 	if d.Bundle.Grade == "C" || d.Bundle.Grade == "" {
 		out = append(out, "That a particular examiner made the seal. Nobody's key vouched for the sealing key during the run; the link to a person is the seal code noted at the time and the signed custody events.")
 	}
-	if !d.Exhibit.Complete {
+	switch {
+	case d.Exhibit.Complete:
+	case d.Exhibit.Received != "":
+		out = append(out, "That all of what was received is in it. Taking it in ended early"+reason(d.Exhibit.EndReason)+".")
+	default:
 		out = append(out, "That everything asked for was looked at. The collection ended early"+reason(d.Exhibit.EndReason)+".")
 	}
 	if len(d.Events) > 0 {
