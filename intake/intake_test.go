@@ -399,6 +399,23 @@ func TestTwoEntriesOfOneNameAreBothKeptAndSaid(t *testing.T) {
 	}
 }
 
+func TestNoMemberPassesForTheListOfMembers(t *testing.T) {
+	for _, name := range []string{MembersPath, "./import/Members.JSONL"} {
+		b := tarOf(t, file{"uac.log", "x"}, file{name, "forged"}, file{"[root]/etc/passwd", "root"})
+		k, rep, err := take(t, "uac.tar", b, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := k.item("tool", MembersPath)
+		if list == nil || list.Member != bundle.MemberName("tool", MembersPath) || strings.Contains(k.content["tool "+MembersPath], "forged") {
+			t.Errorf("%s: the list is %+v", name, list)
+		}
+		if rep.Lost != 1 || k.content["tool received/"+strings.TrimPrefix(name, "./")] != "forged" {
+			t.Errorf("%s: %+v", name, rep)
+		}
+	}
+}
+
 func TestAFolderSaysWhatItsTimesAreWorth(t *testing.T) {
 	dir := t.TempDir()
 	for _, d := range []string{"etc", "var/log"} {

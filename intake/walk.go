@@ -205,6 +205,12 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 	} else if !at.host || lv.layout.name == LayoutPlain && lv.path != "" {
 		at.path = lv.itemPath(at.path)
 	}
+	if !at.host && strings.EqualFold(at.path, MembersPath) {
+		if err := w.problem(evidence.Inconsistent, evidence.KindError, lv.itemPath(e.Name), "its name is that of our own list: it is taken as "+foreign+at.path); err != nil {
+			return err
+		}
+		at.path = foreign + at.path
+	}
 	it := evidence.Item{Source: evidence.SourceTool, Path: short(at.path), Link: short(e.Link), Collector: collector}
 	if at.host {
 		it.Source = evidence.SourceImport
@@ -231,6 +237,10 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 	}
 	return w.sink.Note(it)
 }
+
+// foreign is the folder of a tool's own file whose name is that of a record of
+// ours: it came first and would be found for it.
+const foreign = "received/"
 
 // stat is what the container, or the tool's own record, states of a file.
 func (w *walk) stat(lv *level, e *archive.Entry, path string) *evidence.Stat {
