@@ -346,6 +346,49 @@ func TestLimitsEndAnImportAndAreSaid(t *testing.T) {
 	}
 }
 
+// zeros is a tar of one entry with zeros behind it. It ends the import when it
+// is read beyond its first MiB.
+type zeros struct {
+	head []byte
+	stop func()
+	read int64
+}
+
+func (z *zeros) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	if off < int64(len(z.head)) {
+		copy(p, z.head[off:])
+	}
+	if z.read += int64(len(p)); z.read > 1<<20 {
+		z.stop()
+	}
+	return len(p), nil
+}
+
+func TestAnImportEndsWhileItLooksForTheNextEntry(t *testing.T) {
+	for _, c := range []struct {
+		form string
+		head []byte
+	}{{formTar, tarOf(t, file{"a", "text"})}, {formZip, zipOf(t, file{"a", "text"})[:30]}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		z := &zeros{head: c.head, stop: cancel}
+		w := &walk{ctx: ctx}
+		const size = 256 << 20
+		entries, err := w.open(c.form, z, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e := range entries {
+			if e != nil && e.Name != "a" {
+				t.Errorf("%s: entry %q", c.form, e.Name)
+			}
+		}
+		if cancel(); z.read > 4<<20 {
+			t.Errorf("%s: %d bytes were read", c.form, z.read)
+		}
+	}
+}
+
 func TestWhatIsNoArchiveIsTakenAsItIs(t *testing.T) {
 	k, rep, err := take(t, "auth.log", []byte("line\n"), Options{As: "/var/log/auth.log"})
 	if err != nil || rep.Form != FormFile || k.content["import /var/log/auth.log"] != "line\n" {
