@@ -296,6 +296,19 @@ func TestSplunk(t *testing.T) {
 	}
 }
 
+func TestSplunkIsNotAskedForEachEventOfAWrongIndex(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request, _ []byte, _ int) {
+		if r.URL.Path == "/services/collector/event" {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"text":"Incorrect index","code":7,"invalid-event-number":0}`)
+		}
+	})
+	res, err := push.Splunk(t.Context(), s.options(), some(100))
+	if !errors.Is(err, push.ErrRefused) || !strings.Contains(err.Error(), "Incorrect index") || s.requests != 2 || res.Unsure != 0 {
+		t.Errorf("%d requests, %+v, %v", s.requests, res, err)
+	}
+}
+
 // What Timesketch does is recorded from its source (api/v1/resources/upload.py
 // and views/auth.py) and its importer.
 func TestTimesketch(t *testing.T) {
