@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -86,8 +87,23 @@ func FormOf(name string, r io.ReaderAt, size int64) (string, error) {
 // has up to 900,000 bytes.
 const headMax = 1 << 20
 
+// ending reads until the import ends: to look for the next entry may take long
+// by itself.
+type ending struct {
+	ctx context.Context //nolint:containedctx // one import
+	r   io.ReaderAt
+}
+
+func (e ending) ReadAt(p []byte, off int64) (int, error) {
+	if e.ctx.Err() != nil {
+		return 0, context.Cause(e.ctx)
+	}
+	return e.r.ReadAt(p, off)
+}
+
 // open lists an archive of a form.
 func (w *walk) open(form string, r io.ReaderAt, size int64) (archive.Entries, error) {
+	r = ending{w.ctx, r}
 	switch form {
 	case formZip:
 		return archive.Zip(r, size, w.opt.Password), nil

@@ -96,6 +96,7 @@ type Report struct {
 	Bytes    int64  // their sizes
 	Problems []Problem
 	Lost     int64 // problems, also those beyond the first problemMax
+	Limited  bool  // what is behind a limit was left out
 }
 
 // problemMax bounds the problems that are held; all are in the bundle.

@@ -335,11 +335,57 @@ func TestLimitsEndAnImportAndAreSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := k.item("import", "a").Size; n != 1<<20 || k.item("import", "b") != nil || rep.Lost != 2 {
+	if n := k.item("import", "a").Size; n != 1<<20 || k.item("import", "b") != nil || rep.Lost != 2 || !rep.Limited {
 		t.Errorf("%d bytes of the first, problems %v", n, rep.Problems)
 	}
-	if _, rep, err = take(t, "b.zip", b, Options{Limits: Limits{Entries: 2}}); err != nil || rep.Members != 2 || rep.Lost != 1 {
+	if _, rep, err = take(t, "b.zip", b, Options{Limits: Limits{Entries: 2}}); err != nil || rep.Members != 2 || rep.Lost != 1 || !rep.Limited {
 		t.Errorf("%+v, %v", rep, err)
+	}
+	if _, rep, err = take(t, "b.zip", b, Options{}); err != nil || rep.Members != 3 || rep.Limited {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// zeros is a tar of one entry with zeros behind it. It ends the import when it
+// is read beyond its first MiB.
+type zeros struct {
+	head []byte
+	stop func()
+	read int64
+}
+
+func (z *zeros) ReadAt(p []byte, off int64) (int, error) {
+	clear(p)
+	if off < int64(len(z.head)) {
+		copy(p, z.head[off:])
+	}
+	if z.read += int64(len(p)); z.read > 1<<20 {
+		z.stop()
+	}
+	return len(p), nil
+}
+
+func TestAnImportEndsWhileItLooksForTheNextEntry(t *testing.T) {
+	for _, c := range []struct {
+		form string
+		head []byte
+	}{{formTar, tarOf(t, file{"a", "text"})}, {formZip, zipOf(t, file{"a", "text"})[:30]}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		z := &zeros{head: c.head, stop: cancel}
+		w := &walk{ctx: ctx}
+		const size = 256 << 20
+		entries, err := w.open(c.form, z, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e := range entries {
+			if e != nil && e.Name != "a" {
+				t.Errorf("%s: entry %q", c.form, e.Name)
+			}
+		}
+		if cancel(); z.read > 4<<20 {
+			t.Errorf("%s: %d bytes were read", c.form, z.read)
+		}
 	}
 }
 
@@ -393,6 +439,23 @@ func TestTwoEntriesOfOneNameAreBothKeptAndSaid(t *testing.T) {
 	}
 	if n != 2 || rep.Lost != 1 || !strings.Contains(rep.Problems[0].Detail, "another entry has this name") {
 		t.Errorf("%d items, problems %v", n, rep.Problems)
+	}
+}
+
+func TestNoMemberPassesForTheListOfMembers(t *testing.T) {
+	for _, name := range []string{MembersPath, "./import/Members.JSONL"} {
+		b := tarOf(t, file{"uac.log", "x"}, file{name, "forged"}, file{"[root]/etc/passwd", "root"})
+		k, rep, err := take(t, "uac.tar", b, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := k.item("tool", MembersPath)
+		if list == nil || list.Member != bundle.MemberName("tool", MembersPath) || strings.Contains(k.content["tool "+MembersPath], "forged") {
+			t.Errorf("%s: the list is %+v", name, list)
+		}
+		if rep.Lost != 1 || k.content["tool received/"+strings.TrimPrefix(name, "./")] != "forged" {
+			t.Errorf("%s: %+v", name, rep)
+		}
 	}
 }
 

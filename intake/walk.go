@@ -127,7 +127,7 @@ func (w *walk) limit(lv *level, e *archive.Entry) error {
 	if w.full {
 		return nil
 	}
-	w.full = true
+	w.full, w.rep.Limited = true, true
 	what := fmt.Sprintf("the limit of %d bytes is reached", w.opt.Limits.Bytes)
 	if w.seen > w.opt.Limits.Entries {
 		what = fmt.Sprintf("the limit of %d entries is reached", w.opt.Limits.Entries)
@@ -205,6 +205,12 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 	} else if !at.host || lv.layout.name == LayoutPlain && lv.path != "" {
 		at.path = lv.itemPath(at.path)
 	}
+	if !at.host && strings.EqualFold(at.path, MembersPath) {
+		if err := w.problem(evidence.Inconsistent, evidence.KindError, lv.itemPath(e.Name), "its name is that of our own list: it is taken as "+foreign+at.path); err != nil {
+			return err
+		}
+		at.path = foreign + at.path
+	}
 	it := evidence.Item{Source: evidence.SourceTool, Path: short(at.path), Link: short(e.Link), Collector: collector}
 	if at.host {
 		it.Source = evidence.SourceImport
@@ -231,6 +237,10 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 	}
 	return w.sink.Note(it)
 }
+
+// foreign is the folder of a tool's own file whose name is that of a record of
+// ours: it came first and would be found for it.
+const foreign = "received/"
 
 // stat is what the container, or the tool's own record, states of a file.
 func (w *walk) stat(lv *level, e *archive.Entry, path string) *evidence.Stat {
@@ -327,6 +337,7 @@ func (w *walk) taken(lv *level, e *archive.Entry, got *evidence.Item, in *metere
 		code := evidence.Corrupt
 		if errors.Is(in.err, errFull) || errors.Is(in.err, errSparse) {
 			code = evidence.TooBig
+			w.rep.Limited = w.rep.Limited || errors.Is(in.err, errFull)
 		}
 		text := fmt.Sprintf("after %d bytes: %v", got.Size, in.err)
 		note = join(note, text)

@@ -126,6 +126,10 @@ func (c *certificate) front() []paper.Block {
 		b = append(b, paper.Notice{Tone: tone(d.Verdict), Title: "The check did not come out without reservation: " + string(d.Verdict), Text: paper.T(
 			d.headline() + " " + d.Verdict.Sentence() + " Do not sign before the custody report of this exhibit has been read.")})
 	}
+	if d.Exhibit.Received != "" {
+		b = append(b, paper.Notice{Tone: paper.Bad, Title: "This exhibit was received, not collected", Text: paper.T(
+			"The program took it out of " + d.Exhibit.Received + ", which others made. Whatever is to be said of the device, of how it was read and of who had it until then, only they can say.")})
+	}
 	if n := handsOf(d.Events).gaps; n > 0 {
 		b = append(b, paper.Notice{Tone: paper.Fair, Title: "Custody has " + plural(int64(n), "gap"), Text: paper.T(
 			"For some time no hand-over signed by both sides shows who held the exhibit; section 3 of the custody report says when. Say so, or be ready to explain it.")})
@@ -136,11 +140,15 @@ func (c *certificate) front() []paper.Block {
 // facts is the card of what was verified about the exhibit.
 func (c *certificate) facts() {
 	d := c.d
+	did := "Collected"
+	if d.Exhibit.Received != "" {
+		did = "Taken in"
+	}
 	rows := []paper.Row{
 		{Key: "Exhibit", Value: paper.T(d.Exhibit.Number + " of case " + d.Case.ID)},
 		{Key: "Machine it names", Value: paper.Join(paper.T(or(d.Exhibit.Host, "not recorded")+comma(d.Exhibit.OS)), hash("machine id ", d.Exhibit.MachineID))},
-		{Key: "Collected", Value: paper.T(moment(d.Exhibit.Started) + " to " + moment(d.Exhibit.Finished) + ", by that machine's clock" + notComplete(d))},
-		{Key: "Collected by", Value: paper.T(or(d.Exhibit.Examiner, "not recorded"))},
+		{Key: did, Value: paper.T(moment(d.Exhibit.Started) + " to " + moment(d.Exhibit.Finished) + ", by " + d.clockWords() + notComplete(d))},
+		{Key: did + " by", Value: paper.T(or(d.Exhibit.Examiner, "not recorded"))},
 		{Key: "With the program", Value: program(d.Method.Tool)},
 		{Key: "Into the file", Value: paper.Join(paper.T(or(d.Bundle.File, "none")+", "+size(d.Bundle.Size)), hash("SHA-256 ", d.Bundle.SHA256))},
 		{Key: "Seal", Value: paper.Join(paper.T(or(d.Bundle.SealCode, "not sealed")+", over "+plural(d.Bundle.Records, "record")), hash("SHA-256 ", d.Bundle.SealID))},
@@ -151,6 +159,14 @@ func (c *certificate) facts() {
 		rows = append(rows, paper.Row{Key: "Custody log ends at", Value: paper.In(paper.Mono, d.Heads[0])})
 	}
 	c.add(paper.Card{Rows: rows})
+}
+
+// clockWords says whose clock the times of the run are of.
+func (d *Data) clockWords() string {
+	if d.Exhibit.Received != "" {
+		return "the clock of the computer on which it was taken in"
+	}
+	return "that machine's clock"
 }
 
 func comma(s string) string {

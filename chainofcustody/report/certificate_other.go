@@ -17,7 +17,11 @@ func (c *certificate) india() {
 	c.say("Information of this kind was fed into it in the ordinary course of those activities: ", blankHere{})
 	c.say("The device worked properly throughout, or, where it did not, that did not touch the record or its accuracy: ", blankHere{})
 	c.say("The record reproduces, or is derived from, what was so fed in: ", blankHere{})
-	c.say("How the record was produced: on "+moment(d.Exhibit.Started)+" by that machine's clock the program ", c.tool(), " read it from the device and stored it in the file "+or(d.Bundle.File, "(none)")+".")
+	from := "read it from the device"
+	if d.Exhibit.Received != "" {
+		from = "took it out of " + d.Exhibit.Received + ", which others made,"
+	}
+	c.say("How the record was produced: on "+moment(d.Exhibit.Started)+" by "+d.clockWords()+" the program ", c.tool(), " "+from+" and stored it in the file "+or(d.Bundle.File, "(none)")+".")
 	c.hashBox()
 	c.add(paper.Sign{Fields: []string{"Name and signature of the party (blank: not signed)", "Date, time (IST) and place"}})
 	c.add(paper.Break{})
@@ -63,7 +67,11 @@ func (c *certificate) iso() {
 	c.add(paper.Fill{Fields: []paper.Field{{Label: "Device or medium: make and model", Width: 40}, {Label: "Serial number", Width: 30}, {Label: "State when found (running, locked, off)", Width: 30}}})
 	c.say("Reason for collecting from it, and for the order chosen: ", blankHere{})
 	c.head("Collection and acquisition")
-	c.say("The acquisition was made with the program ", c.tool(), ". It looked at the following, in this order: ", c.steps())
+	if d.Exhibit.Received != "" {
+		c.say("It was received, and taken out of "+d.Exhibit.Received+" with the program ", c.tool(), ". How that was acquired: ", blankHere{})
+	} else {
+		c.say("The acquisition was made with the program ", c.tool(), ". It looked at the following, in this order: ", c.steps())
+	}
 	c.samePass()
 	c.say("Unavoidable changes to the source, as the program itself recorded them: ", c.effects(), " Their justification: ", blankHere{})
 	c.say("What could not be obtained: " + d.missedWords() + " Each such look is a signed record of the exhibit.")

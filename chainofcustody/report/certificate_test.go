@@ -89,6 +89,39 @@ func TestCaseReportIsAsReviewed(t *testing.T) {
 	testenv.Golden(t, "testdata/case.html", page)
 }
 
+// Who signs for received evidence must not swear to its collection.
+func TestDraftsOfReceivedEvidenceClaimNoCollection(t *testing.T) {
+	claims := []string{"Collected by", "by that machine's clock", "read it from the device", "reads what its collection rules name", "looked at the following", "were copied with the program", "The acquisition was made with", "changes a running machine"}
+	met := map[string]bool{}
+	for _, form := range Forms() {
+		d := sample(t)
+		d.Method.Effects = nil
+		before, err := Certificate(form, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Exhibit.Received = "triage.zip"
+		after, err := Certificate(form, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, claim := range claims {
+			met[claim] = met[claim] || strings.Contains(text(before), claim)
+			if strings.Contains(text(after), claim) {
+				t.Errorf("%s of received evidence says %q", form, claim)
+			}
+		}
+		if !strings.Contains(text(after), "This exhibit was received, not collected") || strings.Contains(text(before), "was received, not collected") {
+			t.Errorf("%s does not say what was received", form)
+		}
+	}
+	for _, claim := range claims {
+		if !met[claim] {
+			t.Errorf("no draft says %q of collected evidence", claim)
+		}
+	}
+}
+
 func TestNoDraftFillsInWhatOnlyAPersonCanSay(t *testing.T) {
 	for _, form := range Forms() {
 		d := sample(t)

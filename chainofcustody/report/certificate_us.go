@@ -17,9 +17,15 @@ func (c *certificate) fre13() {
 	c.say("The record is the exhibit described here, and those items of it that are named in " + c.where() + ".")
 	c.facts()
 	c.head("The process or system")
-	c.say("The record was made by the program ", c.tool(), ". It reads what its collection rules name, writes for each item a record of content and a record of metadata, also for what was absent, refused or failed, and joins all records in one tree of SHA-256 values. The root of that tree is signed when the run ends: the seal.")
+	reads := "reads what its collection rules name"
+	if r := c.d.Exhibit.Received; r != "" {
+		reads = "took apart " + r + ", which others made"
+	}
+	c.say("The record was made by the program ", c.tool(), ". It "+reads+", writes for each item a record of content and a record of metadata, also for what was absent, refused or failed, and joins all records in one tree of SHA-256 values. The root of that tree is signed when the run ends: the seal.")
 	c.samePass()
-	c.say("In this run the program looked at the following, in this order: ", c.steps())
+	if c.d.Exhibit.Received == "" {
+		c.say("In this run the program looked at the following, in this order: ", c.steps())
+	}
 	c.say("What the run changed on the source, as the program itself recorded it: ", c.effects())
 	c.compared()
 	c.head("Why the process produces an accurate result")
@@ -34,10 +40,14 @@ func (c *certificate) fre14() {
 	c.head("Who certifies")
 	c.person("A “qualified person” who could testify to the copying and to the comparison signs this draft. I state from my own knowledge:")
 	c.head("The source and the copy")
+	copied, how := "The data were copied with the program ", ", which reads files and system state and writes them into one sealed file."
+	if r := c.d.Exhibit.Received; r != "" {
+		copied, how = "The data were taken out of "+r+", which others made, with the program ", ", which writes them into one sealed file."
+	}
 	c.say("Data were copied from a device, storage medium or file as described here. What identifies the device physically (make, model, serial number) is not part of the digital record and is to be written in:")
 	c.facts()
 	c.add(paper.Fill{Fields: []paper.Field{{Label: "Device or medium: make and model", Width: 50}, {Label: "Serial number, inventory or seal bag number", Width: 50}}})
-	c.say("The data were copied with the program ", c.tool(), ", which reads files and system state and writes them into one sealed file.")
+	c.say(copied, c.tool(), how)
 	c.head("The digital identification")
 	c.say("The process of digital identification is the hash algorithm SHA-256. The values of the items relied on are in " + c.where() + "; that of the whole file and that of the seal are stated above.")
 	c.samePass()
@@ -106,6 +116,9 @@ func (c *certificate) steps() any {
 
 func (c *certificate) effects() any {
 	list := c.d.Method.Effects
+	if c.d.Exhibit.Received != "" {
+		return "not known, for it was received."
+	}
 	if len(list) == 0 {
 		return "nothing is recorded; running any program changes a running machine."
 	}

@@ -55,6 +55,36 @@ func TestOutsideTime(t *testing.T) {
 	}
 }
 
+// Of a stamp that was not verified the report claims neither that it proves
+// anything nor that it is not there.
+func TestAStampThatIsNotProvenIsNotDenied(t *testing.T) {
+	d := sample(t)
+	d.Events[2].Kind = string(chainofcustody.EventTimestamped)
+	page := render(t, d)
+	if strings.Contains(page, "no outside time stamp is on record") || !strings.Contains(page, "what the log says of outside time stamps is not proven here") {
+		t.Error("it denies the stamp on record")
+	}
+}
+
+// Nothing in the report of received evidence may say that we collected it.
+func TestReceivedEvidenceIsNotSaidToBeCollected(t *testing.T) {
+	d := sample(t)
+	collected := []string{"one run of the collector sealed", "How it was collected", "Collected by program", "<dt>Collected</dt>", "None were recorded. Running any program", "It was not measured against"}
+	received := []string{"sealed when it was taken in", "How it was taken in", "Taken in by program", "<dt>Taken in</dt>", "what collecting it did to the machine is not known", "Whether it was measured against"}
+	d.Method.Effects, d.Clock.Offset = nil, ""
+	before := render(t, d)
+	d.Exhibit.Received = "triage.zip"
+	after := render(t, d)
+	for i := range collected {
+		if !strings.Contains(before, collected[i]) || strings.Contains(after, collected[i]) {
+			t.Errorf("%q: of collected evidence %t, of received %t", collected[i], strings.Contains(before, collected[i]), strings.Contains(after, collected[i]))
+		}
+		if strings.Contains(before, received[i]) || !strings.Contains(after, received[i]) {
+			t.Errorf("%q: of collected evidence %t, of received %t", received[i], strings.Contains(before, received[i]), strings.Contains(after, received[i]))
+		}
+	}
+}
+
 func TestRenderLeavesTheCallersDataAlone(t *testing.T) {
 	d := sample(t)
 	d.Items.Failures[0].Path = "/x\x1b[2J"

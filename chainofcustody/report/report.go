@@ -165,10 +165,14 @@ func (d *Data) card() paper.Card {
 	if d.Bundle.Encrypted {
 		file += " (encrypted)"
 	}
+	when := "Collected"
+	if x.Received != "" {
+		when = "Taken in"
+	}
 	rows := []paper.Row{
 		{Key: "What", Value: paper.T(or(capital(x.Description), "Digital evidence from one computer, in one sealed file"))},
 		{Key: "From which machine", Value: paper.Join(paper.T(machine), hash("machine id ", x.MachineID))},
-		{Key: "Collected", Value: collected},
+		{Key: when, Value: collected},
 		{Key: "By whom", Value: paper.T(or(x.Examiner, "not recorded"))},
 		{Key: "Authority", Value: paper.T(or(x.Authority, or(d.Case.Authority, "not recorded")))},
 		{Key: "Purpose", Value: paper.T(or(d.Case.Purpose, "not recorded"))},

@@ -108,11 +108,15 @@ func (d *Data) method() []paper.Block {
 	if m.Command != "" {
 		card.Rows = append(card.Rows, paper.Row{Key: "Command", Value: paper.In(paper.Mono, m.Command)})
 	}
+	title, by := "How it was collected", "Collected by program"
+	if d.Exhibit.Received != "" {
+		title, by = "How it was taken in", "Taken in by program"
+	}
 	card.Rows = append(card.Rows,
-		paper.Row{Key: "Collected by program", Value: program(m.Tool)},
+		paper.Row{Key: by, Value: program(m.Tool)},
 		paper.Row{Key: "Checked by program", Value: program(d.Tool)})
 	b := []paper.Block{
-		paper.Heading{Level: 1, Number: "5", Text: "How it was collected"},
+		paper.Heading{Level: 1, Number: "5", Text: title},
 		paper.Para{Text: paper.T("Each file is read once. Its SHA-256 is computed in the same pass in which it is stored; on a running machine a second reading would find another state, and none is claimed.")},
 		card,
 	}
@@ -124,6 +128,9 @@ func (d *Data) method() []paper.Block {
 		b = append(b, paper.Para{Kind: paper.Caption, Text: paper.T("Steps, in the order they ran")}, t)
 	}
 	b = append(b, paper.Heading{Level: 2, Text: "Effects on the machine"})
+	if d.Exhibit.Received != "" {
+		return append(b, paper.Para{Text: paper.T("It was received: what collecting it did to the machine is not known.")})
+	}
 	if len(m.Effects) == 0 {
 		return append(b, paper.Para{Text: paper.T("None were recorded. Running any program changes a running machine (memory, process lists, caches); those changes are not itemised.")})
 	}
@@ -151,9 +158,12 @@ func (d *Data) times() []paper.Block {
 	default:
 		add(paper.Normal, ". Whether it was synchronised is not known.")
 	}
-	if k.Offset != "" {
+	switch {
+	case k.Offset != "":
 		add(paper.Normal, " Measured against a reference it was off by "+k.Offset+".")
-	} else {
+	case d.Exhibit.Received != "":
+		add(paper.Normal, " Whether it was measured against a reference clock is not known.")
+	default:
 		add(paper.Normal, " It was not measured against a reference clock.")
 	}
 	second := "The order of custody events rests on the links between them, not on clocks. "

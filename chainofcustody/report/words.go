@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -140,9 +141,12 @@ func (d *Data) proves() []string {
 	if d.Verdict == chainofcustody.VerdictVerifiedPrefix {
 		what = "the exhibit up to its last signed checkpoint"
 	}
-	out = append(out,
-		"The bytes, names, times and other metadata in "+what+" are exactly those that one run of the collector sealed. Nothing was changed, added or removed since.",
-		"What was looked for and not obtained is part of the seal: absences, refusals and errors were recorded then and cannot have been added or dropped later.")
+	by, missed := "one run of the collector sealed", "What was looked for and not obtained is part of the seal: absences, refusals and errors were recorded then and cannot have been added or dropped later."
+	if d.Exhibit.Received != "" {
+		by = "were sealed when it was taken in"
+		missed = "What could not be taken out of what was received is part of the seal: damage and what was left out were recorded then and cannot have been added or dropped later."
+	}
+	out = append(out, "The bytes, names, times and other metadata in "+what+" are exactly those that "+by+". Nothing was changed, added or removed since.", missed)
 	switch d.Bundle.Grade {
 	case "A":
 		out = append(out, "The key that sealed the exhibit was made for this run, and the examiner's own key signed it while the run took place.")
@@ -195,15 +199,23 @@ func (d *Data) doesNotProve() []string {
 		out = append(out, "Anything about the time before it was taken in. It was received, not collected: whether "+d.Exhibit.Received+
 			" is what its host had, how it was made and who had it until then rests on the word of those who made and gave it.")
 	}
-	if d.outsideTime() == "" {
+	stamped := slices.ContainsFunc(d.Events, func(e Event) bool { return e.Kind == string(chainofcustody.EventTimestamped) })
+	switch {
+	case d.outsideTime() == "" && stamped:
+		out = append(out, "That the clocks were right. The time of sealing and of each event rests on the computers' own clocks; what the log says of outside time stamps is not proven here.")
+	case d.outsideTime() == "":
 		out = append(out, "That the clocks were right. The time of sealing and of each event rests on the computers' own clocks; no outside time stamp is on record.")
-	} else {
+	default:
 		out = append(out, "That the clocks were right. An outside time stamp proves that something existed by a time, never that it did not exist before; when exactly the seal and each entry were made rests on the computers' own clocks.")
 	}
 	if d.Bundle.Grade == "C" || d.Bundle.Grade == "" {
 		out = append(out, "That a particular examiner made the seal. Nobody's key vouched for the sealing key during the run; the link to a person is the seal code noted at the time and the signed custody events.")
 	}
-	if !d.Exhibit.Complete {
+	switch {
+	case d.Exhibit.Complete:
+	case d.Exhibit.Received != "":
+		out = append(out, "That all of what was received is in it. Taking it in ended early"+reason(d.Exhibit.EndReason)+".")
+	default:
 		out = append(out, "That everything asked for was looked at. The collection ended early"+reason(d.Exhibit.EndReason)+".")
 	}
 	if len(d.Events) > 0 {

@@ -60,7 +60,11 @@ func (im *importing) seals(ctx context.Context, f io.Writer) (err error) {
 	if err := im.states(ctx, w); err != nil {
 		return err
 	}
-	im.seal, err = w.Seal(bundle.Trailer{Reason: "completed", Complete: true, Finished: time.Now()})
+	end := bundle.Trailer{Reason: "completed", Complete: true, Finished: time.Now()}
+	if im.rep.Limited {
+		end.Reason, end.Complete = "limit", false
+	}
+	im.seal, err = w.Seal(end)
 	return err
 }
 

@@ -89,10 +89,9 @@ func timelinePush(c *cli.Context, kind string, to pushTo) error {
 	res, err := to(c.Context, opt, eng.Events(c.Context, q, nil))
 	progress.Done()
 	// What went out is recorded whatever became of the rest.
-	if res.Sent+res.There > 0 {
-		note := fmt.Sprintf("%d events to %s at %s", res.Sent, kind, opt.URL)
-		if err := recordSent(cs, id, note); err != nil {
-			return err
+	if res.Sent+res.There+res.Unsure > 0 {
+		if failed := recordSent(cs, id, sentNote(kind, opt.URL, res)); failed != nil {
+			return errors.Join(failed, err)
 		}
 	}
 	if err != nil {
@@ -109,12 +108,24 @@ func timelinePush(c *cli.Context, kind string, to pushTo) error {
 	return err
 }
 
+// sentNote says in the custody log what went out.
+func sentNote(kind, url string, res push.Result) string {
+	note := fmt.Sprintf("%d events to %s at %s", res.Sent, kind, url)
+	if res.There > 0 {
+		note += fmt.Sprintf(", %d were there already", res.There)
+	}
+	if res.Unsure > 0 {
+		note += fmt.Sprintf(", %d more were sent without an answer and may have arrived", res.Unsure)
+	}
+	return note
+}
+
 func printPush(w io.Writer, res push.Result) {
 	fmt.Fprintf(w, "%d events sent", res.Sent)
 	for _, part := range []struct {
 		n    int64
 		what string
-	}{{res.There, "there before"}, {res.Undated, "undated ones left out: the server needs a time"}, {res.Refused, "refused"}} {
+	}{{res.There, "there before"}, {res.Undated, "undated ones left out: the server needs a time"}, {res.Refused, "refused"}, {res.Twice, "sent again and perhaps there twice"}} {
 		if part.n > 0 {
 			fmt.Fprintf(w, ", %d %s", part.n, part.what)
 		}
@@ -135,7 +146,11 @@ func pushError(err error, res push.Result) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	return command.Fail(command.Failure, hint, fmt.Errorf("%d events sent, then: %w", res.Sent, err))
+	sent := fmt.Sprintf("%d events sent", res.Sent)
+	if res.Unsure > 0 {
+		sent += fmt.Sprintf(", %d more may have arrived", res.Unsure)
+	}
+	return command.Fail(command.Failure, hint, fmt.Errorf("%s, then: %w", sent, err))
 }
 
 func pushOptions(c *cli.Context, kind string) (push.Options, error) {

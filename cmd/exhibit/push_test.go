@@ -11,7 +11,8 @@ import (
 
 // bulkServer is a program of the scripts: it speaks of OpenSearch's bulk
 // interface what a push needs, on the port that it writes into the file named,
-// and refuses documents whose message holds "refuse me".
+// refuses documents whose message holds "refuse me", and answers nonsense for
+// the index "odd".
 func bulkServer() {
 	seen := map[string]bool{}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -21,6 +22,10 @@ func bulkServer() {
 		}
 		if !strings.HasSuffix(r.URL.Path, "/_bulk") {
 			fmt.Fprint(w, `{"version":{"number":"2.11.1","distribution":"opensearch"}}`)
+			return
+		}
+		if r.URL.Path == "/odd/_bulk" {
+			fmt.Fprint(w, "an answer of somebody else")
 			return
 		}
 		var items []string

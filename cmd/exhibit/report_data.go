@@ -143,9 +143,13 @@ func addHeader(d *counsel.Data, r *bundle.Reader) {
 	x.Host, x.MachineID, x.OS, x.Kernel, x.Arch = h.Host.Hostname, h.Host.MachineID, h.Host.OS, h.Host.Kernel, h.Host.Arch
 	x.Examiner, x.Authority = h.Examiner, h.Authority
 	x.Description = "evidence collected from " + h.Host.Hostname
-	if got, _, err := r.Reception(); err == nil {
+	switch got, _, err := r.Reception(); {
+	case err == nil:
 		x.Received, x.Host = got.Name, cmp.Or(x.Host, "not known: it was received")
 		x.Description = "evidence that was received: " + receivedWords(got)
+	case h.Profile == bundle.ProfileReceived || !errors.Is(err, bundle.ErrNoMember):
+		x.Received, x.Host = "what it holds", cmp.Or(x.Host, "not known: it was received")
+		x.Description = "evidence that was received, as it says itself; the statement of whoever took it in does not hold: " + err.Error()
 	}
 	if h.Continues != "" {
 		x.Description += ", continuing " + verifying.SealName(h.Continues)

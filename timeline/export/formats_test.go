@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,6 +125,24 @@ func TestL2TCSV(t *testing.T) {
 	var extra map[string]any
 	if err := json.Unmarshal([]byte(rows[1][16]), &extra); err != nil || extra["fraction"] != "123456789" || extra["member"] != "root/var/log/auth.log" {
 		t.Errorf("extra %s, %v", rows[1][16], err)
+	}
+}
+
+// An attribute may be of a log's own making: what is no MACB must not pass for
+// one.
+func TestL2TCSVTakesNoOtherAttributeForMACB(t *testing.T) {
+	for value, want := range map[string]string{"M.c.": "M.C.", "mac.": "MAC.", "=1+1": ".A..", "\x1b[2J": ".A..", "....x": ".A..", "bcam": ".A..", "é..": ".A.."} {
+		e := blank(0)
+		e.TSDesc = "Last Access Time"
+		e.Attrs = []timeline.Attr{{Key: "macb", Value: value, Type: 's'}}
+		var buf bytes.Buffer
+		if _, err := export.L2TCSV(&buf, events(e)); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(&buf).ReadAll()
+		if err != nil || len(rows) != 2 || rows[1][3] != want {
+			t.Errorf("%q: %q, %v, want %q", value, rows, err, want)
+		}
 	}
 }
 
@@ -271,6 +290,37 @@ func TestXLSX(t *testing.T) {
 }
 
 // A reader that knows nothing of us finds every column with its values.
+func TestXLSXLosesNoTextThatLooksLikeAnEscape(t *testing.T) {
+	for text, want := range map[string]string{
+		"a_x0041_b":         "a_x0041_b",
+		"a_x005F_x0041_b":   "a_x005F_x0041_b",
+		"a_xD834_b":         `a\u{5f}xD834_b`,
+		"a_xdfff_xD800_b":   `a\u{5f}xdfff\u{5f}xD800_b`,
+		"_x000D_ and _xyz_": "_x000D_ and _xyz_",
+	} {
+		e := blank(5)
+		e.Message = text
+		var buf bytes.Buffer
+		if _, err := export.XLSX(&buf, events(e)); err != nil {
+			t.Fatal(err)
+		}
+		book, err := excelize.OpenReader(&buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := book.GetRows("Timeline")
+		if err != nil || len(rows) != 2 {
+			t.Fatal(rows, err)
+		}
+		if got := rows[1][slices.Index(rows[0], "message")]; got != want {
+			t.Errorf("%q is read as %q, want %q", text, got, want)
+		}
+		if err := book.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestParquetHoldsEveryColumn(t *testing.T) {
 	m := sample(t)
 	want := storetest.Slice(t, all(m))

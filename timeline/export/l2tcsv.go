@@ -81,7 +81,7 @@ func l2tExtra(e *timeline.Event, taken map[string]bool) []byte {
 
 // macb says which of a file's four times an event is, in the form M.C.
 func macb(e *timeline.Event) string {
-	if s, ok := e.Attr("macb"); ok && len(s) == 4 {
+	if s, ok := e.Attr("macb"); ok && isMACB(s) { // any record may have an attribute of that name
 		return strings.ToUpper(s)
 	}
 	letters := []byte("....")
@@ -98,4 +98,13 @@ func macb(e *timeline.Event) string {
 		}
 	}
 	return string(letters)
+}
+
+func isMACB(s string) bool {
+	for i := range s {
+		if i > 3 || s[i] != '.' && s[i]|0x20 != "macb"[i] {
+			return false
+		}
+	}
+	return len(s) == 4
 }

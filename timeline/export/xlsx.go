@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -53,7 +54,7 @@ func XLSX(w io.Writer, events Events) (res Result, err error) {
 				row[i] = n
 				continue
 			}
-			text, cut := xlsxCell(term.Escape(s))
+			text, cut := xlsxCell(xlsxPlain(term.Escape(s)))
 			if cut {
 				res.Cut++
 			}
@@ -111,6 +112,19 @@ func xlsxSheet(book *excelize.File, before *excelize.StreamWriter, number int) (
 	}
 	err = sheet.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"})
 	return sheet, errors.Join(err, sheet.SetRow("A1", head))
+}
+
+// halfRune is the escape of half a character in texts of a workbook (ISO/IEC
+// 29500-1, 22.9.2.19).
+var halfRune = regexp.MustCompile(`_x[dD][89a-fA-F][0-9a-fA-F]{2}_`)
+
+// xlsxPlain keeps text that looks like such an escape from being left out:
+// excelize has an escape for that of whole characters only.
+func xlsxPlain(s string) string {
+	for halfRune.MatchString(s) {
+		s = halfRune.ReplaceAllStringFunc(s, func(m string) string { return `\u{5f}` + m[1:] })
+	}
+	return s
 }
 
 // xlsxCell cuts a text to what a cell may hold.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -64,6 +65,8 @@ type Result struct {
 	Undated int64    `json:"undated_left_out"` // it needs a time
 	Refused int64    `json:"refused"`          // with the first reasons in Reasons
 	Again   int64    `json:"batches_again"`    // batches that were sent again
+	Unsure  int64    `json:"unanswered"`       // sent last, and no answer says whether they were taken
+	Twice   int64    `json:"perhaps_twice"`    // sent again though they may have been taken, to a server without ids
 	Reasons []string `json:"reasons,omitempty"`
 }
 
@@ -78,6 +81,7 @@ type outcome struct {
 	there  bool
 	busy   bool   // send it again, later
 	again  bool   // send it again at once: nothing is wrong with it
+	taken  bool   // and it may have been taken
 	reason string // refused
 }
 
@@ -111,11 +115,24 @@ func (s *status) busy() bool {
 	return false
 }
 
+// taken reports whether the events of a batch that ended so may have been
+// taken: they went out, and no answer denies it.
+func taken(err error) bool {
+	var st *status
+	if errors.As(err, &st) {
+		return st.code >= 500 && st.code != http.StatusServiceUnavailable
+	}
+	var op *net.OpError
+	unsent := errors.As(err, &op) && op.Op == "dial" || errors.As(err, new(*tls.CertificateVerificationError))
+	return err != nil && !unsent && !errors.Is(err, ErrRefused)
+}
+
 // pusher drives one push.
 type pusher struct {
-	opt Options
-	srv server
-	res Result
+	opt   Options
+	srv   server
+	noIDs bool // what is sent twice is there twice
+	res   Result
 }
 
 // run sends all events.
@@ -153,6 +170,10 @@ func (p *pusher) run(ctx context.Context, events iter.Seq2[*timeline.Event, erro
 func (p *pusher) batch(ctx context.Context, docs []document, last bool) error {
 	for attempt := 0; len(docs) > 0; attempt++ {
 		outcomes, err := p.srv.send(ctx, docs, last)
+		perhaps := int64(0)
+		if taken(err) {
+			perhaps = int64(len(docs))
+		}
 		var st *status
 		switch {
 		case errors.As(err, &st) && st.code == http.StatusRequestEntityTooLarge:
@@ -167,19 +188,26 @@ func (p *pusher) batch(ctx context.Context, docs []document, last bool) error {
 			outcomes = []outcome{{reason: "too large for the server: " + strconv.Itoa(len(docs[0].body)) + " bytes"}}
 		case errors.As(err, &st) && st.busy():
 			if err := p.wait(ctx, attempt, st.after, st); err != nil {
+				p.res.Unsure += perhaps
 				return err
 			}
+			p.repeated(perhaps)
 			continue
 		case errors.As(err, &st):
+			p.res.Unsure += perhaps
 			return fmt.Errorf("%w: %w", ErrRefused, st)
 		case err != nil && ctx.Err() == nil && isNetwork(err):
 			if err := p.wait(ctx, attempt, 0, err); err != nil {
+				p.res.Unsure += perhaps
 				return err
 			}
+			p.repeated(perhaps)
 			continue
 		case err != nil:
+			p.res.Unsure += perhaps
 			return err
 		case len(outcomes) != len(docs):
+			p.res.Unsure += int64(len(docs))
 			return fmt.Errorf("%w: it speaks of %d of %d events", ErrAnswer, len(outcomes), len(docs))
 		}
 		rest, busy := p.settle(docs, outcomes)
@@ -197,6 +225,13 @@ func (p *pusher) batch(ctx context.Context, docs []document, last bool) error {
 		}
 	}
 	return nil
+}
+
+// repeated counts events that are sent again though they may have been taken.
+func (p *pusher) repeated(n int64) {
+	if p.noIDs {
+		p.res.Twice += n
+	}
 }
 
 // ask makes a request that is no batch, again while the server is busy.
@@ -223,6 +258,9 @@ func (p *pusher) settle(docs []document, outcomes []outcome) (again []document, 
 		switch {
 		case o.busy, o.again:
 			again, busy = append(again, docs[i]), busy || o.busy
+			if o.taken {
+				p.repeated(1)
+			}
 		case o.there:
 			p.res.There++
 		case o.reason != "":

@@ -28,7 +28,7 @@ func Splunk(ctx context.Context, opt Options, events iter.Seq2[*timeline.Event, 
 	if _, err := c.do(ctx, http.MethodGet, "/services/collector/health", "", nil); err != nil && !errors.As(err, &st) {
 		return Result{}, err
 	}
-	return (&pusher{opt: opt, srv: &splunk{c, opt.Index, nil}}).run(ctx, events)
+	return (&pusher{opt: opt, noIDs: true, srv: &splunk{c, opt.Index, nil}}).run(ctx, events)
 }
 
 type splunk struct {
@@ -64,6 +64,10 @@ func (s *splunk) encode(b []byte, e *timeline.Event) []byte {
 	return append(export.AppendECS(b, e), '}', '\n')
 }
 
+// incorrectIndex is the collector's code for an index that the token may not
+// write to, or that there is none of.
+const incorrectIndex = 7
+
 func (s *splunk) send(ctx context.Context, docs []document, _ bool) ([]outcome, error) {
 	s.body = s.body[:0]
 	for _, d := range docs {
@@ -76,11 +80,16 @@ func (s *splunk) send(ctx context.Context, docs []document, _ bool) ([]outcome, 
 		Invalid *int `json:"invalid-event-number"`
 	}
 	bad := json.Unmarshal(answer, &said)
+	if bad == nil && err != nil && said.Code != nil && *said.Code == incorrectIndex {
+		return nil, fmt.Errorf("%w: %.200s: all events go to one index", ErrRefused, said.Text) // each alone would be refused, too
+	}
 	if st, ok := err.(*status); ok && st.code == http.StatusBadRequest && bad == nil && said.Invalid != nil && *said.Invalid >= 0 && *said.Invalid < len(docs) {
-		// Of a batch with one bad event nothing is taken: all others go again.
+		// Nothing behind a bad event is taken. What stands before it may be (it
+		// is by some versions: github.com/moby/moby/issues/35862): there twice is
+		// better than lost, so all others go again.
 		outcomes := make([]outcome, len(docs))
 		for i := range outcomes {
-			outcomes[i].again = true
+			outcomes[i].again, outcomes[i].taken = true, i < *said.Invalid
 		}
 		outcomes[*said.Invalid] = outcome{reason: said.Text}
 		return outcomes, nil

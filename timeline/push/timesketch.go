@@ -40,7 +40,7 @@ func Timesketch(ctx context.Context, opt Options, events iter.Seq2[*timeline.Eve
 	if err := s.login(ctx); err != nil {
 		return Result{}, err
 	}
-	return (&pusher{opt: opt, srv: s}).run(ctx, events)
+	return (&pusher{opt: opt, noIDs: true, srv: s}).run(ctx, events)
 }
 
 type timesketch struct {
