@@ -202,6 +202,48 @@ func optionOf(options []map[string]any, name string) string {
 	return "-"
 }
 
+// What is decoded is bounded, and what is left out is told.
+func TestAccountFilesWithoutEnd(t *testing.T) {
+	h := plant(t, "etc/hostname")
+	var passwd, sshd strings.Builder
+	passwd.WriteString("root:x:0:0::/root:/bin/sh\n" + strings.Repeat("a:x:1:1::/:\n", maxAccounts))
+	for i := range 2 * maxKeyFiles {
+		fmt.Fprintf(&sshd, "AuthorizedKeysFile /keys/%d\n", i)
+	}
+	write(t, h, "/etc/passwd", passwd.String())
+	write(t, h, "/etc/ssh/sshd_config", sshd.String())
+	write(t, h, "/root/.ssh/authorized_keys", strings.Repeat("x\n", 10*maxNoKeys))
+	out := newMemoryTaker(h)
+	check(t, linuxAccounts.Run(context.Background(), h, out))
+	if n := bytes.Count(out.streams[record.Accounts], []byte("\n")); n != maxAccounts {
+		t.Errorf("%d accounts", n)
+	}
+	if n := bytes.Count(out.streams[record.AuthorizedKeys], []byte("\n")); n != maxNoKeys {
+		t.Errorf("%d keys", n)
+	}
+	told := fmt.Sprintf("%+v", out.problems)
+	for _, name := range []string{"/etc/passwd", "/etc/ssh/sshd_config", "/root/.ssh/authorized_keys"} {
+		if !strings.Contains(told, name) {
+			t.Errorf("nothing is told of %s: %.500s", name, told)
+		}
+	}
+}
+
+// Members in both files are joined in one go.
+func TestGroupsOfManyAreJoinedInOneGo(t *testing.T) {
+	var one, two strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&one, ",m%06d", i)
+		fmt.Fprintf(&two, ",n%06d", i)
+	}
+	line := "g:!::" + two.String() + "\n"
+	before := testenv.CPUSeconds()
+	groups, bad := parseGroups([]byte("g:x:1:"+one.String()+"\n"), []byte(strings.Repeat(line, 10)))
+	if took := testenv.CPUSeconds() - before; len(groups) != 1 || len(groups[0].Members) != 200_000 || bad != 0 || took > 3 {
+		t.Errorf("%d groups, %d bad, %.1f CPU s", len(groups), bad, took)
+	}
+}
+
 // A rule has each option once, however often it is written, and none costs
 // the memory of all before it.
 func TestOptionsOfSudoersReplaceEachOther(t *testing.T) {
