@@ -37,12 +37,15 @@ const (
 	maxMembers      = 500_000  // of all groups
 	maxKeyFiles     = 100      // that sshd_config names
 	maxKeyPaths     = 200_000  // that are looked at
+	maxKeyText      = 64 << 20 // bytes of them
 	maxNoKeys       = 1000     // lines of a file that are no keys
 )
 
 type accountLook struct {
 	host *collect.Host
 	out  collect.Taker
+
+	keyText int64 // bytes of files with keys so far
 }
 
 func collectAccounts(ctx context.Context, h *collect.Host, out collect.Taker) error {
@@ -140,12 +143,13 @@ func (a *accountLook) keys(ctx context.Context, accounts []*record.Account, line
 			if everybodys {
 				user = nil
 			}
-			if name != "" && !seen[name] {
+			asked := name + "\x00" + string(user) // accounts may share a home
+			if name != "" && !seen[asked] {
 				if len(seen) >= maxKeyPaths {
 					a.out.Problem(problemAt(evidence.TooBig, record.AuthorizedKeys, fmt.Sprintf("more than %d files may hold keys; the rest was not looked at", maxKeyPaths)))
 					return nil
 				}
-				seen[name] = true
+				seen[asked] = true
 				if err := a.keysOf(name, user, i < len(configured), lines); err != nil {
 					return err
 				}
@@ -259,7 +263,8 @@ func (a *accountLook) keysOf(name string, user record.Bytes, configured bool, li
 		return nil // linux_users records that it is not entered
 	}
 	text := a.read(name, maxAccountFile)
-	if text == nil {
+	if a.keyText += int64(len(text)); a.keyText > maxKeyText {
+		a.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("not decoded: the files with keys are longer than %d bytes together", maxKeyText)))
 		return nil
 	}
 	about := record.AuthorizedKey{User: user, File: record.Bytes(name), Configured: configured}

@@ -292,7 +292,7 @@ func TestAuthorizedKeysAreThoseOfSshKeygen(t *testing.T) {
 		pubs = append(pubs, string(pub))
 	}
 	h := plant(t, "etc/hostname")
-	write(t, h, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nnobody:x:65534:65534::nowhere:/bin/sh\n")
+	write(t, h, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nnobody:x:65534:65534::nowhere:/bin/sh\ntoor:x:0:0::/root/:/bin/sh\n")
 	write(t, h, "/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%u\nMatch User alice\n AuthorizedKeysFile=/srv/all\n")
 	write(t, h, "/etc/ssh/sshd_config.d/x.conf", "Match Address 192.0.2.1\nAuthorizedKeysFile %h/.config/odd%%\n")
 	write(t, h, "/root/.ssh/authorized_keys", "# note\nfrom=\"192.0.2.1\",command=\"/bin/sh -c 'id'\",no-pty "+pubs[0]+"\nhunter2\n")
@@ -321,9 +321,12 @@ func TestAuthorizedKeysAreThoseOfSshKeygen(t *testing.T) {
 		"alice /home/alice/.config/odd%:1 true " + ed + " options=0 true",
 		"root /root/.ssh/authorized_keys:2 true " + ed + " options=3 true",
 		"root /root/.ssh/authorized_keys:4 true no key that can be read options=0 true",
+		"toor /root/.ssh/authorized_keys:2 true " + ed + " options=3 true",
+		"toor /root/.ssh/authorized_keys:4 true no key that can be read options=0 true",
 		"alice /etc/ssh/keys/alice:1 true " + ec + " options=0 true",
 		" /srv/all:1 true " + ed + " options=0 true",
 		"root /root/.ssh/authorized_keys2:1 false " + ec + " options=0 true",
+		"toor /root/.ssh/authorized_keys2:1 false " + ec + " options=0 true",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want\n%q", got, want)
