@@ -72,6 +72,11 @@ func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error
 // something else in the clothes of a key, and is taken.
 const maxKey = 32 << 10
 
+// maxDerived bounds a key whose public part is derived, in bytes without its
+// armour: RSA with 16384 bits has 9300. The time that checking the numbers of
+// one takes grows with more than the square of its length: minutes for a megabyte.
+const maxDerived = 10 << 10
+
 // leaveKeys is Collector.Secret of every collector that leaves secrets where
 // they are: a file that is a private key stays on the host wherever it lies,
 // with its fingerprints recorded. What holds a key among other things - a log,
@@ -177,6 +182,9 @@ func privateKey(text []byte) (kind, public string) {
 			return "", ""
 		}
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			if len(block.Bytes) > maxDerived {
+				return block.Type, "not derivable, longer than any key in use"
+			}
 			return block.Type, publicPart(pem.EncodeToMemory(block))
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/asn1"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -169,6 +171,33 @@ func TestWhatOnlyBeginsLikeAKeyIsTaken(t *testing.T) {
 		if (kind != "") != secret || leave != secret {
 			t.Errorf("%.40q…: kind %q, left out: %v", text, kind, leave)
 		}
+	}
+}
+
+// Numbers without end in the clothes of a key do not keep a collector busy.
+func TestAKeyLongerThanAnyIsNotCalculatedWith(t *testing.T) {
+	number := func(bits uint) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(3), bits-2)
+		return n.Add(n, big.NewInt(7))
+	}
+	const bits = 1 << 18
+	p, q := number(bits/2), number(bits/2+2)
+	one := big.NewInt(1)
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	e := big.NewInt(65537)
+	d := new(big.Int).ModInverse(e, phi)
+	if d == nil {
+		d = number(bits)
+	}
+	der, err := asn1.Marshal(struct {
+		Version                  int
+		N, E, D, P, Q, DP, DQ, I *big.Int
+	}{0, new(big.Int).Mul(p, q), e, d, p, q, new(big.Int).Mod(d, new(big.Int).Sub(p, one)), new(big.Int).Mod(d, new(big.Int).Sub(q, one)), number(bits / 2)})
+	check(t, err)
+	before := testenv.CPUSeconds()
+	kind, public := privateKey(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: der}))
+	if took := testenv.CPUSeconds() - before; kind == "" || !strings.Contains(public, "longer than any") || took > 1 {
+		t.Errorf("%q, %q, %.1f CPU s", kind, public, took)
 	}
 }
 
