@@ -35,38 +35,88 @@ func sparedTree(root int) int {
 // time.
 var errNotSpared = errors.New("no tree without access times")
 
-// openSparing opens a path that leads through links: where it leads is asked of
-// the copy, and that is opened in the tree itself, which knows of every mount.
-// errNotSpared says that this could not be done.
+// openSparing opens a path that leads through links. Each is found in the tree
+// itself, which knows of every mount, and read in the copy when it is the same
+// there. errNotSpared says that this could not be done.
 func (h *Host) openSparing(path string, flags int) (int, error) {
 	if h.sys.spared == 0 {
 		return -1, errNotSpared
 	}
-	way, name := path, ""
-	if i := strings.LastIndexByte(path, '/'); i >= 0 && flags&unix.O_NOFOLLOW != 0 {
-		if last := path[i+1:]; last != "" && last != "." && last != ".." {
-			way, name = path[:i], path[i:]
+	way, rest := "", pathNames(path)
+	for links := 0; links <= maxLinks; links++ {
+		if links > 0 {
+			fd, err := openBelow(h.rootFD, way+"/"+strings.Join(rest, "/"), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+			if err != unix.ELOOP {
+				return fd, err
+			}
+		}
+		at, target, err := h.firstLink(way, rest)
+		switch {
+		case err != nil:
+			return -1, err
+		case at == len(rest)-1 && flags&unix.O_NOFOLLOW != 0:
+			return -1, unix.ELOOP // the link itself is meant, and is none that can be opened so
+		case strings.HasPrefix(target, "/"):
+			way = ""
+		case at > 0:
+			way += "/" + strings.Join(rest[:at], "/")
+		}
+		rest = append(pathNames(target), rest[at+1:]...)
+	}
+	return -1, unix.ELOOP
+}
+
+// pathNames are the names of a path. What ends in a slash means what is there,
+// not a link to it.
+func pathNames(path string) (names []string) {
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" {
+			names = append(names, name)
 		}
 	}
-	at, err := openBelow(h.sys.spared, way, unix.O_PATH, unix.RESOLVE_IN_ROOT)
-	for err == unix.ENOENT && way != "" { // as far as it leads; the rest is for the tree to say
-		i := max(strings.LastIndexByte(way, '/'), 0)
-		way, name = way[:i], way[i:]+name
-		at, err = openBelow(h.sys.spared, way, unix.O_PATH, unix.RESOLVE_IN_ROOT)
+	if strings.HasSuffix(path, "/") || len(names) == 0 {
+		names = append(names, ".")
 	}
-	if err != nil {
-		return -1, errNotSpared
+	return names
+}
+
+// firstLink returns the place of the first link among names below a folder
+// reached without links, and where it leads.
+func (h *Host) firstLink(way string, names []string) (at int, target string, err error) {
+	for i, name := range names {
+		way += "/" + name
+		fd, err := openBelow(h.rootFD, way, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+		if err != nil {
+			return 0, "", errNotSpared
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK {
+			unix.Close(fd)
+			continue
+		}
+		target, ok := h.sparedLink(way, fd)
+		ok = ok && !h.leadsByMagic(way, fd)
+		unix.Close(fd)
+		if !ok {
+			return 0, "", errNotSpared
+		}
+		return i, target, nil
 	}
-	real, err := readlinkAt(unix.AT_FDCWD, procFD(at))
-	unix.Close(at)
-	if err != nil || !strings.HasPrefix(real, "/") {
-		return -1, errNotSpared
+	return 0, "", errNotSpared // there was one a moment ago
+}
+
+// leadsByMagic reports whether an open link leads elsewhere than its text says,
+// as those of procfs do to the root or the files of a process.
+func (h *Host) leadsByMagic(path string, fd int) bool {
+	var of unix.Statfs_t
+	if err := unix.Fstatfs(fd, &of); err == nil && of.Type != unix.PROC_SUPER_MAGIC {
+		return false
 	}
-	fd, err := openBelow(h.rootFD, real+name, flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
-	if err == unix.ELOOP { // the copy has not all of it
-		return -1, errNotSpared
+	at, err := openBelow(h.sys.spared, path, unix.O_PATH, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
+	if err == nil {
+		unix.Close(at)
 	}
-	return fd, err
+	return err != nil
 }
 
 // sparedLink reads a link that is open as fd in the copy, when it is the same

@@ -81,6 +81,10 @@ func (h *Host) ListDir(path string, fn func([]DirEntry) error) error {
 	}
 	for l := (listing{}); ; {
 		var err error
+		if l.dir != nil && h.struck.Load() && h.refused(path) { // no errand would come to close it
+			unix.Close(l.fd)
+			return &fs.PathError{Op: "list folder", Path: path, Err: ErrTimeout}
+		}
 		if l, err = next(l, late); err != nil && errors.Is(err, ErrTimeout) {
 			return err
 		}

@@ -159,7 +159,7 @@ func cryptAlgorithm(hash string) (name, salt string) {
 // parseGroups joins group(5) and gshadow(5).
 func parseGroups(group, gshadow []byte) (groups []*record.Group, bad int) {
 	byName := map[string]*record.Group{}
-	number := 0
+	number, members := 0, 0
 	for line := range strings.Lines(string(group)) {
 		number++
 		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
@@ -168,6 +168,10 @@ func parseGroups(group, gshadow []byte) (groups []*record.Group, bad int) {
 		}
 		gid, err := strconv.ParseInt(at(f, 2), 10, 64)
 		if len(f) != 4 || f[0] == "" || err != nil {
+			bad++
+			continue
+		}
+		if members += strings.Count(f[3], ",") + 1; members > maxMembers {
 			bad++
 			continue
 		}
@@ -180,18 +184,29 @@ func parseGroups(group, gshadow []byte) (groups []*record.Group, bad int) {
 		}
 		groups = append(groups, g)
 	}
+	shadowed := map[*record.Group]bool{}
 	for line := range strings.Lines(string(gshadow)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
 		g := byName[f[0]]
-		if len(f) != 4 || g == nil {
+		if len(f) != 4 || g == nil || shadowed[g] {
 			continue // glibc does not look at it either
+		}
+		shadowed[g] = true
+		if members += strings.Count(f[2], ",") + strings.Count(f[3], ",") + 2; members > 3*maxMembers {
+			bad++
+			continue
 		}
 		if g.Password == "unknown" {
 			g.Password = passwordState(f[1])
 		}
 		g.Admins = names(f[2])
+		known := map[string]bool{}
+		for _, m := range g.Members {
+			known[string(m)] = true
+		}
 		for _, m := range names(f[3]) { // who is in either is in the group for newgrp(1)
-			if !contains(g.Members, m) {
+			if !known[string(m)] {
+				known[string(m)] = true
 				g.Members = append(g.Members, m)
 			}
 		}
@@ -213,13 +228,4 @@ func names(list string) []record.Bytes {
 		}
 	}
 	return out
-}
-
-func contains(list []record.Bytes, name record.Bytes) bool {
-	for _, n := range list {
-		if string(n) == string(name) {
-			return true
-		}
-	}
-	return false
 }

@@ -33,26 +33,37 @@ const (
 	maxIncludes     = 500     // files that configuration includes
 	maxIncludeDepth = 16
 	maxSudoText     = 32 << 20 // bytes of all rules: users are repeated in each
+	maxAccounts     = 100_000  // lines of passwd, shadow, group and gshadow
+	maxMembers      = 500_000  // of all groups
+	maxKeyFiles     = 100      // that sshd_config names
+	maxKeyPaths     = 200_000  // that are looked at
+	maxKeyText      = 64 << 20 // bytes of them
+	maxNoKeys       = 1000     // lines of a file that are no keys
 )
 
 type accountLook struct {
 	host *collect.Host
 	out  collect.Taker
+
+	keyText int64 // bytes of files with keys so far
 }
 
 func collectAccounts(ctx context.Context, h *collect.Host, out collect.Taker) error {
 	a := &accountLook{host: h, out: out}
-	accounts, badPasswd, badShadow := parseAccounts(a.read("/etc/passwd", maxPasswd), a.read("/etc/shadow", maxPasswd))
+	accounts, badPasswd, badShadow := parseAccounts(a.lines("/etc/passwd"), a.lines("/etc/shadow"))
 	a.broken("/etc/passwd", badPasswd)
 	a.broken("/etc/shadow", badShadow)
-	groups, bad := parseGroups(a.read("/etc/group", maxPasswd), a.read("/etc/gshadow", maxPasswd))
+	groups, bad := parseGroups(a.lines("/etc/group"), a.lines("/etc/gshadow"))
 	a.broken("/etc/group", bad)
 	err := writeRecords(ctx, out, record.Accounts, accounts)
 	if err == nil {
 		err = writeRecords(ctx, out, record.Groups, groups)
 	}
 	if err == nil {
-		err = writeRecords(ctx, out, record.AuthorizedKeys, a.keys(ctx, accounts))
+		lines := collect.NewRecords(ctx, out, evidence.Item{Path: record.AuthorizedKeys, Source: "file"})
+		err = a.keys(ctx, accounts, lines)
+		out.Seen(record.AuthorizedKeys, int(lines.Count()))
+		err = errors.Join(err, lines.Close())
 	}
 	if err == nil {
 		err = writeRecords(ctx, out, record.SudoRules, a.sudoers(ctx))
@@ -82,6 +93,22 @@ func (a *accountLook) read(name string, most int64) []byte {
 	return text
 }
 
+// lines returns a file with an account or a group in each line.
+func (a *accountLook) lines(name string) []byte {
+	text := a.read(name, maxPasswd)
+	n := 0
+	for i, c := range text {
+		if c != '\n' {
+			continue
+		}
+		if n++; n == maxAccounts && i+1 < len(text) {
+			a.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("more than %d lines; the rest was not decoded", maxAccounts)))
+			return text[:i+1]
+		}
+	}
+	return text
+}
+
 func (a *accountLook) broken(name string, bad int) {
 	if bad > 0 {
 		a.out.Problem(problemAt(evidence.Corrupt, name, fmt.Sprintf("%d lines are not in the format of the file and were not decoded", bad)))
@@ -92,8 +119,8 @@ func (a *accountLook) broken(name string, bad int) {
 // and of its forks and dropbear.
 var usualKeyFiles = []string{".ssh/authorized_keys", ".ssh/authorized_keys2", ".ssh2/authorization", "/etc/dropbear/authorized_keys"}
 
-// keys reads what lets keys log in.
-func (a *accountLook) keys(ctx context.Context, accounts []*record.Account) (list []record.AuthorizedKey) {
+// keys writes what lets keys log in.
+func (a *accountLook) keys(ctx context.Context, accounts []*record.Account, lines *collect.Records) error {
 	configured := a.keyFiles()
 	patterns := slices.Clone(configured)
 	for _, usual := range usualKeyFiles {
@@ -104,22 +131,35 @@ func (a *accountLook) keys(ctx context.Context, accounts []*record.Account) (lis
 	seen := map[string]bool{}
 	for i, pattern := range patterns {
 		for _, who := range accounts {
-			if ctx.Err() != nil || who.UID == nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if who.UID == nil {
 				continue
 			}
 			name := keyFileOf(pattern, who)
-			if name == "" || seen[name] {
-				continue
-			}
-			seen[name] = true
 			user := who.Name
-			if strings.HasPrefix(pattern, "/") && !strings.Contains(pattern, "%") {
+			everybodys := strings.HasPrefix(pattern, "/") && !strings.Contains(pattern, "%")
+			if everybodys {
 				user = nil
 			}
-			list = append(list, a.keysOf(name, user, i < len(configured))...)
+			asked := name + "\x00" + string(user) // accounts may share a home
+			if name != "" && !seen[asked] {
+				if len(seen) >= maxKeyPaths {
+					a.out.Problem(problemAt(evidence.TooBig, record.AuthorizedKeys, fmt.Sprintf("more than %d files may hold keys; the rest was not looked at", maxKeyPaths)))
+					return nil
+				}
+				seen[asked] = true
+				if err := a.keysOf(name, user, i < len(configured), lines); err != nil {
+					return err
+				}
+			}
+			if everybodys {
+				break
+			}
 		}
 	}
-	return list
+	return nil
 }
 
 // keyFileOf replaces the tokens of AuthorizedKeysFile (sshd_config(5)); "" for
@@ -147,7 +187,7 @@ func keyFileOf(pattern string, who *record.Account) string {
 // that sshd has by itself.
 func (a *accountLook) keyFiles() (files []string) {
 	seen := map[string]bool{}
-	global := false
+	global, beyond := false, false
 	var read func(name string, depth int)
 	read = func(name string, depth int) {
 		if seen[name] || len(seen) >= maxIncludes || depth > maxIncludeDepth {
@@ -172,8 +212,14 @@ func (a *accountLook) keyFiles() (files []string) {
 			case "authorizedkeysfile":
 				global = global || !inMatch
 				for _, f := range words[1:] {
-					if f = strings.Trim(f, `"`); f != "none" && !slices.Contains(files, f) {
+					if f = strings.Trim(f, `"`); f == "none" || slices.Contains(files, f) {
+						continue
+					}
+					if len(files) < maxKeyFiles {
 						files = append(files, f)
+					} else if !beyond {
+						beyond = true
+						a.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("AuthorizedKeysFile names more than %d files; the rest was not decoded", maxKeyFiles)))
 					}
 				}
 			}
@@ -212,26 +258,37 @@ func (a *accountLook) glob(pattern, base string) (found []string) {
 	return found
 }
 
-func (a *accountLook) keysOf(name string, user record.Bytes, configured bool) (list []record.AuthorizedKey) {
+func (a *accountLook) keysOf(name string, user record.Bytes, configured bool, lines *collect.Records) error {
 	if m, ok := a.host.MountOf(name); ok && m.Storage() == collect.Remote {
 		return nil // linux_users records that it is not entered
 	}
 	text := a.read(name, maxAccountFile)
-	if text == nil {
+	if a.keyText += int64(len(text)); a.keyText > maxKeyText {
+		a.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("not decoded: the files with keys are longer than %d bytes together", maxKeyText)))
 		return nil
 	}
 	about := record.AuthorizedKey{User: user, File: record.Bytes(name), Configured: configured}
 	if st, err := a.host.Stat(name); err == nil {
 		about.Mode, about.UID, about.Mtime, about.Ctime = st.Mode, st.UID, nanoseconds(st.Modified), nanoseconds(st.Changed)
 	}
+	broken := 0
 	for line := range bytes.Lines(text) {
 		about.Line++
 		if line = bytes.TrimSpace(line); len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		list = append(list, decodeKey(about, line))
+		key := decodeKey(about, line)
+		if key.Error != "" {
+			if broken++; broken > maxNoKeys {
+				continue
+			}
+		}
+		if err := lines.Write(key); err != nil {
+			return err
+		}
 	}
-	return list
+	a.broken(name, max(broken-maxNoKeys, 0))
+	return nil
 }
 
 // decodeKey reads one line of authorized_keys.

@@ -202,6 +202,48 @@ func optionOf(options []map[string]any, name string) string {
 	return "-"
 }
 
+// What is decoded is bounded, and what is left out is told.
+func TestAccountFilesWithoutEnd(t *testing.T) {
+	h := plant(t, "etc/hostname")
+	var passwd, sshd strings.Builder
+	passwd.WriteString("root:x:0:0::/root:/bin/sh\n" + strings.Repeat("a:x:1:1::/:\n", maxAccounts))
+	for i := range 2 * maxKeyFiles {
+		fmt.Fprintf(&sshd, "AuthorizedKeysFile /keys/%d\n", i)
+	}
+	write(t, h, "/etc/passwd", passwd.String())
+	write(t, h, "/etc/ssh/sshd_config", sshd.String())
+	write(t, h, "/root/.ssh/authorized_keys", strings.Repeat("x\n", 10*maxNoKeys))
+	out := newMemoryTaker(h)
+	check(t, linuxAccounts.Run(context.Background(), h, out))
+	if n := bytes.Count(out.streams[record.Accounts], []byte("\n")); n != maxAccounts {
+		t.Errorf("%d accounts", n)
+	}
+	if n := bytes.Count(out.streams[record.AuthorizedKeys], []byte("\n")); n != maxNoKeys {
+		t.Errorf("%d keys", n)
+	}
+	told := fmt.Sprintf("%+v", out.problems)
+	for _, name := range []string{"/etc/passwd", "/etc/ssh/sshd_config", "/root/.ssh/authorized_keys"} {
+		if !strings.Contains(told, name) {
+			t.Errorf("nothing is told of %s: %.500s", name, told)
+		}
+	}
+}
+
+// Members in both files are joined in one go.
+func TestGroupsOfManyAreJoinedInOneGo(t *testing.T) {
+	var one, two strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&one, ",m%06d", i)
+		fmt.Fprintf(&two, ",n%06d", i)
+	}
+	line := "g:!::" + two.String() + "\n"
+	before := testenv.CPUSeconds()
+	groups, bad := parseGroups([]byte("g:x:1:"+one.String()+"\n"), []byte(strings.Repeat(line, 10)))
+	if took := testenv.CPUSeconds() - before; len(groups) != 1 || len(groups[0].Members) != 200_000 || bad != 0 || took > 3 {
+		t.Errorf("%d groups, %d bad, %.1f CPU s", len(groups), bad, took)
+	}
+}
+
 // A rule has each option once, however often it is written, and none costs
 // the memory of all before it.
 func TestOptionsOfSudoersReplaceEachOther(t *testing.T) {
@@ -250,7 +292,7 @@ func TestAuthorizedKeysAreThoseOfSshKeygen(t *testing.T) {
 		pubs = append(pubs, string(pub))
 	}
 	h := plant(t, "etc/hostname")
-	write(t, h, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nnobody:x:65534:65534::nowhere:/bin/sh\n")
+	write(t, h, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nnobody:x:65534:65534::nowhere:/bin/sh\ntoor:x:0:0::/root/:/bin/sh\n")
 	write(t, h, "/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%u\nMatch User alice\n AuthorizedKeysFile=/srv/all\n")
 	write(t, h, "/etc/ssh/sshd_config.d/x.conf", "Match Address 192.0.2.1\nAuthorizedKeysFile %h/.config/odd%%\n")
 	write(t, h, "/root/.ssh/authorized_keys", "# note\nfrom=\"192.0.2.1\",command=\"/bin/sh -c 'id'\",no-pty "+pubs[0]+"\nhunter2\n")
@@ -279,9 +321,12 @@ func TestAuthorizedKeysAreThoseOfSshKeygen(t *testing.T) {
 		"alice /home/alice/.config/odd%:1 true " + ed + " options=0 true",
 		"root /root/.ssh/authorized_keys:2 true " + ed + " options=3 true",
 		"root /root/.ssh/authorized_keys:4 true no key that can be read options=0 true",
+		"toor /root/.ssh/authorized_keys:2 true " + ed + " options=3 true",
+		"toor /root/.ssh/authorized_keys:4 true no key that can be read options=0 true",
 		"alice /etc/ssh/keys/alice:1 true " + ec + " options=0 true",
 		" /srv/all:1 true " + ed + " options=0 true",
 		"root /root/.ssh/authorized_keys2:1 false " + ec + " options=0 true",
+		"toor /root/.ssh/authorized_keys2:1 false " + ec + " options=0 true",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want\n%q", got, want)

@@ -20,7 +20,9 @@ const (
 	maxAuthConfigs = 2000    // files of one folder
 	maxAuthModules = 20_000
 	maxAuthUses    = 100 // lines listed of one module
+	maxAuthRules   = 20_000
 	maxLibraryDirs = 200
+	maxLoaderDirs  = 5_000 // that ld.so.conf may name, there or not
 )
 
 // pamDirs are where rules lie, the administrator's first.
@@ -47,7 +49,7 @@ type authLook struct {
 func (c *comparison) authModules(ctx context.Context) error {
 	a := &authLook{c: c, seen: map[string]*record.AuthModule{}}
 	a.findLibs()
-	a.pam()
+	a.pam(ctx)
 	a.nss()
 	if a.left > 0 {
 		c.out.Problem(problemAt(evidence.TooBig, record.AuthModules, fmt.Sprintf("%d more modules than the %d that are listed", a.left, maxAuthModules)))
@@ -88,6 +90,11 @@ func (a *authLook) findLibs() {
 	}
 	for _, name := range configs[:min(len(configs), maxAuthConfigs)] {
 		dirs = append(dirs, loaderDirs(a.read(name))...)
+		if len(dirs) > maxLoaderDirs {
+			a.c.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("more than %d folders of libraries; the rest was not looked into", maxLoaderDirs)))
+			dirs = dirs[:maxLoaderDirs]
+			break
+		}
 	}
 	for _, dir := range dirs {
 		real, st := a.c.follow(dir)
@@ -110,6 +117,10 @@ func (a *authLook) broken(name string, bad int) {
 	if bad > 0 {
 		a.c.out.Problem(problemAt(evidence.Corrupt, name, fmt.Sprintf("%d lines are no configuration and were left out", bad)))
 	}
+}
+
+func (a *authLook) tooMany(name string) {
+	a.c.out.Problem(problemAt(evidence.TooBig, name, fmt.Sprintf("more than %d rules; the rest was not looked up", maxAuthRules)))
 }
 
 // module returns the record of a module, a new one where there is none yet.
@@ -142,7 +153,7 @@ func use(m *record.AuthModule, u record.AuthUse) {
 	m.Uses = append(m.Uses, u)
 }
 
-func (a *authLook) pam() {
+func (a *authLook) pam(ctx context.Context) {
 	text := a.read("/etc/pam.conf")
 	rules, bad := parsePAM("/etc/pam.conf", text, true)
 	a.broken("/etc/pam.conf", bad)
@@ -161,8 +172,14 @@ func (a *authLook) pam() {
 			}
 			more, bad := parsePAM(dir+"/"+e.Name, a.read(dir+"/"+e.Name), false)
 			a.broken(dir+"/"+e.Name, bad)
-			rules = append(rules, more...)
+			if rules = append(rules, more...); len(rules) > maxAuthRules {
+				break
+			}
 		}
+	}
+	if len(rules) > maxAuthRules {
+		a.tooMany(pamDirs[0])
+		rules = rules[:maxAuthRules]
 	}
 	if len(rules) == 0 {
 		return // no PAM: files of that name are somebody else's
@@ -174,6 +191,9 @@ func (a *authLook) pam() {
 		}
 	}
 	for _, rule := range rules {
+		if ctx.Err() != nil {
+			return // authModules says so
+		}
 		absolute, base := pamFile(rule.module)
 		files := []string{absolute}
 		if absolute == "" {
@@ -205,6 +225,10 @@ func (a *authLook) nss() {
 	a.broken(name, bad)
 	if len(uses) == 0 {
 		return
+	}
+	if len(uses) > maxAuthRules {
+		a.tooMany(name)
+		uses = uses[:maxAuthRules]
 	}
 	files := map[string][]string{}
 	for _, dir := range a.libs {

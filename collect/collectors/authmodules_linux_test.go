@@ -151,6 +151,27 @@ func TestModulesOfPAMAndNSSAreResolvedFromConfiguration(t *testing.T) {
 	}
 }
 
+// Rules without end are told and not held.
+func TestRulesOfPAMAndNSSWithoutEnd(t *testing.T) {
+	root, _ := debRoot(t)
+	for name, text := range map[string]string{
+		"etc/pam.d/a": strings.Repeat("auth required a\n", maxAuthRules), "etc/pam.d/b": "auth required b\n",
+		"etc/nsswitch.conf": "passwd:" + strings.Repeat(" x", maxAuthRules+1) + "\n", "etc/ld.so.conf": strings.Repeat("/l\n", 2*maxLoaderDirs),
+	} {
+		program(t, root, name, text)
+	}
+	_, out := compared(t, openHost(t, root))
+	told := fmt.Sprintf("%+v", out.problems)
+	for _, name := range []string{"/etc/pam.d", "/etc/nsswitch.conf", "/etc/ld.so.conf"} {
+		if !strings.Contains(told, "Path:"+name+" ") {
+			t.Errorf("nothing is told of %s: %.500s", name, told)
+		}
+	}
+	if m := authModulesOf(t, out.streams[record.AuthModules])["pam missing a"]; len(m.Uses) != maxAuthUses || m.Omitted != maxAuthRules-maxAuthUses {
+		t.Errorf("%d uses, %d more", len(m.Uses), m.Omitted)
+	}
+}
+
 // On this machine every module that a rule of PAM names must be a file that
 // hashes as it is, or be missing.
 func TestModulesOfThisMachine(t *testing.T) {

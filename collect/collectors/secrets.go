@@ -3,10 +3,12 @@ package collectors
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -70,6 +72,11 @@ func takeUnlessSecret(ctx context.Context, w *pathWalk, name, rule string) error
 // something else in the clothes of a key, and is taken.
 const maxKey = 32 << 10
 
+// maxDerived bounds a key whose public part is derived, in bytes without its
+// armour: RSA with 16384 bits has 9300. The time that checking the numbers of
+// one takes grows with more than the square of its length: minutes for a megabyte.
+const maxDerived = 10 << 10
+
 // leaveKeys is Collector.Secret of every collector that leaves secrets where
 // they are: a file that is a private key stays on the host wherever it lies,
 // with its fingerprints recorded. What holds a key among other things - a log,
@@ -90,11 +97,11 @@ func leaveKeys(text []byte) (leave bool, detail string) {
 // keyBytes is how many bytes of a file with a private key are keys and the
 // certificates that go with them.
 func keyBytes(text []byte) (n int) {
-	if bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) || isDropbear(text) {
-		if len(text) > maxKey {
+	if other := max(puttyBytes(text), dropbearBytes(text)); other > 0 {
+		if other > maxKey {
 			return 0
 		}
-		return len(text)
+		return other
 	}
 	for rest := text; ; {
 		begin := bytes.Index(rest, []byte("-----BEGIN "))
@@ -159,13 +166,14 @@ func (w *pathWalk) head(name string) (text []byte, whole bool, err error) {
 // privateKey recognises private keys: PEM (RFC 7468, and OpenSSH's
 // PROTOCOL.key in PEM), PuTTY's text form, and Dropbear's binary form, which
 // starts like an SSH wire-format key. kind is "" for everything else. A PEM
-// block counts only when it decodes: a mere line of text that looks like one
-// must not keep a file out of the evidence.
+// block counts only when it decodes, the others when most of the file is made
+// like one: a mere line of text that looks like one must not keep a file out of
+// the evidence.
 func privateKey(text []byte) (kind, public string) {
-	if bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) {
+	if n := puttyBytes(text); n > 0 && 2*n >= len(text) {
 		return "PuTTY", puttyPublic(string(text))
 	}
-	if isDropbear(text) {
+	if n := dropbearBytes(text); n > 0 && 2*n >= len(text) {
 		return "Dropbear", "not derived"
 	}
 	for rest := text; ; {
@@ -174,6 +182,9 @@ func privateKey(text []byte) (kind, public string) {
 			return "", ""
 		}
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			if len(block.Bytes) > maxDerived {
+				return block.Type, "not derivable, longer than any key in use"
+			}
 			return block.Type, publicPart(pem.EncodeToMemory(block))
 		}
 	}
@@ -224,16 +235,57 @@ func puttyPublic(text string) string {
 	return describeKey(key)
 }
 
-// isDropbear reports whether text starts with a length and a key type as
-// Dropbear's host key files do.
-func isDropbear(text []byte) bool {
-	if len(text) < 4+7 || text[0] != 0 || text[1] != 0 || text[2] != 0 {
-		return false
+// puttyFields are what a line of a PuTTY key file may begin with, besides its
+// base64 (PuTTY's manual, appendix C).
+var puttyFields = []string{"PuTTY-User-Key-File-", "Encryption: ", "Comment: ", "Public-Lines: ", "Key-Derivation: ", "Argon2-", "Private-Lines: ", "Private-MAC: ", "Private-Hash: "}
+
+// puttyBytes is how many bytes of a file that begins as one of PuTTY are such
+// lines.
+func puttyBytes(text []byte) (n int) {
+	if !bytes.HasPrefix(text, []byte("PuTTY-User-Key-File-")) {
+		return 0
 	}
-	n := int(text[3])
-	if n > len(text)-4 {
-		return false
+	for line := range bytes.Lines(text) {
+		word := bytes.TrimSpace(line)
+		field := slices.ContainsFunc(puttyFields, func(f string) bool { return bytes.HasPrefix(word, []byte(f)) })
+		base64 := len(word) <= 128 && bytes.IndexFunc(word, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("+/=", r)
+		}) < 0
+		if base64 || field && len(word) <= 512 {
+			n += len(line)
+		}
 	}
-	kind := string(text[4 : 4+n])
-	return strings.HasPrefix(kind, "ssh-") || strings.HasPrefix(kind, "ecdsa-sha2-")
+	return n
 }
+
+// dropbearBytes is how many bytes of a file that begins as Dropbear's host keys
+// do - a length, a key type - are the numbers of such a key, each behind its
+// length. The last may be cut.
+func dropbearBytes(text []byte) (n int) {
+	numbers, rest, first := 0, text, true
+	for ; len(rest) >= 4 && (first || numbers > 0); numbers-- {
+		length := int64(binary.BigEndian.Uint32(rest))
+		if length > maxKeyNumber {
+			break
+		}
+		field := rest[4:min(4+length, int64(len(rest)))]
+		if first {
+			first = false
+			switch kind := string(field); {
+			case strings.HasPrefix(kind, "ecdsa-sha2-"):
+				numbers = 4 // the curve, the point, the secret; and this one
+			case strings.HasPrefix(kind, "ssh-ed25519"):
+				numbers = 2
+			case strings.HasPrefix(kind, "ssh-"):
+				numbers = 6
+			default:
+				return 0
+			}
+		}
+		n, rest = n+4+len(field), rest[4+len(field):]
+	}
+	return n
+}
+
+// maxKeyNumber is the longest number of a key, in bytes: of RSA with 16384 bits.
+const maxKeyNumber = 2048 + 1

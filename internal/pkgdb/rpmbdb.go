@@ -32,7 +32,7 @@ func RpmBDB(db io.ReaderAt, size int64, each func(header []byte)) (bad int, err 
 		return 0, fmt.Errorf("%w: pages of %d bytes", ErrRpmFormat, page)
 	}
 	t.pages = newPages(db, page, size)
-	t.buf, t.over = make([]byte, page), make([]byte, page)
+	t.buf, t.over, t.left = make([]byte, page), make([]byte, page), size
 	last := t.order.Uint32(head[72:]) // number of the last bucket
 	if last >= t.count {
 		return 0, fmt.Errorf("%w: %d buckets in %d pages", ErrRpmFormat, last, t.count)
@@ -71,6 +71,7 @@ type bdbTable struct {
 	buf, over []byte
 	blob      []byte
 	bad       int
+	left      int64 // bytes that headers may still have: more than the file has are told twice
 }
 
 // page reads the pairs of one page and returns the number of the next one of
@@ -95,10 +96,11 @@ func (t *bdbTable) page(n uint32, each func([]byte)) (next uint32, ok bool) {
 			continue // the number that the next package gets
 		}
 		header, ok := t.value(value)
-		if !ok {
+		if !ok || int64(len(header)) > t.left {
 			t.bad++
 			continue
 		}
+		t.left -= int64(len(header))
 		each(header)
 	}
 	return next, true

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -65,6 +66,11 @@ const (
 const (
 	maxRpmEntries = 1 << 16 // as rpm has it (hdrchkTags)
 	maxRpmDirs    = 1 << 18
+	maxRpmText    = 1 << 10 // bytes of a name, a version, an architecture
+	maxRpmPath    = 4096    // as the system has it (PATH_MAX)
+	// rpmPaths bounds the paths of a header, all together, by its length: a
+	// folder stands in it once for all its files.
+	rpmPaths = 32
 )
 
 var errRpmHeader = errors.New("no header of a package")
@@ -90,7 +96,11 @@ func ParseRpmHeader(blob []byte) (*RpmHeader, error) {
 		return nil, fmt.Errorf("%w: it has no name", errRpmHeader)
 	}
 	h.Version, h.Arch = h.text(rpmVersion), h.text(rpmArch)
-	if release := h.text(rpmRelease); release != "" {
+	release := h.text(rpmRelease)
+	if max(len(h.Name), len(h.Version), len(h.Arch), len(release)) > maxRpmText {
+		return nil, fmt.Errorf("%w: its name is longer than any", errRpmHeader)
+	}
+	if release != "" {
 		h.Version += "-" + release
 	}
 	if epoch, ok := h.ints(rpmEpoch, rpmInt32).at(0); ok {
@@ -124,21 +134,31 @@ func (h *RpmHeader) Files(each func(File)) (bad, foreign int) {
 	at, modes, flags := h.ints(rpmDirIndexes, rpmInt32), h.ints(rpmFileModes, rpmInt16), h.ints(rpmFileFlags, rpmInt32)
 	verify, states := h.ints(rpmFileVerify, rpmInt32), h.ints(rpmFileStates, rpmChar)
 	algo, known := h.algo()
+	room := rpmPaths*len(h.data) + maxRpmPath
 	for i := 0; ; i++ {
 		base, ok := names.next()
-		if !ok {
-			return bad + int(names.left), foreign
+		if ok && room < 0 {
+			names.left++
+		}
+		if !ok || room < 0 {
+			return bad + int(min(names.left, math.MaxInt32)), foreign
 		}
 		text, _ := digests.next()
-		full := string(base)
+		dir := ""
 		if !old {
-			dir, ok := at.at(i)
-			if !ok || int64(dir) >= int64(len(dirs)) {
+			n, ok := at.at(i)
+			if !ok || int64(n) >= int64(len(dirs)) {
 				bad++
 				continue
 			}
-			full = dirs[dir] + full
+			dir = dirs[n]
 		}
+		if len(dir)+len(base) > maxRpmPath {
+			bad++
+			continue
+		}
+		full := dir + string(base)
+		room -= len(full)
 		name, ok := clean(full)
 		if !ok {
 			bad++

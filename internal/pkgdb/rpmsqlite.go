@@ -265,7 +265,7 @@ func readWAL(wal io.ReaderAt, size int64) (log sqliteLog, err error) {
 			return log, nil
 		}
 		n := binary.BigEndian.Uint32(frame)
-		if n == 0 || int64(n)*int64(log.size) > MaxRpmDatabase || len(pending) >= maxLogPages {
+		if n == 0 || int64(n)*int64(log.size) > MaxRpmDatabase || len(pending)+len(log.pages) >= maxLogPages {
 			return log, errors.New("a log of more than can be read")
 		}
 		pending[n-1] = span{wal, at + 24}

@@ -173,6 +173,30 @@ func TestAResumedRunHasTheBudgetOfTheOneBefore(t *testing.T) {
 	}
 }
 
+// Who resumes learns that secrets are taken: the bundle that says so lay on the
+// host meanwhile.
+func TestAResumedRunTellsThatItTakesSecrets(t *testing.T) {
+	for _, tc := range []struct {
+		profile string
+		args    []string
+		want    bool
+	}{
+		{"all; with secrets", nil, true},
+		{"all; with secrets; processes 412,sshd; artifacts A", nil, true},
+		{"all; with secrets", []string{"--take-secrets=false"}, false},
+		{"all", nil, false},
+		{"all; processes x; with secrets", nil, false},
+		{"all; frozen processes x; with secrets", nil, false},
+		{"all; artifacts x; with secrets", nil, false},
+	} {
+		c := flagsOf(t, tc.args...)
+		r := &Resumed{Header: bundle.Header{Profile: tc.profile}, Held: &collect.HeldBefore{}}
+		if err := r.takeSecrets(c); err != nil || c.Bool("take-secrets") != tc.want || strings.Contains(r.Told(), "secrets") != tc.want {
+			t.Errorf("%s %q: %v, %v, %q", tc.profile, tc.args, c.Bool("take-secrets"), err, r.Told())
+		}
+	}
+}
+
 // An order names collectors: memory must be among them, or the run departs.
 func TestMemoryIsTakenOnlyWhereItIsNamed(t *testing.T) {
 	for _, c := range []struct {

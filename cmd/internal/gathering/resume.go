@@ -40,6 +40,7 @@ type Resumed struct {
 	Held      *collect.HeldBefore
 	Files     []*os.File
 	Inherited []string // flags of the budget that were not given now
+	Secrets   bool     // they are taken because the interrupted run took them
 }
 
 // OpenInterrupted opens bundles as they lie there. Encrypted ones are
@@ -159,15 +160,27 @@ func (r *Resumed) settle(c *cli.Context, name string) error {
 	if err := resumeCapture(c, h.Options, name); err != nil {
 		return err
 	}
-	if strings.Contains(h.Profile+";", secretsIn+";") && !c.IsSet("take-secrets") {
-		if err := c.Set("take-secrets", "true"); err != nil {
-			return err
-		}
+	if err := r.takeSecrets(c); err != nil {
+		return err
 	}
 	if err := resumeProcesses(c, h, name); err != nil {
 		return err
 	}
 	return r.sameHost(c.String("root"), name)
+}
+
+// takeSecrets takes secrets where the interrupted run did. What follows in its
+// profile are names.
+func (r *Resumed) takeSecrets(c *cli.Context) error {
+	text := r.Header.Profile
+	for _, names := range []string{artifactsIn, frozenIn, processesIn} {
+		text, _, _ = strings.Cut(text, names)
+	}
+	if !strings.HasSuffix(text, secretsIn) || c.IsSet("take-secrets") {
+		return nil
+	}
+	r.Secrets = true
+	return c.Set("take-secrets", "true")
 }
 
 // take gives a flag that is not set a value of the interrupted run, "" where it
@@ -246,6 +259,9 @@ func (r *Resumed) Told() string {
 	told := fmt.Sprintf("%d files are held by the bundle that this one continues", r.Held.Len())
 	if len(r.Inherited) > 0 {
 		told += "; its budget holds again: --" + strings.Join(r.Inherited, " --")
+	}
+	if r.Secrets {
+		told += "; secrets are taken as before, unless --take-secrets=false"
 	}
 	return told
 }
