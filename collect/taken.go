@@ -59,7 +59,7 @@ type takenTable struct {
 
 // slotOf returns the place of a key, or the free one it would take.
 func slotOf(slots []takenSlot, k takenKey) *takenSlot {
-	for i := int(k[1]) % len(slots); ; i = (i + 1) % len(slots) {
+	for i := int(k[1] % uint32(len(slots))); ; i = (i + 1) % len(slots) {
 		if s := &slots[i]; s.key == k || s.key == (takenKey{}) {
 			return s
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
+	"github.com/exhibit-dfir/exhibit/chainofcustody"
 	"github.com/exhibit-dfir/exhibit/evidence"
 	"github.com/exhibit-dfir/exhibit/internal/testenv"
 )
@@ -450,6 +451,34 @@ func TestVelociraptorCollections(t *testing.T) {
 	}
 }
 
+func TestVelociraptorTimesAreThoseOfTheFileThatBearsTheName(t *testing.T) {
+	rows := `{"SourceFile":"/tmp/A","Modified":"2020-01-01T00:00:00Z"}` + "\n" +
+		`{"SourceFile":"/tmp/a","Modified":"2021-01-01T00:00:00Z"}` + "\n" +
+		`{"SourceFile":"C:\\Windows\\X.log","Modified":"2022-01-01T00:00:00Z"}` + "\n"
+	b := zipOf(t, file{"client_info.json", "{}"}, file{"results/All File Metadata.json", rows},
+		file{"uploads/auto/tmp/A", "1"}, file{"uploads/auto/tmp/a", "2"}, file{"uploads/auto/C%3A/WINDOWS/x.log", "3"})
+	k, _, err := take(t, "c.zip", b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, year := range map[string]int{"/tmp/A": 2020, "/tmp/a": 2021, "/C:/WINDOWS/x.log": 2022} {
+		if it := k.item("import", path); it == nil || it.Stat.Modified.Year() != year {
+			t.Errorf("%s: %+v", path, it)
+		}
+	}
+}
+
+func TestANameThatDecodesToAWayOutIsSaid(t *testing.T) {
+	b := zipOf(t, file{"client_info.json", "{}"}, file{"results/%2e%2e/%2e%2e/x.json", "{}"})
+	_, rep, err := take(t, "c.zip", b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Lost != 1 || !strings.Contains(rep.Problems[0].Detail, "leads out of its folder") {
+		t.Errorf("%+v", rep)
+	}
+}
+
 func TestDamagedContentIsKeptUpToTheDamage(t *testing.T) {
 	b := tarOf(t, file{"a.log", strings.Repeat("a", 4000)}, file{"b.log", strings.Repeat("b", 4000)})
 	k, rep, err := take(t, "t.tar", b[:6*1024], Options{})
@@ -467,3 +496,49 @@ func TestDamagedContentIsKeptUpToTheDamage(t *testing.T) {
 		t.Errorf("problems %v", rep.Problems)
 	}
 }
+
+// TestNamesOfAnySizeFitABundle gives the texts of an archive to a bundle,
+// whose records have a limit.
+func TestNamesOfAnySizeFitABundle(t *testing.T) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	long := strings.Repeat("\x01", 200_000)
+	if err := w.WriteHeader(&tar.Header{Name: "etc/x" + long, Uname: long, Gname: long, Mode: 0o600, Typeflag: tar.TypeReg}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "etc/y", Linkname: long, Uname: long, Mode: 0o600, Typeflag: tar.TypeLink}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "in.tar")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	key, err := chainofcustody.NewRunKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := bundle.NewWriter(io.Discard, bundle.Header{Case: "c", Exhibit: "E1", Examiner: "a@example.org", Profile: bundle.ProfileReceived}, key, bundle.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Take(t.Context(), Source{Name: "in.tar", File: f, Size: int64(b.Len())}, bundleSink{out}, Options{TempDir: t.TempDir()})
+	if err != nil || rep.Members != 1 {
+		t.Errorf("%+v, %.200v", rep, err)
+	}
+}
+
+type bundleSink struct{ w *bundle.Writer }
+
+func (s bundleSink) Add(ctx context.Context, it evidence.Item, r io.Reader) (evidence.Item, error) {
+	return s.w.Add(ctx, it, bundle.Input{R: r})
+}
+
+func (s bundleSink) Note(it evidence.Item) error { return s.w.Note(it) }

@@ -37,7 +37,8 @@ func velociraptorPlace(rel string) place {
 	for i := range parts {
 		parts[i] = decodePercent(parts[i])
 	}
-	return place{path: strings.Join(parts, "/")}
+	p := strings.Join(parts, "/")
+	return place{path: p, odd: oddName(p)}
 }
 
 func uploadPlace(accessor string, parts []string) place {
@@ -69,7 +70,7 @@ const (
 )
 
 // fileTimes reads the metadata of files that a Velociraptor collection states,
-// by their path on the host in lower case.
+// by sourceKey of their path on the host.
 func (w *walk) fileTimes(lv *level) (map[string]times, error) {
 	all := map[string]times{}
 	entries, err := lv.entries()
@@ -120,10 +121,14 @@ func metadataRow(all map[string]times, line []byte) {
 	}
 }
 
-// sourceKey is the path on the host of a path as Velociraptor writes it.
+// sourceKey is the path on the host of a path as Velociraptor writes it; of a
+// drive in lower case, since Windows tells no cases apart and others do.
 func sourceKey(p string) string {
-	if isDrive(strings.TrimPrefix(p, `\\.\`)[:min(2, len(strings.TrimPrefix(p, `\\.\`)))]) {
-		p = "/" + strings.ReplaceAll(strings.TrimPrefix(p, `\\.\`), `\`, "/")
+	if d := strings.TrimPrefix(p, `\\.\`); isDrive(d[:min(2, len(d))]) {
+		p = "/" + strings.ReplaceAll(d, `\`, "/")
 	}
-	return strings.ToLower(p)
+	if len(p) > 2 && isDrive(p[1:3]) {
+		p = strings.ToLower(p)
+	}
+	return p
 }

@@ -221,7 +221,7 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 	case archive.Device:
 		it.Kind = evidence.KindDevice
 	case archive.Hardlink:
-		it.Kind, it.Detail = evidence.KindSkipped, "another name of "+short(lv.layout.place(e.Link).path)+", whose content is an item of its own"
+		it.Kind, it.Detail = evidence.KindSkipped, "by the archive another name of "+short(lv.layout.place(e.Link).path)+": it holds no content under this one"
 	default:
 		it.Kind = evidence.KindFile
 		return w.file(lv, e, it, at.odd)
@@ -235,7 +235,7 @@ func (w *walk) entry(lv *level, e *archive.Entry) error {
 // stat is what the container, or the tool's own record, states of a file.
 func (w *walk) stat(lv *level, e *archive.Entry, path string) *evidence.Stat {
 	s := &evidence.Stat{
-		Mode: e.Mode, UID: e.UID, GID: e.GID, Owner: e.Owner, Group: e.Group, Size: e.Size,
+		Mode: e.Mode, UID: e.UID, GID: e.GID, Owner: short(e.Owner), Group: short(e.Group), Size: e.Size,
 		Modified: e.Modified, Accessed: e.Accessed, Changed: e.Changed, Born: e.Born,
 		Unknown: evidence.StatInode | evidence.StatNlink | evidence.StatBlocks,
 	}
@@ -461,6 +461,7 @@ func (w *walk) inner(lv *level, e *archive.Entry, got evidence.Item, temp *os.Fi
 	if lv.chain != "" {
 		chain = lv.chain + "//" + e.Name
 	}
+	chain = short(chain)
 	in := level{form: form, name: got.Path, path: got.Path, chain: chain, depth: lv.depth + 1}
 	in.entries = func() (archive.Entries, error) { return w.open(form, temp, got.Size) }
 	layout, tool, hosts := w.rep.Layout, w.rep.Tool, w.hosts

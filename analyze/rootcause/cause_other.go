@@ -169,6 +169,9 @@ func (x *index) inboundEvent(i int32) bool {
 // openSessions returns the sessions that the account of a record had open. One
 // that is alone, or on the record's terminal, is an exact join.
 func (x *index) openSessions(f *fact, rule ruleID, proof []int32) []cause {
+	if f.user == 0 && f.session == 0 {
+		return nil // of sessions whose account nothing names none is this record's
+	}
 	// newest keeps the latest: of a case with many thousand open sessions the
 	// others need not be judged.
 	var list []int32

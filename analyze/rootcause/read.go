@@ -189,6 +189,16 @@ func (r *reader) take(ev *timeline.Event) {
 	if known && a == actConnect && from != fromAudit && ev.DstIP == "" {
 		known = false // sshd's "Connection from": no login, no flow
 	}
+	if !known && (ev.TSKind == timeline.State || ev.TSKind == timeline.Collected) && ev.File != "" && ev.PID < 0 {
+		// What a file says is no act of anybody at that time: it leads to the
+		// file, whose own times say when it came about.
+		if r.wanted[ev.ID] {
+			f := r.fact(ev, actStat, from)
+			f.user, f.key = 0, 0
+			r.add(f)
+		}
+		return
+	}
 	if !known {
 		a = actSeen
 		if (ev.PID < 0 || ev.Exe == "") && !r.wanted[ev.ID] {

@@ -126,3 +126,32 @@ func TestAWeakEntryIsNotToldAsWhatHappened(t *testing.T) {
 		}
 	}
 }
+
+// A row of what a file says is dated by the file and is nobody's act: it leads
+// where the file leads, and not into whatever session was open then, least of
+// all one whose account nothing names.
+func TestWhatAFileSaysLeadsWhereTheFileLeads(t *testing.T) {
+	s := tell(t, "unit1")
+	s.audit = false
+	s.boot()
+	s.after(time.Hour)
+	last := s.event("linux:lastlog:entry", "user-login")
+	last.SrcIP = "198.51.100.60"
+	for range 15 {
+		s.fail("karl", outside)
+	}
+	s.login("karl", outside, "password", "", 60)
+	sudo := s.event("syslog:sudo", "privilege-used")
+	sudo.User, sudo.Cmdline = "karl", "/usr/bin/cp /tmp/netd /etc/systemd/system/netd.service"
+	file := s.stat("/etc/systemd/system/netd.service", "root")
+	unit := s.event("linux:systemd:unit", "unit-state")
+	unit.TSKind, unit.File, unit.Unit, unit.Cmdline, unit.TS = timeline.State, file.File, "netd.service", "/usr/local/bin/netd", file.TS
+	nobody := s.event("text:line", "")
+	nobody.Message = "says no name"
+	why := ask(t, s)
+	firstEntry(t, why(file), "password guessing", "karl", outside)
+	firstEntry(t, why(unit), "password guessing", "karl", outside)
+	for _, e := range why(nobody).Entries {
+		t.Errorf("a line that names nobody has an entry: %+v", e)
+	}
+}

@@ -202,6 +202,31 @@ func optionOf(options []map[string]any, name string) string {
 	return "-"
 }
 
+// A rule has each option once, however often it is written, and none costs
+// the memory of all before it.
+func TestOptionsOfSudoersReplaceEachOther(t *testing.T) {
+	rules, _ := parseSudoers("/etc/sudoers", []byte("a ALL = "+strings.Repeat("CWD=/a CHROOT=/c ", 20_000)+"CWD=/b "+strings.Repeat("NOPASSWD: x, PASSWD: y, ", 5_000)+"z"))
+	if len(rules) != 10_000 {
+		t.Fatalf("%d rules", len(rules))
+	}
+	for _, r := range rules {
+		if len(r.Tags) != 3 || r.Tags[0] != "CHROOT=/c" || r.Tags[1] != "CWD=/b" {
+			t.Fatalf("%d tags, %q", len(r.Tags), r.Tags[:min(len(r.Tags), 3)])
+		}
+	}
+}
+
+// Lines that go on do not cost the length of all before them each.
+func TestLinesThatGoOnAreJoinedInOneGo(t *testing.T) {
+	text := []byte(strings.Repeat("a\\\n", maxAuthConfig/3))
+	before := testenv.CPUSeconds()
+	parsePAM("/etc/pam.d/x", text, false)
+	parseSudoers("/etc/sudoers", text)
+	if took := testenv.CPUSeconds() - before; took > 3 {
+		t.Errorf("%.1f CPU s", took)
+	}
+}
+
 // Neither blanks nor colons without end take more than a moment.
 func TestLongSudoersAreReadInOneGo(t *testing.T) {
 	const n = maxAccountFile / 4

@@ -24,7 +24,8 @@ type pamLine struct {
 func parsePAM(name string, text []byte, withService bool) (rules []pamLine, bad int) {
 	number := 0
 	for rest := string(text); rest != ""; {
-		line, first := "", number+1
+		var joined strings.Builder
+		first := number + 1
 		for goesOn := true; goesOn && rest != ""; {
 			var part string
 			part, rest, _ = strings.Cut(rest, "\n")
@@ -32,9 +33,9 @@ func parsePAM(name string, text []byte, withService bool) (rules []pamLine, bad 
 			part, _, _ = strings.Cut(part, "#")
 			part = strings.TrimRight(part, " \t\r")
 			part, goesOn = strings.CutSuffix(part, "\\")
-			line += part + " "
+			joined.WriteString(part + " ")
 		}
-		words := pamWords(line)
+		words := pamWords(joined.String())
 		if len(words) == 0 || words[0] == "@include" {
 			continue
 		}

@@ -264,10 +264,10 @@ func (b *blockLook) device(dir, name string) record.BlockDevice {
 // mapperKind is what made a device of the device mapper, by the prefix that
 // programs give its UUID: CRYPT-LUKS2-…, LVM-…, part1-mpath-….
 func mapperKind(uuid string) string {
-	prefix, _, _ := strings.Cut(uuid, "-")
+	prefix, rest, _ := strings.Cut(uuid, "-")
 	switch p := strings.ToLower(prefix); {
 	case p == "crypt":
-		if kind, _, _ := strings.Cut(uuid[len("CRYPT-"):], "-"); strings.EqualFold(kind, "verity") || strings.EqualFold(kind, "integrity") {
+		if kind, _, _ := strings.Cut(rest, "-"); strings.EqualFold(kind, "verity") || strings.EqualFold(kind, "integrity") {
 			return strings.ToLower(kind)
 		}
 		return p

@@ -175,6 +175,18 @@ func TestWhatTheMachineBootsWith(t *testing.T) {
 	}
 }
 
+// The UUID of a mapping is whatever who made it gave it.
+func TestMapperKindOfAnyUUID(t *testing.T) {
+	for uuid, want := range map[string]string{
+		"CRYPT-LUKS2-00-name": "crypt", "CRYPT-VERITY-00-root": "verity", "LVM-abc": "lvm", "part1-mpath-3": "partition",
+		"CRYPT": "crypt", "crypt-": "crypt", "-": "", "": "",
+	} {
+		if got := mapperKind(uuid); got != want {
+			t.Errorf("%q: %q, want %q", uuid, got, want)
+		}
+	}
+}
+
 func FuzzSwaps(f *testing.F) {
 	f.Add([]byte("Filename\tType\tSize\tUsed\tPriority\n/swap\\040x file 1024 4 -2\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/exhibit-dfir/exhibit/evidence/record"
@@ -22,15 +23,17 @@ type sudoInclude struct {
 func parseSudoers(name string, text []byte) (rules []record.SudoRule, includes []sudoInclude) {
 	number := 0
 	for rest := string(text); rest != ""; {
-		entry, first := "", number+1
+		var joined strings.Builder
+		first := number + 1
 		for goesOn := true; goesOn && rest != ""; {
 			var part string
 			part, rest, _ = strings.Cut(rest, "\n")
 			number++
 			part = strings.TrimSuffix(part, "\r")
 			part, goesOn = strings.CutSuffix(part, "\\")
-			entry += part
+			joined.WriteString(part)
 		}
+		entry := joined.String()
 		if in, ok := sudoersInclude(entry, first); ok {
 			includes = append(includes, in)
 			continue
@@ -182,6 +185,7 @@ again:
 			if end < 0 {
 				break
 			}
+			tags = slices.DeleteFunc(tags, func(t string) bool { return strings.HasPrefix(t, o+"=") }) // the last counts
 			tags, text = append(tags, o+"="+value[:end]), strings.TrimLeft(value[end:], " \t")
 			goto again
 		}

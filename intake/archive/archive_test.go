@@ -111,6 +111,55 @@ func TestATarGivesWhatLiesAroundItsDamage(t *testing.T) {
 	}
 }
 
+func TestATarEntryBehindABlockOfZerosIsRead(t *testing.T) {
+	whole := sampleTar(t, 3)
+	const entry = 3 * tarBlock
+	for name, b := range map[string][]byte{
+		"a block of zeros between entries": slices.Concat(whole[:entry], make([]byte, tarBlock), whole[entry:]),
+		"and its header is no good":        slices.Concat(whole[:entry], make([]byte, tarBlock), badNumber(whole[entry:entry+tarBlock]), whole[entry:]),
+	} {
+		g := read(t, Tar(bytes.NewReader(b), int64(len(b))))
+		if len(g.names) != 3 || len(g.damage) == 0 {
+			t.Errorf("%s: entries %v, damage %v", name, g.names, g.damage)
+		}
+		for i, n := range []string{"var/log/00.log", "var/log/01.log", "var/log/02.log"} {
+			if g.content[n] != strings.Repeat(fmt.Sprint(i), 600) {
+				t.Errorf("%s: %s has %d bytes", name, n, len(g.content[n]))
+			}
+		}
+	}
+}
+
+// badNumber is a header with a checksum that holds and a size that is none.
+func badNumber(header []byte) []byte {
+	b := slices.Clone(header)
+	copy(b[124:136], "zzzzzzzzzzz\x00")
+	copy(b[148:156], "        ")
+	sum := 0
+	for _, c := range b {
+		sum += int(c)
+	}
+	copy(b[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	return b
+}
+
+func TestATarOwnerBeyondLinuxIsNotKnown(t *testing.T) {
+	for uid, known := range map[int]bool{0: true, 1<<32 - 1: true, 1 << 32: false} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		if err := w.WriteHeader(&tar.Header{Name: "a", Uid: uid, Mode: 0o600, Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e := read(t, Tar(&b, int64(b.Len()))).entries["a"]
+		if e == nil || e.Known&KnowsIDs != 0 != known || known && e.UID != uint32(uid) {
+			t.Errorf("uid %d: %+v", uid, e)
+		}
+	}
+}
+
 func TestATarEntryLeadsToItsBytes(t *testing.T) {
 	b := sampleTar(t, 3)
 	g := read(t, Tar(bytes.NewReader(b), int64(len(b))))

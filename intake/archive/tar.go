@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -35,15 +36,20 @@ type tarWalk struct {
 	next  []byte // a header block that was found while looking for one
 }
 
-// counter counts what is read: the offset in the stream.
+// counter counts what is read: the offset in the stream. It holds the last two
+// blocks.
 type counter struct {
-	r io.Reader
-	n int64
+	r    io.Reader
+	n    int64
+	last [2 * tarBlock]byte
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	tail := p[max(0, n-len(c.last)):n]
+	copy(c.last[:], c.last[len(tail):])
+	copy(c.last[len(c.last)-len(tail):], tail)
 	return n, err
 }
 
@@ -54,6 +60,7 @@ func (t *tarWalk) part() bool {
 	if t.next != nil {
 		in = io.MultiReader(bytes.NewReader(t.next), t.in)
 		t.next = nil
+		clear(t.in.last[:]) // so that behindZero looks at no header twice
 	}
 	tr := tar.NewReader(in)
 	for {
@@ -80,7 +87,7 @@ func (t *tarWalk) part() bool {
 			if !t.yield(nil, damage("", t.in.n, "a header is damaged: %s", plain(err))) {
 				return false
 			}
-			return t.resync()
+			return t.behindZero() || t.resync()
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			t.yield(nil, damage("", t.in.n, "the archive ends before it should"))
 			return false
@@ -92,6 +99,18 @@ func (t *tarWalk) part() bool {
 
 // plain is an error's text without the name of the library.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "archive/tar: ") }
+
+// behindZero takes the header that archive/tar has read behind a block of
+// zeros, looking for the second one of an end, and reports whether there is
+// one.
+func (t *tarWalk) behindZero() bool {
+	zeros, block := t.in.last[:tarBlock], t.in.last[tarBlock:]
+	if t.in.n%tarBlock != 0 || t.in.n < int64(len(t.in.last)) || bytes.Count(zeros, []byte{0}) < len(zeros) || !tarHeader(block) {
+		return false
+	}
+	t.next = bytes.Clone(block)
+	return true
+}
 
 // resync looks for the next header and reports whether there is one.
 func (t *tarWalk) resync() bool { return t.find() }
@@ -200,9 +219,13 @@ func tarEntry(h *tar.Header) *Entry {
 	if kind.mode == 0 {
 		kind.mode = 0o100000
 	}
+	known := KnowsMode
+	if uid, gid := int64(h.Uid), int64(h.Gid); uid >= 0 && gid >= 0 && uid <= math.MaxUint32 && gid <= math.MaxUint32 {
+		known |= KnowsIDs // what Linux has no room for must not become another's, or root's
+	}
 	return &Entry{
 		Name: h.Name, Type: kind.Type, Link: h.Linkname, Size: h.Size, Packed: 0,
-		Known: KnowsMode | KnowsIDs, Mode: kind.mode | uint32(h.Mode)&0o7777, UID: uint32(h.Uid), GID: uint32(h.Gid),
+		Known: known, Mode: kind.mode | uint32(h.Mode)&0o7777, UID: uint32(h.Uid), GID: uint32(h.Gid),
 		Owner: h.Uname, Group: h.Gname, Modified: h.ModTime, Accessed: h.AccessTime, Changed: h.ChangeTime,
 	}
 }

@@ -63,6 +63,7 @@ type zipWalk struct {
 	yield    func(*Entry, *Damage) bool
 	reached  int64          // end of the entry that reaches farthest
 	twice    map[int64]bool // places that several entries name, once read
+	sought   int64          // bytes read in looking for descriptors
 }
 
 // zipRecord is what a header, central or local, states of one entry.
@@ -382,8 +383,14 @@ func (z *zipWalk) entry(rec *zipRecord, body int64) bool {
 		}
 	}
 	if e.Type == Symlink {
-		e.Link = z.target(e)
+		var err error
+		if e.Link, err = z.target(e); err != nil && !z.yield(nil, damage(rec.name, body, "%s is a link whose target cannot be read to its end: %v", printable(rec.name), err)) {
+			return false
+		}
 		e.Open = nil
+	}
+	if (e.Type == Dir || e.Type == Device) && rec.size > 0 && !z.yield(nil, damage(rec.name, body, "%s is no file and has %d bytes of content: they are not taken", printable(rec.name), rec.size)) {
+		return false
 	}
 	return z.yield(e, nil)
 }
@@ -392,11 +399,14 @@ func (z *zipWalk) entry(rec *zipRecord, body int64) bool {
 const linkMax = 4096
 
 // target reads the target of a link, which is the entry's content.
-func (z *zipWalk) target(e *Entry) string {
+func (z *zipWalk) target(e *Entry) (string, error) {
 	r, err := e.Open()
 	if err != nil {
-		return ""
+		return "", err
 	}
-	b, _ := io.ReadAll(io.LimitReader(r, linkMax))
-	return string(b)
+	b, err := io.ReadAll(io.LimitReader(r, linkMax+1))
+	if len(b) > linkMax {
+		b, err = b[:linkMax], fmt.Errorf("it has more than %d bytes", linkMax)
+	}
+	return string(b), err
 }

@@ -68,6 +68,9 @@ func (z *zipWalk) open(rec *zipRecord, packed io.Reader) (io.Reader, error) {
 		}
 		out = d
 	case methodXZ:
+		if n := xzDictionary(br); n > window {
+			return nil, fmt.Errorf("it asks for a dictionary of %d MiB, at most %d MiB are granted", n>>20, window>>20)
+		}
 		d, err := xz.ReaderConfig{DictCap: 1 << 16}.NewReader(br)
 		if err != nil {
 			return nil, err
@@ -76,7 +79,34 @@ func (z *zipWalk) open(rec *zipRecord, packed io.Reader) (io.Reader, error) {
 	default:
 		return nil, fmt.Errorf("it is compressed by method %d, which is not read", rec.method)
 	}
-	return &checked{r: out, rest: br, want: rec.crc, check: check, size: rec.size, sum: crc32.NewIEEE(), stated: !rec.unstated}, nil
+	return &checked{r: out, rest: br, want: rec.crc, check: check, size: rec.size, sum: crc32.NewIEEE(), stated: !rec.unstated, sealed: rec.flags&flagSealed != 0}, nil
+}
+
+// xzDictionary returns what the first block of an .xz stream asks for, without
+// consuming it: the decoder sets all of it aside (The .xz File Format 1.2,
+// sections 2.1.1, 3.1 and 5.3.1). 0: it is not to be seen there.
+func xzDictionary(br *bufio.Reader) int64 {
+	const streamHeader, lzma2 = 12, 0x21
+	b, _ := br.Peek(streamHeader + 1024) //nolint:errcheck // what there is counts
+	if len(b) < streamHeader+2 {
+		return 0
+	}
+	b = b[streamHeader:]
+	at := 2
+	for _, present := range [...]bool{b[1]&0x40 != 0, b[1]&0x80 != 0} { // sizes of the block
+		for present && at < len(b) {
+			at++
+			present = b[at-1]&0x80 != 0
+		}
+	}
+	for at+2 < len(b) && b[at+1] < 0x80 { // filters: id, size of the properties, properties
+		if b[at] == lzma2 {
+			bits := b[at+2] & 0x3f
+			return int64(2|bits&1) << (bits/2 + 11)
+		}
+		at += 2 + int(b[at+1])
+	}
+	return 0
 }
 
 // checked compares content with the checksum and the size that its entry
@@ -89,6 +119,7 @@ type checked struct {
 	size   int64
 	n      int64
 	check  bool // there is a checksum
+	sealed bool // it was encrypted
 	stated bool // size and checksum are those of the entry and not left to a descriptor
 }
 
@@ -98,6 +129,9 @@ func (c *checked) Read(p []byte) (int, error) {
 	c.sum.Write(p[:n])
 	if err != io.EOF {
 		return n, err
+	}
+	if !c.stated && !c.sealed {
+		return n, io.EOF // what follows may be the rest of the archive
 	}
 	if _, err := io.Copy(io.Discard, c.rest); err != nil {
 		return n, err

@@ -64,6 +64,15 @@ func (rec *zipRecord) plausible() bool {
 	return false
 }
 
+// The looking for descriptors is bounded to so many times the archive and
+// something for each look, since every entry without one has it read to its
+// end.
+const (
+	seekRatio = 64
+	seekFloor = 1 << 28
+	seekCost  = 4 << 10
+)
+
 // extent finds where an entry ends that was found by its local header, and
 // completes what its header leaves to the descriptor behind the content.
 func (z *zipWalk) extent(rec *zipRecord, body int64) (end int64, d *Damage) {
@@ -74,10 +83,13 @@ func (z *zipWalk) extent(rec *zipRecord, body int64) (end int64, d *Damage) {
 		}
 		return end, nil
 	}
-	for at := body; ; at += 4 {
+	for at := body; z.sought < seekRatio*z.size+seekFloor; at += 4 {
+		from := at
 		if at = z.search(at, sigDescriptor); at < 0 {
+			z.sought += z.size - from
 			break
 		}
+		z.sought += at - from + seekCost
 		if n := z.descriptor(rec, at, at-body); n > 0 {
 			return at + n, nil
 		}
@@ -96,24 +108,26 @@ func (z *zipWalk) extent(rec *zipRecord, body int64) (end int64, d *Damage) {
 }
 
 // descriptor takes the data descriptor at an offset when it is that of n bytes
-// of content, and returns its length.
+// of content, and returns its length: 16 bytes, or 24 with sizes of 64 bits
+// (4.3.9). Both begin alike where the content has less than 4 GiB: what follows
+// tells which it is.
 func (z *zipWalk) descriptor(rec *zipRecord, at, n int64) int64 {
 	le := binary.LittleEndian
-	b := make([]byte, 24)
+	b := make([]byte, 28)
 	m, err := z.r.ReadAt(b, at)
 	if err != nil && err != io.EOF {
 		return 0
 	}
+	record := func(i int) bool { return m >= i+4 && string(b[i:i+2]) == "PK" }
+	short := m >= 16 && int64(le.Uint32(b[8:])) == n
+	long := m >= 24 && int64(le.Uint64(b[8:])) == n && le.Uint64(b[16:]) < 1<<62
 	switch {
-	case m >= 16 && int64(le.Uint32(b[8:])) == n:
-		rec.packed, rec.size = n, int64(le.Uint32(b[12:]))
-	case m >= 24 && int64(le.Uint64(b[8:])) == n && le.Uint64(b[16:]) < 1<<62:
-		rec.packed, rec.size = n, int64(le.Uint64(b[16:]))
-		rec.crc = le.Uint32(b[4:])
+	case long && (!short || !record(16) && (record(24) || m == 24)):
+		rec.packed, rec.size, rec.crc = n, int64(le.Uint64(b[16:])), le.Uint32(b[4:])
 		return 24
-	default:
-		return 0
+	case short:
+		rec.packed, rec.size, rec.crc = n, int64(le.Uint32(b[12:])), le.Uint32(b[4:])
+		return 16
 	}
-	rec.crc = le.Uint32(b[4:])
-	return 16
+	return 0
 }

@@ -44,8 +44,8 @@ func TestChainOnACompromisedHost(t *testing.T) {
 	t.Run("the timeline is the same for any number of workers", func(t *testing.T) { sameFolders(t, one, filepath.Join(l.dir, "timeline")) })
 	t.Run("every row resolves to sealed bytes", func(t *testing.T) {
 		everyRowResolves(t, l.in(t), []string{
-			"apt_history", "bash_history", "dpkg_log", "fs_records", "linux_audit", "linux_journal",
-			"linux_lastlog", "linux_syslog", "linux_utmp", "net_pcap", "text_timestamped",
+			"apache_error", "apt_history", "bash_history", "dpkg_log", "fs_records", "linux_audit", "linux_journal",
+			"linux_lastlog", "linux_syslog", "linux_utmp", "net_pcap", "web_access",
 		})
 	})
 	t.Run("why names the initial access", func(t *testing.T) { whyNamesTheWayIn(t, l.in(t)) })

@@ -173,7 +173,9 @@ func TestPushEndsWithAReason(t *testing.T) {
 		}, push.ErrBusy},
 		"not let in":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, push.ErrRefused},
 		"something else": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, push.ErrAnswer},
-		"a redirection":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound) }, push.ErrRefused},
+		"a redirection": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
+		}, push.ErrRefused},
 		"too few answers": {func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/" {
 				fmt.Fprint(w, about)
