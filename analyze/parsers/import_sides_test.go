@@ -34,6 +34,14 @@ func TestSidesAndOutcomesOfRecords(t *testing.T) {
 			text: `{"reqId":"a","level":2,"time":"2024-05-14T07:31:54+00:00","remoteAddr":"203.0.113.5","app":"core","message":"Login failed: 'admin' (Remote IP: '203.0.113.5')"}`,
 		},
 		{
+			name: "echo requests", parser: awsVPCFlow, src: "10.0.0.6", dst: "203.0.113.5", outcome: "success", srcPort: timeline.None,
+			text: "2 123456789010 eni-1235b8ca123456789 10.0.0.6 203.0.113.5 0 0 1 4 336 1432917027 1432917142 ACCEPT OK",
+		},
+		{
+			name: "flow of TCP", parser: awsVPCFlow, src: "10.0.0.6", dst: "203.0.113.5", outcome: "failure", srcPort: 50000,
+			text: "2 123456789010 eni-1235b8ca123456789 10.0.0.6 203.0.113.5 50000 443 6 4 336 1432917027 1432917142 REJECT OK",
+		},
+		{
 			name: "viewer that went away", parser: w3cLog, src: "203.0.113.5", srcPort: timeline.None,
 			text: "#Version: 1.0\n#Fields: date time x-edge-location c-ip cs-method sc-status\n2024-05-14\t07:31:54\tFRA1\t203.0.113.5\tGET\t000",
 		},
