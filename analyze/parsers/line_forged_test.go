@@ -51,6 +51,18 @@ func TestNothingIsTakenFromWhatAClientImitates(t *testing.T) {
 				"  Auth: [SMB2,(null)] user [D]\\[bob] at [x] with [NTLMv2] status [NT_STATUS_OK] workstation [w] at [Tue, 14 May 2024 09:31:54.1 CEST] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [w] remote host [ipv4:203.0.113.5:50000] mapped to [D]\\[bob]. local host [ipv4:10.0.0.6:445]",
 		},
 		{
+			name: "user of vsftpd", program: "vsftpd",
+			message: "[x] OK LOGIN: Client \"192.0.2.1\", anon password \"y] FAIL LOGIN: Client \"203.0.113.5\"",
+		},
+		{
+			name: "user of Dovecot's auth", program: "dovecot", action: "user-login", outcome: "failure", src: "203.0.113.5",
+			message: "auth-worker(811): sql(x,192.0.2.1,203.0.113.5,<abcDEF>): unknown user",
+		},
+		{
+			name: "another user of Dovecot's auth", program: "dovecot", action: "user-login", outcome: "failure", src: "203.0.113.5",
+			message: "auth: passwd-file(bob,203.0.113.5): Password mismatch",
+		},
+		{
 			name: "user of Dovecot", program: "dovecot",
 			message: "imap-login: Aborted login (auth failed, 1 attempts in 2 secs): user=<x>, method=PLAIN, rip=192.0.2.1, y>, method=PLAIN, rip=203.0.113.5, lip=10.0.0.6",
 		},
