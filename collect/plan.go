@@ -118,7 +118,7 @@ func MakePlan(ctx context.Context, opt Options) (*Plan, error) {
 	stop := r.beat()
 	defer stop()
 	p := &Plan{}
-	order := slices.Clone(opt.Collectors)
+	order := slices.Clone(r.opt.Collectors) // those that are for this host
 	slices.SortStableFunc(order, func(a, b Collector) int {
 		if a.Tier != b.Tier {
 			return int(a.Tier - b.Tier)
