@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/exhibit-dfir/exhibit/analyze"
@@ -70,5 +72,31 @@ func TestAFileBesideThatCannotBeOpenedIsAProblem(t *testing.T) {
 	runPair(t, s, f)
 	if len(s.messages()) != 0 || len(s.problems) == 0 || !strings.Contains(s.problems[0].Detail, "beside it: broken") {
 		t.Errorf("%q %+v", s.messages(), s.problems)
+	}
+}
+
+// counted counts how often the items are gone through.
+type counted struct {
+	*folder
+	times *atomic.Int64
+}
+
+func (c counted) Items() iter.Seq2[evidence.Item, error] {
+	c.times.Add(1)
+	return c.folder.Items()
+}
+
+// Evidence that holds many logs is not gone through once for each.
+func TestManyFilesAreFoundBesideTheirs(t *testing.T) {
+	f := new(folder)
+	for i := range 200 {
+		f.add(fmt.Sprintf("/%d/db-log", i), "x").add(fmt.Sprintf("/%d/db", i), "one")
+	}
+	s, c := newShelf(), counted{f, new(atomic.Int64)}
+	if _, err := analyze.Run(t.Context(), c, s, analyze.Options{Parsers: []analyze.Parser{pair}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.messages(); len(got) != 200 || c.times.Load() > 10 {
+		t.Errorf("%d events, the items were gone through %d times", len(got), c.times.Load())
 	}
 }

@@ -99,6 +99,9 @@ type run struct {
 
 	read atomic.Int64 // decoded bytes
 
+	besideMu   sync.Mutex
+	companions map[*Parser]map[string]*evidence.Item // nil: a path of no file
+
 	mu      sync.Mutex
 	res     Result
 	total   int64
@@ -261,22 +264,51 @@ func (r *run) beside(src *Source, p *Parser) error {
 	if p.Beside == nil {
 		return nil
 	}
-	path := p.Beside(src.Item.Path)
-	for it, err := range r.ev.Items() {
-		if err != nil {
-			return fmt.Errorf("list items: %w", err)
-		}
-		if it.Path != path || path == "" || it.Kind != evidence.KindFile {
-			continue
-		}
-		content, err := r.ev.Open(it.Member)
-		if err != nil {
-			return fmt.Errorf("open the file beside it: %w", err)
-		}
-		src.Beside = &Companion{&it, content, content.Size()}
+	known, err := r.companionsOf(p)
+	if err != nil {
+		return err
+	}
+	it := known[p.Beside(src.Item.Path)]
+	if it == nil {
 		return nil
 	}
+	content, err := r.ev.Open(it.Member)
+	if err != nil {
+		return fmt.Errorf("open the file beside it: %w", err)
+	}
+	src.Beside = &Companion{it, content, content.Size()}
 	return nil
+}
+
+// companionsOf finds all files that lie beside what the parser may read, by
+// their paths, when it is first asked: evidence may hold as many such items as
+// it likes.
+func (r *run) companionsOf(p *Parser) (map[string]*evidence.Item, error) {
+	r.besideMu.Lock()
+	defer r.besideMu.Unlock()
+	if known, ok := r.companions[p]; ok {
+		return known, nil
+	}
+	known := map[string]*evidence.Item{}
+	for _, wanted := range []bool{true, false} {
+		for it, err := range r.ev.Items() {
+			if err != nil {
+				return nil, fmt.Errorf("list items: %w", err)
+			}
+			if path := p.Beside(it.Path); wanted {
+				if path != "" && path != it.Path {
+					known[path] = nil
+				}
+			} else if have, ok := known[it.Path]; ok && have == nil && it.Kind == evidence.KindFile {
+				known[it.Path] = &it
+			}
+		}
+	}
+	if r.companions == nil {
+		r.companions = map[*Parser]map[string]*evidence.Item{}
+	}
+	r.companions[p] = known
+	return known, nil
 }
 
 // match decodes the content and finds the first parser that takes it. Content

@@ -24,7 +24,7 @@ import (
 var dnfHistory = register(analyze.Parser{
 	Name:    "dnf_history",
 	Doc:     "history.sqlite of DNF 4: transactions and their packages",
-	Version: 1,
+	Version: 2,
 	Family:  "package",
 	Types:   []string{"linux:dnf_history:transaction", "linux:dnf_history:package"},
 	Match: func(_ *evidence.Item, head []byte) bool {
@@ -55,6 +55,15 @@ var dnfActions = [...]struct{ name, action string }{
 }
 
 var dnfReasons = [...]string{"", "dependency", "user", "clean", "weak dependency", "group"}
+
+// packageText bounds a part of a package's name, which every row that names the
+// package repeats.
+func packageText(r sqliteRow, column int) string {
+	b := r.text(column)
+	return string(b[:min(len(b), packagePart)])
+}
+
+const packagePart = 256
 
 // dnfMax bounds the transactions and the package versions that are remembered.
 const dnfMax = 1 << 20
@@ -134,11 +143,11 @@ func (d *dnfEvents) rpm(_ *timeline.Event, out *timeline.Appender, _ *analyze.Ho
 	if r.Carved || len(d.packages) >= dnfMax {
 		return nil
 	}
-	version := string(r.text(3)) + "-" + string(r.text(4))
+	version := packageText(r, 3) + "-" + packageText(r, 4)
 	if epoch := r.number(2); epoch > 0 {
 		version = out.Int(epoch) + ":" + version
 	}
-	d.packages[r.number(0)] = dnfPackage{string(r.text(1)), version, string(r.text(5)), r.Spans[0]}
+	d.packages[r.number(0)] = dnfPackage{packageText(r, 1), version, packageText(r, 5), r.Spans[0]}
 	return nil
 }
 

@@ -1,6 +1,9 @@
 package parsers
 
-import "github.com/exhibit-dfir/exhibit/analyze"
+import (
+	"github.com/exhibit-dfir/exhibit/analyze"
+	"github.com/exhibit-dfir/exhibit/timeline"
+)
 
 // awsELB reads access logs of Amazon's load balancers: application, classic
 // and network (TLS). Times are UTC.
@@ -77,7 +80,7 @@ var s3Rules = []lineRule{
 var awsVPCFlow = register(analyze.Parser{
 	Name:    "aws_vpc_flow",
 	Doc:     "flow logs of Amazon VPC in the default format",
-	Version: 1,
+	Version: 2,
 	Family:  "net",
 	Types:   []string{"aws:vpc:flow"},
 	Match:   awsVPCFlowMap.matches,
@@ -91,8 +94,21 @@ var awsVPCFlowMap = &fieldMap{
 	forms: []fieldForm{
 		{first: []string{"2"}, names: "version account interface src_ip dst_ip src_port dst_port protocol packets bytes time end verdict log_status"},
 	},
+	after: flowPorts,
 	rules: []lineRule{
 		{in: "verdict", pattern: "ACCEPT", action: "connection-allowed", category: "network", outcome: "success"},
 		{in: "verdict", pattern: "REJECT", action: "connection-blocked", category: "network", outcome: "failure"},
 	},
+}
+
+// flowPorts takes the zeros back that stand for the ports of protocols that
+// have none.
+func flowPorts(ev *timeline.Event) {
+	switch protocol, _ := ev.Attr("protocol"); protocol {
+	case "6", "17", "132":
+	default:
+		if ev.SrcPort == 0 && ev.DstPort == 0 {
+			ev.SrcPort, ev.DstPort = timeline.None, timeline.None
+		}
+	}
 }

@@ -34,6 +34,7 @@ type fieldMap struct {
 	// rules apply to the fields they name, all that fit, in their order;
 	// messageRules to the field message: the first that fits.
 	rules, messageRules []lineRule
+	after               func(*timeline.Event)
 
 	once   sync.Once
 	stamp  *linepattern.Pattern
@@ -307,6 +308,9 @@ func (e *fieldEvents) line(l *textline.Reader) {
 	}
 	e.values.applyAll(ev, e.fitted)
 	e.values.apply(ev, e.said, message)
+	if e.after != nil {
+		e.after(ev)
+	}
 }
 
 func (e *fieldEvents) wrong(l *textline.Reader, have, want int) {

@@ -118,12 +118,20 @@ func lastPart(path string) string { return path[strings.LastIndexAny(path, `\/`)
 var crowdstrikeFDR = register(analyze.Parser{
 	Name:    "crowdstrike_fdr",
 	Doc:     "events of CrowdStrike's Falcon Data Replicator",
-	Version: 1,
+	Version: 2,
 	Family:  "import",
 	Types:   []string{"crowdstrike:event"},
 	Match:   crowdstrikeMap.matches,
 	Parse:   crowdstrikeMap.parse,
 })
+
+// crowdstrikeIn are the columns of what the remote side begins.
+var crowdstrikeIn = []jsonColumn{
+	{"src_ip", []string{"RemoteAddressIP4", "RemoteAddressIP6"}},
+	{"src_port", []string{"RemotePort", "RemotePort_decimal"}},
+	{"dst_ip", []string{"LocalAddressIP4", "LocalAddressIP6"}},
+	{"dst_port", []string{"LocalPort", "LocalPort_decimal"}},
+}
 
 var crowdstrikeMap = jsonMap{
 	dataType: "crowdstrike:event", short: "EDR", source: "event of CrowdStrike Falcon", foreign: true,
@@ -156,10 +164,11 @@ var crowdstrikeMap = jsonMap{
 		{path: "event_simpleName", value: "SyntheticProcessRollup2", category: "process"},
 		{path: "event_simpleName", value: "NetworkConnectIP4", action: "connection-opened", category: "network"},
 		{path: "event_simpleName", value: "NetworkConnectIP6", action: "connection-opened", category: "network"},
-		{path: "event_simpleName", value: "NetworkReceiveAcceptIP4", action: "connection-accepted", category: "network"},
+		{path: "event_simpleName", value: "NetworkReceiveAcceptIP4", action: "connection-accepted", category: "network", columns: crowdstrikeIn},
+		{path: "event_simpleName", value: "NetworkReceiveAcceptIP6", action: "connection-accepted", category: "network", columns: crowdstrikeIn},
 		{path: "event_simpleName", value: "DnsRequest", action: "dns-query", category: "network"},
-		{path: "event_simpleName", value: "UserLogon", action: "user-login", category: "authentication", outcome: "success"},
-		{path: "event_simpleName", value: "UserLogonFailed2", action: "user-login", category: "authentication", outcome: "failure"},
+		{path: "event_simpleName", value: "UserLogon", action: "user-login", category: "authentication", outcome: "success", columns: crowdstrikeIn},
+		{path: "event_simpleName", value: "UserLogonFailed2", action: "user-login", category: "authentication", outcome: "failure", columns: crowdstrikeIn},
 	},
 	message: []string{"event_simpleName", "ImageFileName", "CommandLine", "TargetFileName", "DomainName", "RemoteAddressIP4", "RemotePort", "RegObjectName", "UserName"},
 }

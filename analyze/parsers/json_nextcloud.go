@@ -11,7 +11,7 @@ import (
 var nextcloudLog = register(analyze.Parser{
 	Name:    "nextcloud_log",
 	Doc:     "logs of Nextcloud and ownCloud",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"nextcloud:log:entry"},
 	Match:   nextcloudMap.matches,
@@ -28,8 +28,8 @@ var nextcloudMap = jsonMap{
 		{"url", []string{"url"}},
 	},
 	meaning: &ruleSet{list: []lineRule{
-		{pattern: "Login failed: {user:last} (Remote IP: {_}", action: "user-login", category: "authentication", outcome: "failure"},
 		{pattern: "Login failed: '{user:last}' (Remote IP: {_}", action: "user-login", category: "authentication", outcome: "failure"},
+		{pattern: "Login failed: {user:last} (Remote IP: {_}", action: "user-login", category: "authentication", outcome: "failure"},
 		{pattern: "Login successful: \"{user:last}\"{_}", action: "user-login", category: "authentication", outcome: "success"},
 		{pattern: "Bruteforce attempt from \"{_}\" detected for action \"{attempted}\".", action: "attack-detected", category: "intrusion_detection"},
 		{pattern: "Trusted domain error. {_}", action: "access-denied", category: "web", outcome: "failure"},

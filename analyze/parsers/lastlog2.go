@@ -51,8 +51,8 @@ func lastlog2Event(ev *timeline.Event, out *timeline.Appender, host *analyze.Hos
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:lastlog:entry", "UTMP", "last login"
 	ev.TSDesc = "Last Login"
 	setEpoch(ev, r.number(lastlog2Time), 1)
-	ev.User = out.Intern(r.text(lastlog2Name))
-	tty, from := out.Intern(r.text(lastlog2TTY)), out.Intern(r.text(lastlog2Host))
+	ev.User = out.Intern(cutText(r.text(lastlog2Name)))
+	tty, from := out.Intern(cutText(r.text(lastlog2TTY))), out.Intern(cutText(r.text(lastlog2Host)))
 	ev.SrcIP = remoteAddress(from)
 	if ev.TSState == timeline.TimeSentinel {
 		ev.Message = out.Join(ev.User, " never logged in")

@@ -8,7 +8,7 @@ import "github.com/exhibit-dfir/exhibit/analyze"
 var vsftpdLog = register(analyze.Parser{
 	Name:    "vsftpd_log",
 	Doc:     "logs of vsftpd",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"vsftpd:log"},
 	Match:   vsftpdMap.matches,

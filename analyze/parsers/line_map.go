@@ -59,6 +59,10 @@ type lineForm struct {
 	// after: a line of this form begins a record only when the open one has a
 	// line that begins with this text already.
 	after string
+	// never are texts that no message has, unless a name in front of it imitates
+	// the form: then attr ambiguous says so, and of the line only the time is
+	// taken.
+	never []string
 }
 
 // lineRule reads a field, the message where in is empty, and says what it
@@ -220,7 +224,8 @@ type lineEvents struct {
 	ev     *timeline.Event // open record
 	text   []byte          // its message, where further lines may join
 	joined int64
-	blank  int // empty lines that came since
+	blank  int  // empty lines that came since
+	doubt  bool // it imitates its own format
 
 	last  logtime.Stamp // of the record that had a time last
 	timed bool
@@ -276,7 +281,7 @@ func (e *lineEvents) stray(l *textline.Reader, s *logtime.Stamp, raw []byte) {
 	e.bad.add(l)
 	e.blank = 0
 	if e.joins && len(raw) > 0 { // its further lines are its own
-		e.ev, e.joined = ev, 0
+		e.ev, e.joined, e.doubt = ev, 0, false
 		e.text = append(e.text[:0], l.Line[:min(len(l.Line), joinText)]...)
 	}
 }
@@ -359,13 +364,19 @@ func (e *lineEvents) begin(l *textline.Reader, f *readyForm) {
 	}
 	setMeaning(ev, f.dataType, f.action, f.category, f.outcome)
 	message := l.Line
+	e.doubt = f.imitated(&e.fields)
 	for i := range f.targets {
 		t, v := &f.targets[i], e.fields.Values[i]
-		if t.message {
+		switch {
+		case e.doubt:
+		case t.message:
 			message = v
-		} else {
+		default:
 			e.values.set(ev, t, v)
 		}
+	}
+	if e.doubt {
+		e.out.AttrStr("ambiguous", "the line imitates its own format")
 	}
 	if len(bytes.TrimSpace(message)) == 0 {
 		message = l.Line // a message is never empty
@@ -405,8 +416,17 @@ func (e *lineEvents) end() {
 	e.ev = nil
 }
 
+// imitated reports whether the message has what it never has.
+func (f *readyForm) imitated(found *linepattern.Fields) bool {
+	i := slices.IndexFunc(f.targets, func(t lineTarget) bool { return t.message })
+	return i >= 0 && slices.ContainsFunc(f.never, func(s string) bool { return bytes.Contains(found.Values[i], []byte(s)) })
+}
+
 // meaning reads the message, and fields that rules name, by the rules.
 func (e *lineEvents) meaning(message []byte) {
+	if e.doubt {
+		return
+	}
 	for _, list := range e.known {
 		e.values.apply(e.ev, list, message)
 	}

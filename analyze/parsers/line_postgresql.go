@@ -27,17 +27,21 @@ const (
 	pgLevel = "{level:=DEBUG1|DEBUG2|DEBUG3|DEBUG4|DEBUG5|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|QUERY|CONTEXT|LOCATION|STATEMENT|BACKTRACE}:  {message}"
 )
 
+// pgLevels stand behind the names that a client states, of which PostgreSQL
+// writes all characters as they are.
+var pgLevels = []string{" LOG:  ", " ERROR:  ", " FATAL:  ", " PANIC:  ", " WARNING:  ", " DETAIL:  ", " HINT:  ", " STATEMENT:  ", ":LOG:  ", ":ERROR:  ", ":FATAL:  ", ":DETAIL:  ", ":STATEMENT:  "}
+
 var postgresqlMap = &lineMap{
 	dataType: "postgresql:application_log:entry", short: "LOG", source: "PostgreSQL log", desc: "Recorded Time", joins: true, indented: true, share: 8,
 	forms: []lineForm{
 		{pattern: pgTime + " [{pid:int}] " + pgLevel},
-		{pattern: pgTime + " [{pid:int}] {user:word}@{database:word} " + pgLevel},
-		{pattern: pgTime + " [{pid:int}] {src_ip:addr} {user:word}@{database:word} " + pgLevel},
-		{pattern: pgTime + " [{pid:int}-{log_line:int}] {user:word}@{database:word} " + pgLevel},
+		{pattern: pgTime + " [{pid:int}] {user:word}@{database:word} " + pgLevel, never: pgLevels},
+		{pattern: pgTime + " [{pid:int}] {src_ip:addr} {user:word}@{database:word} " + pgLevel, never: pgLevels},
+		{pattern: pgTime + " [{pid:int}-{log_line:int}] {user:word}@{database:word} " + pgLevel, never: pgLevels},
 		{pattern: pgTime + " [{pid:int}-{log_line:int}] " + pgLevel},
-		{pattern: "{time}:{src_ip:addr}({src_port:int}):{user}@{database}:[{pid:int}]:" + pgLevel},
-		{pattern: "{time}:{src_host}:{user}@{database}:[{pid:int}]:" + pgLevel},
-		{pattern: pgTime + " [{pid:int}]: [{log_line:int}-{_:int}] user={user},db={database}{?,app={application}}{?,client={src_ip}} " + pgLevel},
+		{pattern: "{time}:{src_ip:addr}({src_port:int}):{user}@{database}:[{pid:int}]:" + pgLevel, never: pgLevels},
+		{pattern: "{time}:{src_host}:{user}@{database}:[{pid:int}]:" + pgLevel, never: pgLevels},
+		{pattern: pgTime + " [{pid:int}]: [{log_line:int}-{_:int}] user={user},db={database}{?,app={application}}{?,client={src_ip}} " + pgLevel, never: pgLevels},
 		{pattern: pgTime + " [{pid:int}]: [{log_line:int}-{_:int}] " + pgLevel},
 		{pattern: pgTime + " [{pid:int}]: " + pgLevel},
 	},

@@ -44,21 +44,22 @@ var vsftpdMessages = messages(ftpMessage, []string{"vsftpd"}, vsftpdRules)
 // vsftpdRules read the message behind the process number.
 //
 // Format: vsftpd, logging.c, vsf_log_do_log_vsftpd_format. File names are the
-// client's; the address stands before them.
+// client's; the address stands before them, and behind the account's name,
+// which may imitate it.
 var vsftpdRules = []lineRule{
-	{pattern: "CONNECT: Client \"{src_ip}\"{_}", action: "connection-opened", category: "network"},
-	{pattern: "[{user}] OK LOGIN: Client \"{src_ip}\"{_}", action: "user-login", category: "authentication", outcome: "success"},
-	{pattern: "[{user}] FAIL LOGIN: Client \"{src_ip}\"{_}", action: "user-login", category: "authentication", outcome: "failure"},
-	{pattern: "[{user}] OK UPLOAD: Client \"{src_ip}\", \"{file:last}\", {size:int} bytes{_}", action: "file-uploaded", category: "file", outcome: "success"},
-	{pattern: "[{user}] OK DOWNLOAD: Client \"{src_ip}\", \"{file:last}\", {size:int} bytes{_}", action: "file-downloaded", category: "file", outcome: "success"},
-	{pattern: "[{user}] FAIL UPLOAD: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-uploaded", category: "file", outcome: "failure"},
-	{pattern: "[{user}] FAIL DOWNLOAD: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-downloaded", category: "file", outcome: "failure"},
-	{pattern: "[{user}] OK DELETE: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-deleted", category: "file", outcome: "success"},
-	{pattern: "[{user}] OK MKDIR: Client \"{src_ip}\", \"{file:last}\"{_}", action: "directory-created", category: "file", outcome: "success"},
-	{pattern: "[{user}] OK RMDIR: Client \"{src_ip}\", \"{file:last}\"{_}", action: "directory-deleted", category: "file", outcome: "success"},
-	{pattern: "[{user}] OK RENAME: Client \"{src_ip}\", \"{file}\"{_}", action: "file-renamed", category: "file", outcome: "success"},
-	{pattern: "[{user}] {_:=OK} {command:word}: Client \"{src_ip}\"{_}", action: "ftp-command", category: "file", outcome: "success"},
-	{pattern: "[{user}] {_:=FAIL} {command:word}: Client \"{src_ip}\"{_}", action: "ftp-command", category: "file", outcome: "failure"},
-	{pattern: "[{user}] FTP {_:=command|response}: Client \"{src_ip}\", {text:quoted}", action: "ftp-command", category: "network"},
-	{pattern: "FTP {_:=command|response}: Client \"{src_ip}\", {text:quoted}", action: "ftp-command", category: "network"},
+	{pattern: "CONNECT: Client \"{src_ip}\"{_}", action: "connection-opened", category: "network", once: []string{": Client \""}},
+	{pattern: "[{user}] OK LOGIN: Client \"{src_ip}\"{_}", action: "user-login", category: "authentication", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] FAIL LOGIN: Client \"{src_ip}\"{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{": Client \""}},
+	{pattern: "[{user}] OK UPLOAD: Client \"{src_ip}\", \"{file:last}\", {size:int} bytes{_}", action: "file-uploaded", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] OK DOWNLOAD: Client \"{src_ip}\", \"{file:last}\", {size:int} bytes{_}", action: "file-downloaded", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] FAIL UPLOAD: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-uploaded", category: "file", outcome: "failure", once: []string{": Client \""}},
+	{pattern: "[{user}] FAIL DOWNLOAD: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-downloaded", category: "file", outcome: "failure", once: []string{": Client \""}},
+	{pattern: "[{user}] OK DELETE: Client \"{src_ip}\", \"{file:last}\"{_}", action: "file-deleted", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] OK MKDIR: Client \"{src_ip}\", \"{file:last}\"{_}", action: "directory-created", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] OK RMDIR: Client \"{src_ip}\", \"{file:last}\"{_}", action: "directory-deleted", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] OK RENAME: Client \"{src_ip}\", \"{file}\"{_}", action: "file-renamed", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] {_:=OK} {command:word}: Client \"{src_ip}\"{_}", action: "ftp-command", category: "file", outcome: "success", once: []string{": Client \""}},
+	{pattern: "[{user}] {_:=FAIL} {command:word}: Client \"{src_ip}\"{_}", action: "ftp-command", category: "file", outcome: "failure", once: []string{": Client \""}},
+	{pattern: "[{user}] FTP {_:=command|response}: Client \"{src_ip}\", {text:quoted}", action: "ftp-command", category: "network", once: []string{": Client \""}},
+	{pattern: "FTP {_:=command|response}: Client \"{src_ip}\", {text:quoted}", action: "ftp-command", category: "network", once: []string{": Client \""}},
 }

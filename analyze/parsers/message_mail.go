@@ -43,7 +43,11 @@ var dovecotMessages = messages(mailMessage, []string{"dovecot"}, []lineRule{
 	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{?:{_}}(auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{", rip="}},
 	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted} (auth failed{_}user=<{user}>, {_}rip={src_ip:addr}{_}", action: "user-login", category: "authentication", outcome: "failure", once: []string{", rip="}},
 	{pattern: "{service:word}: {?Info: }{_:=Aborted login|Disconnected|Login aborted}{_}rip={src_ip:addr}{_}", action: "connection-closed", category: "network", once: []string{", rip="}},
-	{pattern: "auth{_}: {backend:word}({user},{src_ip:addr}{_}): {_:=unknown user|Password mismatch|pam_authenticate() failed|invalid credentials}{_}", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "auth{_}: {backend:word}({login},<{_}>): {_:=unknown user|Password mismatch|pam_authenticate() failed|invalid credentials}{_}", action: "user-login", category: "authentication", outcome: "failure"},
+	{pattern: "auth{_}: {backend:word}({login}): {_:=unknown user|Password mismatch|pam_authenticate() failed|invalid credentials}{_}", action: "user-login", category: "authentication", outcome: "failure"},
+}, []lineRule{
+	{in: "login", pattern: "{user:last},{src_ip:addr}"}, // the address is what stands last, whatever the account is called
+	{in: "login", pattern: "{user}"},
 })
 
 // sendmailMessages are those of Sendmail.

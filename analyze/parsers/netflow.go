@@ -33,7 +33,7 @@ import (
 var netNetflow = register(analyze.Parser{
 	Name:    "net_netflow",
 	Doc:     "export packets of NetFlow 5, NetFlow 9 and IPFIX in files: flows as spans",
-	Version: 1,
+	Version: 2,
 	Family:  "net",
 	Types:   []string{typeFlow},
 	Match:   func(_ *evidence.Item, head []byte) bool { return netflow.Looks(head) },
@@ -95,11 +95,15 @@ func (e *flowEvents) event(f *netflow.Flow) {
 		proto = protocolName(layers.IPProtocol(f.Proto))
 	}
 	ev.Channel = out.Str(proto)
-	ported := f.HasPorts && (f.Proto == 6 || f.Proto == 17 || f.Proto == 132)
+	ported := f.Proto == 6 || f.Proto == 17 || f.Proto == 132
 	src, dst := orUnknown(ev.SrcIP), orUnknown(ev.DstIP)
-	if ported {
-		ev.SrcPort, ev.DstPort = int64(f.SrcPort), int64(f.DstPort)
-		src, dst = src+" port "+strconv.Itoa(int(f.SrcPort)), dst+" port "+strconv.Itoa(int(f.DstPort))
+	if ported && f.HasSrcPort {
+		ev.SrcPort = int64(f.SrcPort)
+		src += " port " + strconv.Itoa(int(f.SrcPort))
+	}
+	if ported && f.HasDstPort {
+		ev.DstPort = int64(f.DstPort)
+		dst += " port " + strconv.Itoa(int(f.DstPort))
 	}
 	ev.Message = out.Join(proto, " ", src, " to ", dst)
 	for _, side := range [...]struct {
@@ -111,7 +115,7 @@ func (e *flowEvents) event(f *netflow.Flow) {
 			ev.Message = out.Join(ev.Message, ", ", strconv.FormatUint(side.packets, 10), " packets, ", term.Size(int64(min(side.bytes, 1<<62))), side.end)
 		}
 	}
-	e.attributes(f, proto, ported)
+	e.attributes(f, proto)
 }
 
 func orUnknown(s string) string {
@@ -148,7 +152,7 @@ func (e *flowEvents) time(ev *timeline.Event, f *netflow.Flow) {
 	}
 }
 
-func (e *flowEvents) attributes(f *netflow.Flow, proto string, ported bool) {
+func (e *flowEvents) attributes(f *netflow.Flow, proto string) {
 	out := e.out
 	if proto != "" {
 		out.AttrStr("proto", proto)
@@ -171,7 +175,7 @@ func (e *flowEvents) attributes(f *netflow.Flow, proto string, ported bool) {
 		count("icmp_type", uint64(f.ICMPType))
 		count("icmp_code", uint64(f.ICMPCode))
 	}
-	if id := flowID(f, ported); len(id) > 0 {
+	if id := flowID(f); len(id) > 0 {
 		out.Attr("community_id", id)
 	}
 	for _, a := range [...]struct {
@@ -252,14 +256,14 @@ func tcpFlags(n uint16) string {
 }
 
 // flowID is the Community ID, where the record says what belongs into it.
-func flowID(f *netflow.Flow, ported bool) []byte {
+func flowID(f *netflow.Flow) []byte {
 	if !f.Src.IsValid() || !f.Dst.IsValid() || f.Src.Is4() != f.Dst.Is4() || !f.HasProto {
 		return nil
 	}
 	id := communityid.Flow{Src: f.Src, Dst: f.Dst, Proto: f.Proto, SrcPort: f.SrcPort, DstPort: f.DstPort}
 	switch f.Proto {
 	case 6, 17, 132:
-		if !ported {
+		if !f.HasSrcPort || !f.HasDstPort {
 			return nil
 		}
 	case 1, 58:

@@ -44,7 +44,7 @@ import (
 var netPcap = register(analyze.Parser{
 	Name:    "net_pcap",
 	Doc:     "packet captures (pcap, pcapng): flows as spans, and what DNS, TLS, QUIC, HTTP, SSH, SMB, RDP, Kerberos, DHCP, FTP and SMTP say in clear",
-	Version: 2,
+	Version: 3,
 	Family:  "net",
 	Types:   []string{typeFlow, typeDNS, typeTLS, typeCertificate, typeHTTP, typeSSH, typeSMB, typeRDP, typeKerberos, typeDHCP, typeFTP, typeSMTP},
 	Match:   func(_ *evidence.Item, head []byte) bool { return pcap.IsCapture(head) },

@@ -33,8 +33,14 @@ func (dnsTalk) data(p *capture, c *conversation, dir int) {
 }
 
 func (dnsTalk) gap(*capture, *conversation, int) {}
-func (dnsTalk) begins([]byte) bool               { return true }
 func (dnsTalk) end(*capture, *conversation)      {}
+
+// begins reports whether a message may begin here: a length that has room for
+// a header, one question, as all queries and answers have, and no bit that must
+// be zero. What lies behind a gap is the middle of a message mostly.
+func (dnsTalk) begins(b []byte) bool {
+	return len(b) >= 14 && binary.BigEndian.Uint16(b) >= 12+5 && b[5]&0x40 == 0 && binary.BigEndian.Uint16(b[6:]) == 1
+}
 
 // dnsMessage reports one DNS message, RFC 1035.
 func (p *capture) dnsMessage(f *flow, dir int, from []mark, payload []byte) {

@@ -42,6 +42,7 @@ type lineCommand struct {
 type letter struct {
 	helo, sender []byte
 	to           [][]byte
+	cut          bool // it has more recipients
 	from         []mark
 }
 
@@ -260,7 +261,9 @@ func (t *lineTalk) smtp(p *capture, c *conversation, cmd *lineCommand, code int,
 			t.letter = letter{helo: t.letter.helo, sender: address(cmd.arg), from: cmd.from}
 		}
 	case "RCPT":
-		if good && len(t.letter.to) < maxRecipients {
+		if good && len(t.letter.to) >= maxRecipients {
+			t.letter.cut = true
+		} else if good {
 			t.letter.to = append(t.letter.to, address(cmd.arg))
 			if len(t.letter.from) < shownPackets {
 				t.letter.from = append(slices.Clip(t.letter.from), cmd.from...)
@@ -373,6 +376,9 @@ func (t *lineTalk) sent(p *capture, c *conversation, cmd *lineCommand, code int,
 	p.out.Attr("mail_from", l.sender)
 	p.out.Attr("rcpt_to", bytes.Join(l.to, []byte(",")))
 	p.out.Attr("helo", l.helo)
+	if l.cut {
+		p.out.AttrStr("cut", "rcpt_to")
+	}
 	p.link(c.flow, l.from, answered)
 }
 

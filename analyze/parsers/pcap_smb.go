@@ -13,6 +13,7 @@ const (
 	maxSMBMessage = 64 << 10 // longer ones carry file content
 	maxSMBPending = 256      // requests without their answer
 	maxSMBNames   = 1024     // shares and users of a connection that are known by their number
+	maxSMBName    = 1 << 10  // bytes of such a name; nothing that Windows takes is longer
 )
 
 // smbTalk reads SMB 2: dialect, log-on, shares, files. Of SMB 1 it says that
@@ -181,21 +182,31 @@ func (t *smbTalk) answer(p *capture, c *conversation, dir int, b []byte, header 
 	}
 	if header.Status == smb.StatusSuccess {
 		switch {
-		case r.ntlm != nil && len(t.users) < maxSMBNames:
-			t.users[header.SessionID] = r.ntlm.User
-			t.keep(c, r.ntlm.User)
-		case header.Command == smb.TreeConnect && len(t.shares) < maxSMBNames:
-			t.shares[header.TreeID] = r.name
-			t.keep(c, r.name)
+		case r.ntlm != nil:
+			keep(t, c, t.users, header.SessionID, r.ntlm.User)
+		case header.Command == smb.TreeConnect:
+			keep(t, c, t.shares, header.TreeID, r.name)
 		}
 	}
 	t.row(p, c, r, &header, smb.ShareType(b), from)
 }
 
-// keep counts a name that stays; one that takes another's place counts again.
-func (t *smbTalk) keep(c *conversation, name string) {
-	t.kept += 64 + len(name)
-	c.extra += 64 + len(name)
+// keep remembers a name, which rows of other requests repeat.
+func keep[K comparable](t *smbTalk, c *conversation, names map[K]string, key K, name string) {
+	old, taken := names[key]
+	if !taken && len(names) >= maxSMBNames {
+		return
+	}
+	if len(name) > maxSMBName {
+		name = strings.ToValidUTF8(name[:maxSMBName], "") + "…"
+	}
+	grown := len(name) - len(old)
+	if !taken {
+		grown += 64
+	}
+	names[key] = name
+	t.kept += grown
+	c.extra += grown
 }
 
 // dialect reports the version that a server speaks.

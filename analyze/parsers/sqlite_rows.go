@@ -214,6 +214,6 @@ func remoteAddress(host string) string {
 // textAttr adds a text that repeats, where there is one.
 func textAttr(out *timeline.Appender, key string, value []byte) {
 	if len(value) > 0 {
-		out.AttrRaw(key, out.Intern(value), 's')
+		out.AttrRaw(key, out.Intern(cutText(value)), 's')
 	}
 }

@@ -30,7 +30,7 @@ import (
 var linuxStartup = register(analyze.Parser{
 	Name:    "linux_startup",
 	Doc:     "ld.so.preload, authorized_keys, sudoers, rc.local, profile.d, udev rules",
-	Version: 1,
+	Version: 2,
 	Family:  "state",
 	Types:   []string{"linux:preload:state", "linux:authorized_key:state", "linux:sudoers:state", "linux:startup:state", "linux:udev:state"},
 	Match: func(it *evidence.Item, head []byte) bool {
@@ -203,6 +203,23 @@ func scriptState(f *stateFile, s stateLine) {
 	ev.Message = ev.Cmdline
 }
 
+// udevValue passes over what stands between a key and its value: an attribute
+// in braces and an operator.
+func udevValue(b []byte) (value []byte, ok bool) {
+	if len(b) > 0 && b[0] == '{' {
+		end := bytes.IndexByte(b[:min(len(b), 64)], '}')
+		if end < 0 {
+			return nil, false
+		}
+		b = b[end+1:]
+	}
+	operator, value, ok := bytes.Cut(b[:min(len(b), 16)], []byte{'"'})
+	if operator = trimBlanks(operator); !ok || len(operator) == 0 || len(bytes.Trim(operator, "=!+-:")) > 0 || operator[len(operator)-1] != '=' {
+		return nil, false
+	}
+	return b[min(len(b), 16)-len(value):], true
+}
+
 // udevState gives the programs of a rule: RUN, PROGRAM and IMPORT{program}.
 func udevState(f *stateFile, s stateLine) {
 	for _, key := range [...]string{"RUN", "PROGRAM", "IMPORT{program}"} {
@@ -216,9 +233,9 @@ func udevState(f *stateFile, s stateLine) {
 			if !begins || bytes.HasPrefix(rest, []byte("{builtin}")) {
 				continue
 			}
-			value := rest[bytes.IndexByte(rest, '"')+1:]
+			value, ok := udevValue(rest)
 			end := bytes.IndexByte(value, '"')
-			if operator := bytes.TrimSuffix(rest[:len(rest)-len(value)], []byte(`"`)); end < 0 || !bytes.ContainsAny(operator, "=") {
+			if !ok || end < 0 {
 				continue
 			}
 			ev := f.event(s.offset, s.length, s.number, "device-rule-state")

@@ -25,7 +25,7 @@ import (
 var w3cLog = register(analyze.Parser{
 	Name:    "w3c_log",
 	Doc:     "W3C extended logs: IIS, Windows firewall, CloudFront, Exchange",
-	Version: 1,
+	Version: 2,
 	Family:  "text",
 	Types:   []string{"w3c:log:line", "iis:log:line", "windows:firewall_log:entry", "aws:cloudfront:access", "exchange:tracking:entry"},
 	Match:   matchW3C,
@@ -141,6 +141,10 @@ func (p *w3cEvents) software(name string) {
 		p.kind, p.long = "exchange:tracking:entry", "Exchange log"
 	}
 }
+
+// w3cDaysMax bounds the days since the last #Date, which programs write at least
+// whenever they start.
+const w3cDaysMax = 3660
 
 // w3cFieldsMax bounds the fields that a line may name.
 const w3cFieldsMax = 256
@@ -308,6 +312,10 @@ func (p *w3cEvents) dated(ev *timeline.Event, line []byte, offset int64) {
 			p.days++
 		}
 		p.clock = now
+		if p.days > w3cDaysMax {
+			ev.TS, ev.TSState, ev.TZSrc, ev.TZOff = timeline.None, timeline.TimeNone, "", timeline.None
+			return
+		}
 		ev.SetNanos(ev.TS + int64(p.days)*int64(day))
 	}
 	if p.utc && ev.TSState == timeline.TimeOK && p.at < 0 {
@@ -329,9 +337,11 @@ func (p *w3cEvents) meaning(ev *timeline.Event) {
 		ev.Action, ev.Category = "http-request", "web"
 	}
 	if p.status >= 0 && len(p.fields[p.status]) == 3 {
-		ev.Outcome = "success"
-		if p.fields[p.status][0] >= '4' {
+		switch c := p.fields[p.status][0]; { // 000: the client was gone before there was an answer
+		case c >= '4':
 			ev.Outcome = "failure"
+		case c >= '1':
+			ev.Outcome = "success"
 		}
 	}
 	if p.verb >= 0 && p.kind == "windows:firewall_log:entry" {

@@ -67,7 +67,7 @@ func wtmpEvent(ev *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sq
 	default:
 		ev.TSEnd = end * 1000
 	}
-	user, tty, host := out.Intern(r.text(wtmpUser)), out.Intern(r.text(wtmpTTY)), out.Intern(r.text(wtmpHost))
+	user, tty, host := out.Intern(cutText(r.text(wtmpUser))), out.Intern(cutText(r.text(wtmpTTY))), out.Intern(cutText(r.text(wtmpHost)))
 	kind := r.number(wtmpType)
 	if kind != timeline.None {
 		ev.EventCode = out.Int(kind)

@@ -22,7 +22,7 @@ import (
 var yumHistory = register(analyze.Parser{
 	Name:    "yum_history",
 	Doc:     "history databases of yum: transactions and their packages",
-	Version: 1,
+	Version: 2,
 	Family:  "package",
 	Types:   []string{"linux:yum_history:transaction", "linux:yum_history:package"},
 	Match: func(_ *evidence.Item, head []byte) bool {
@@ -125,8 +125,8 @@ func (y *yumEvents) begin(ev *timeline.Event, out *timeline.Appender, host *anal
 
 func (y *yumEvents) name(_ *timeline.Event, out *timeline.Appender, _ *analyze.Host, r sqliteRow) []sqlite.Span {
 	out.Drop()
-	version := string(r.text(4)) + "-" + string(r.text(5))
-	epoch := string(r.text(3))
+	version := packageText(r, 4) + "-" + packageText(r, 5)
+	epoch := packageText(r, 3)
 	if n := r.number(3); n != timeline.None {
 		epoch = strconv.FormatInt(n, 10)
 	}
@@ -134,7 +134,7 @@ func (y *yumEvents) name(_ *timeline.Event, out *timeline.Appender, _ *analyze.H
 		version = epoch + ":" + version
 	}
 	if len(y.packages) < dnfMax {
-		y.packages[r.number(0)] = dnfPackage{string(r.text(1)), version, string(r.text(2)), r.Spans[0]}
+		y.packages[r.number(0)] = dnfPackage{packageText(r, 1), version, packageText(r, 2), r.Spans[0]}
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func (y *yumEvents) change(ev *timeline.Event, out *timeline.Appender, host *ana
 	begin, dated := y.begins[r.number(0)]
 	ev.DataType, ev.SourceShort, ev.SourceLong = "linux:yum_history:package", "PKG", "yum history"
 	ev.TSDesc, ev.Category = "Package State", packageCategory
-	state := out.Intern(r.text(3))
+	state := out.Intern(cutText(r.text(3)))
 	ev.Action = yumStates[state]
 	ev.Message = out.Join(state, " of a package that has no name here")
 	var spans []sqlite.Span

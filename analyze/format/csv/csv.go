@@ -6,6 +6,8 @@
 // worse than that, so a quote within a field that did not begin with one stands
 // for itself, and so does text behind a closing quote. A quoted field that does
 // not end within the limit ends with its line, and the row is told as broken.
+// Behind many of these each field ends with its line: what was looked through in
+// vain is looked through again with the next row.
 package csv
 
 import (
@@ -32,11 +34,15 @@ type Reader struct {
 	base  int64
 	lines int64 // line breaks before at
 	err   error
+	broke int    // rows that were broken
 	text  []byte // fields whose quotes were undone
 	ends  []int
 }
 
-const firstBuffer = 64 << 10
+const (
+	firstBuffer = 64 << 10
+	maxBroken   = 16 // rows behind which fields have no line breaks any more
+)
 
 // NewReader returns a Reader of rows of at most max bytes.
 func NewReader(r io.Reader, comma byte, max int) *Reader {
@@ -56,6 +62,9 @@ func (r *Reader) Next() error {
 		n, err := r.row()
 		if err != nil && !errors.Is(err, ErrBroken) {
 			return err
+		}
+		if err != nil {
+			r.broke++
 		}
 		row := r.buf[r.at : r.at+n]
 		r.Offset, r.Length, r.Line = r.base+int64(r.at), int64(n), r.lines+1
@@ -84,6 +93,8 @@ func (r *Reader) row() (n int, err error) {
 		}
 		c := r.buf[r.at+i]
 		switch {
+		case quoted && c == '\n' && r.broke >= maxBroken:
+			return i + 1, ErrBroken
 		case quoted:
 			quoted = c != '"'
 			fresh = !quoted // a second quote opens it again

@@ -57,7 +57,8 @@ type Flow struct {
 	Proto                   uint8
 	TCPFlags                uint16
 	ICMPType, ICMPCode      uint8
-	HasPorts, HasICMP       bool
+	HasSrcPort, HasDstPort  bool
+	HasICMP                 bool
 	HasProto                bool
 	Packets, Bytes          uint64
 	BackPackets, BackBytes  uint64 // of the answers, where the record has both directions

@@ -85,7 +85,7 @@ func (p *Reader) record5() (*Flow, error) {
 	f.Packets, f.Bytes = uint64(be.Uint32(b[16:])), uint64(be.Uint32(b[20:]))
 	f.HasPackets, f.HasBytes = true, true
 	f.firstUptime, f.lastUptime, f.hasFirst, f.hasLast = be.Uint32(b[24:]), be.Uint32(b[28:]), true, true
-	f.SrcPort, f.DstPort, f.HasPorts = be.Uint16(b[32:]), be.Uint16(b[34:]), true
+	f.SrcPort, f.DstPort, f.HasSrcPort, f.HasDstPort = be.Uint16(b[32:]), be.Uint16(b[34:]), true, true
 	f.TCPFlags, f.Proto, f.HasProto, f.TOS = uint16(b[37]), b[38], true, b[39]
 	f.SrcAS, f.DstAS = uint32(be.Uint16(b[40:])), uint32(be.Uint16(b[42:]))
 	p.times(f)
@@ -101,7 +101,7 @@ func (p *Reader) times(f *Flow) {
 	if f.hasLast && !f.HasEnd {
 		f.End, f.HasEnd = p.since(f, f.lastUptime)
 	}
-	if (f.Proto == 1 || f.Proto == 58) && f.HasProto && f.HasPorts && !f.HasICMP && f.SrcPort == 0 {
+	if (f.Proto == 1 || f.Proto == 58) && f.HasProto && f.HasDstPort && !f.HasICMP && f.SrcPort == 0 {
 		f.ICMPType, f.ICMPCode, f.HasICMP = uint8(f.DstPort>>8), uint8(f.DstPort), true
 	}
 }
@@ -172,9 +172,9 @@ func (f *Flow) known(id uint16, v []byte) bool {
 	case 6:
 		f.TCPFlags = uint16(n)
 	case 7, 180, 182:
-		f.SrcPort, f.HasPorts = uint16(n), true
+		setPort(&f.SrcPort, &f.HasSrcPort, n)
 	case 11, 181, 183:
-		f.DstPort, f.HasPorts = uint16(n), true
+		setPort(&f.DstPort, &f.HasDstPort, n)
 	case 10:
 		f.Input = uint32(n)
 	case 14:
@@ -199,6 +199,14 @@ func (f *Flow) known(id uint16, v []byte) bool {
 		return f.time(id, n, len(v))
 	}
 	return true
+}
+
+// setPort takes a port. A record may have the ports of TCP and of UDP, of which
+// one is 0.
+func setPort(port *uint16, stated *bool, n uint64) {
+	if n != 0 || !*stated {
+		*port, *stated = uint16(n), true
+	}
 }
 
 func (f *Flow) address(id uint16, v []byte) bool {
