@@ -5,7 +5,7 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unkno
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help try build test race fuzz golden e2e oracles test-oracle bench bench-peers bench-collect bench-profiles lint docs dist clean
+.PHONY: help try build test test-32 race fuzz golden e2e oracles test-oracle bench bench-peers bench-collect bench-profiles lint docs dist clean
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -20,6 +20,8 @@ test:        ## every test but those of the DuckDB oracle
 	$(GO) vet ./... && $(GO) test ./...
 race:        ## the same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+test-32:     ## what counts and indexes in the collector, as a 32-bit program
+	GOARCH=386 CGO_ENABLED=0 $(GO) test ./collect ./internal/pkgdb
 fuzz:        ## every fuzz target for FUZZTIME (10s) each
 	sh scripts/fuzz.sh
 golden:      ## rewrite golden files and vectors, then look at git diff
