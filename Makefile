@@ -5,6 +5,8 @@ VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unkno
 LDFLAGS = -s -w -X main.version=$(VERSION)
 BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
+RACE    = ./...
+
 .PHONY: help try build test test-32 race fuzz golden e2e oracles test-oracle bench bench-peers bench-collect bench-profiles lint docs dist clean
 
 help:        ## list the targets
@@ -18,8 +20,8 @@ build:       ## the programs into bin/
 	$(BUILD) -o bin/exhibit-verify ./cmd/exhibit-verify
 test:        ## every test but those of the DuckDB oracle
 	$(GO) vet ./... && $(GO) test ./...
-race:        ## the same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+race:        ## the same under the race detector (needs a C compiler); RACE= chooses packages
+	CGO_ENABLED=1 $(GO) test -race $(RACE)
 test-32:     ## what counts and indexes in the collector, as a 32-bit program
 	GOARCH=386 CGO_ENABLED=0 $(GO) test ./collect ./internal/pkgdb
 fuzz:        ## every fuzz target for FUZZTIME (10s) each
