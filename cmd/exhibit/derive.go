@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/exhibit-dfir/exhibit/bundle"
 	"github.com/exhibit-dfir/exhibit/chainofcustody"
@@ -242,7 +243,7 @@ func recordDerived(cs *chainofcustody.Case, id *chainofcustody.Identity, d *bund
 // origin says in words where a derived exhibit comes from, for the reader of a
 // verdict; nothing for any other bundle, or one that does not stand.
 func origin(c *cli.Context, path string, rep *bundle.Report, signers chainofcustody.AllowedSigners) []string {
-	if rep.Verdict == bundle.Altered || rep.Verdict == bundle.Unreadable || rep.Verdict == bundle.Damaged {
+	if !stands(rep) {
 		return nil
 	}
 	f, r, err := openBundle(c, path)
@@ -257,11 +258,23 @@ func origin(c *cli.Context, path string, rep *bundle.Report, signers chainofcust
 	case err != nil:
 		return []string{"It claims to be derived from another exhibit, but that statement does not hold: " + err.Error() + "."}
 	}
-	who, err := signers.Lookup(key, chainofcustody.NamespaceCustody, r.Header().Started)
-	if err != nil {
-		who = "somebody you do not know, " + chainofcustody.Fingerprint(key)
-	}
+	who := signerWords(signers, key, r.Header().Started)
 	return []string{fmt.Sprintf("Derived exhibit: %s (SHA-256 %s) was made from record %d of %s (seal code %s, SHA-256 of the content %s) by this rule: %s. "+
 		"So states %s; reviewed by %s. What the source says, this bundle does not prove.",
 		d.Path, d.SHA256, d.SourceLeaf, d.SourceExhibit, bundle.CodeOf(d.SourceSeal), d.SourceSHA256, d.Rule, who, d.Reviewer)}
+}
+
+// stands reports whether what a bundle states of itself may be told on: it is
+// neither changed nor damaged.
+func stands(rep *bundle.Report) bool {
+	return rep.Verdict != bundle.Altered && rep.Verdict != bundle.Unreadable && rep.Verdict != bundle.Damaged
+}
+
+// signerWords names who signed a statement in a bundle.
+func signerWords(signers chainofcustody.AllowedSigners, key ssh.PublicKey, at time.Time) string {
+	who, err := signers.Lookup(key, chainofcustody.NamespaceCustody, at)
+	if err != nil {
+		return "somebody you do not know, " + chainofcustody.Fingerprint(key)
+	}
+	return who
 }

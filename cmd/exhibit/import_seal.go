@@ -339,7 +339,7 @@ func (im *importing) print(w io.Writer, s *importSummary) {
 // reception says in words that a bundle's content was received, for the reader
 // of a verdict; nothing for a bundle that was collected, or does not stand.
 func receptionWords(c *cli.Context, path string, rep *bundle.Report, signers chainofcustody.AllowedSigners) []string {
-	if rep.Verdict == bundle.Altered || rep.Verdict == bundle.Unreadable || rep.Verdict == bundle.Damaged {
+	if !stands(rep) {
 		return nil
 	}
 	f, r, err := openBundle(c, path)
@@ -354,10 +354,7 @@ func receptionWords(c *cli.Context, path string, rep *bundle.Report, signers cha
 	case err != nil:
 		return []string{"It claims to be evidence that was received, but that statement does not hold: " + err.Error() + "."}
 	}
-	who, err := signers.Lookup(key, chainofcustody.NamespaceCustody, r.Header().Started)
-	if err != nil {
-		who = "somebody you do not know, " + chainofcustody.Fingerprint(key)
-	}
+	who := signerWords(signers, key, r.Header().Started)
 	return []string{fmt.Sprintf("Received, not collected: %s. So states %s, of %s. Whether it is what its host had, and what became of it before that moment, this bundle does not prove.",
 		receivedWords(d), who, d.Received.Format(time.RFC3339))}
 }
